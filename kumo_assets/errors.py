@@ -1,0 +1,55 @@
+"""The pipeline's branches of the one exception tree, whose root is `kumo_serving.errors.KumoAssetsError`.
+
+Exit statuses of the command lines are class attributes here: 1 failed, 2 wrong usage or configuration, 3 a gate
+blocked, 4 refused.
+"""
+
+from __future__ import annotations
+
+from kumo_serving.errors import KumoAssetsError
+
+
+class ConfigError(KumoAssetsError):
+    """A definition, option or environment variable is wrong; nothing was started."""
+
+    exit_status = 2
+
+
+class GateBlocked(KumoAssetsError):
+    """A gate in `block` mode failed, or its verdict is missing."""
+
+    exit_status = 3
+
+
+class Refused(KumoAssetsError):
+    """The rules forbid it: a hold, an older partition, a rejected release, a lost race."""
+
+    exit_status = 4
+
+
+class LostRace(Refused):
+    """Somebody else moved the pointer between our read and our write."""
+
+
+class KumoApiError(KumoAssetsError):
+    """Kumo's REST API refused, failed, or answered something that cannot be used."""
+
+
+class WarehouseError(KumoAssetsError):
+    """Snowflake refused a statement, or a table there is not what it should be."""
+
+
+class ExportError(KumoAssetsError):
+    """The unload to S3 was not whole."""
+
+
+class ImportFailed(KumoAssetsError):
+    """The import into DynamoDB failed or was not whole."""
+
+
+class ReleaseError(KumoAssetsError):
+    """A release's stored objects are missing, damaged or contradict one another."""
+
+
+class LateLogs(KumoAssetsError):
+    """Raw logs did not reach the partition's end before the cut-off."""
