@@ -1,0 +1,51 @@
+"""The one variable that names the environment, the bucket, and what else operational code reads from variables.
+
+Read when used, never at import: definitions load with no network and no credentials (rule 10). Credentials are not
+here; each system's own SDK reads its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kumo_assets.errors import ConfigError
+from kumo_assets.spec.names import QueryNames
+
+
+def required(variable: str, meaning: str, environ: Mapping[str, str] | None = None) -> str:
+    """The value of an environment variable; `ConfigError` naming it when unset or empty."""
+    value = (os.environ if environ is None else environ).get(variable, "").strip()
+    if not value:
+        raise ConfigError(
+            "read the environment variable",
+            to=variable,
+            found="it is not set",
+            next=f'set {variable} to {meaning} (on a laptop: eval "$(kumo-sandbox env)")',
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Which environment this process works in, and where its releases live."""
+
+    name: str
+    bucket: str
+    storage_integration: str = ""
+    zookeeper: str = ""
+
+    @classmethod
+    def from_variables(cls, environ: Mapping[str, str] | None = None) -> Environment:
+        source = os.environ if environ is None else environ
+        return cls(
+            name=required("KUMO_ASSETS_ENV", "local, staging or production", source),
+            bucket=required("KUMO_ASSETS_BUCKET", "the S3 bucket of releases and pointers", source),
+            storage_integration=source.get("KUMO_ASSETS_STORAGE_INTEGRATION", ""),
+            zookeeper=source.get("KUMO_ASSETS_ZOOKEEPER", ""),
+        )
+
+    def names(self, query: str) -> QueryNames:
+        """Names of one query's artefacts here. Raises ConfigError for a malformed environment, query or bucket."""
+        return QueryNames(environment=self.name, query=query, bucket=self.bucket)

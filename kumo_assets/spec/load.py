@@ -1,0 +1,146 @@
+"""Find and read query definitions without Dagster: one folder per query under a `defs` folder.
+
+Reading one query never opens another's file, so one query's broken YAML cannot stop another's rollback (rule 10).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from kumo_assets.errors import ConfigError
+from kumo_assets.spec.query import PredictiveQuerySpec
+from kumo_assets.spec.raw_logs import RawLogsSpec
+
+QUERY_TYPE = "kumo_assets.components.PredictiveQuery"
+RAW_LOGS_TYPE = "kumo_assets.components.RawLogs"
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class QueryDefinition:
+    """One query's folder, read and checked."""
+
+    name: str
+    folder: Path
+    spec: PredictiveQuerySpec
+
+
+def defs_folder(environ: Mapping[str, str] | None = None, start: Path | None = None) -> Path:
+    """The folder of definitions: `KUMO_ASSETS_DEFS`, else the `dg` project around `start`, else this package's."""
+    value = (os.environ if environ is None else environ).get("KUMO_ASSETS_DEFS", "")
+    if value:
+        folder = Path(value)
+        if not folder.is_dir():
+            raise ConfigError(
+                "read the definitions in",
+                to=str(folder),
+                found="no such folder",
+                next="set KUMO_ASSETS_DEFS to the folder that holds one folder per query",
+            )
+        return folder
+    here = (start or Path.cwd()).resolve()
+    for candidate in (here, *here.parents):
+        project = candidate / "pyproject.toml"
+        if project.is_file():
+            settings = tomllib.loads(project.read_text()).get("tool", {}).get("dg", {}).get("project", {})
+            root = settings.get("root_module")
+            if root:
+                for base in (candidate, candidate / "src"):
+                    folder = base / str(settings.get("defs_module", f"{root}.defs")).replace(".", "/")
+                    if folder.is_dir():
+                        return folder
+    return Path(__file__).resolve().parents[1] / "defs"
+
+
+def load_query(name: str, folder: Path | None = None) -> QueryDefinition:
+    """Read one query's definition. ConfigError names file, field, value and what would be right."""
+    base = folder or defs_folder()
+    path = base / name / "defs.yaml"
+    if not path.is_file():
+        known = ", ".join(query_names(base)) or "none"
+        raise ConfigError(
+            "find the query",
+            to=repr(name),
+            found=f"no {path}",
+            next=f"use one of: {known}; or write a new one with `dg scaffold defs {QUERY_TYPE} {name}`",
+        )
+    document = _document(path)
+    if document.get("type") != QUERY_TYPE:
+        raise ConfigError(
+            "read the query definition",
+            to=str(path),
+            found=f"type is {document.get('type')!r}",
+            next=f"write `type: {QUERY_TYPE}`",
+        )
+    return QueryDefinition(
+        name=name, folder=path.parent, spec=validate(PredictiveQuerySpec, document.get("attributes"), path)
+    )
+
+
+def query_names(folder: Path | None = None) -> list[str]:
+    """Names of the folders that hold a PredictiveQuery, sorted. Broken files are listed by their folder's name too."""
+    base = folder or defs_folder()
+    names = []
+    for path in sorted(base.glob("*/defs.yaml")):
+        try:
+            kind = _document(path).get("type")
+        except ConfigError:
+            kind = QUERY_TYPE
+        if kind == QUERY_TYPE:
+            names.append(path.parent.name)
+    return names
+
+
+def load_raw_logs(folder: Path | None = None) -> dict[str, RawLogsSpec]:
+    """Every RawLogs definition under the folder, by its folder's name."""
+    base = folder or defs_folder()
+    found: dict[str, RawLogsSpec] = {}
+    for path in sorted(base.glob("*/defs.yaml")):
+        document = _document(path)
+        if document.get("type") == RAW_LOGS_TYPE:
+            found[path.parent.name] = validate(RawLogsSpec, document.get("attributes"), path)
+    return found
+
+
+def validate(model: type[M], attributes: Any, path: Path) -> M:
+    """The model made from a file's `attributes`; ConfigError with every wrong field otherwise."""
+    try:
+        return model.model_validate(attributes if attributes is not None else {})
+    except ValidationError as error:
+        raise explain(error, path) from error
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            "read", to=str(path), found=f"not YAML: {error}", next="mend the YAML at the line named"
+        ) from error
+    if not isinstance(document, dict):
+        raise ConfigError("read", to=str(path), found="no mapping at the top", next="write `type:` and `attributes:`")
+    return document
+
+
+def explain(error: ValidationError, path: Path) -> ConfigError:
+    """One ConfigError out of pydantic's list: file, field, value, and the allowed ones."""
+    lines = []
+    for item in error.errors():
+        field = "attributes." + ".".join(str(part) for part in item["loc"]) if item["loc"] else "attributes"
+        value = "" if item["type"] == "missing" else f" (found {_short(item.get('input'))})"
+        lines.append(f"{field}: {item['msg']}{value}")
+    return ConfigError("read the definition", to=str(path), found="; ".join(lines), next="mend the fields named")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,133 @@
+"""Every artefact's name, in one place: pure functions from (environment, query, release) to names.
+
+A name carries environment, query and release id, so nothing is ever reused (rule 1) and nothing of one environment can
+be mistaken for another's. Parsing back is here too; talking to the systems that hold these names is not.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+
+from kumo_assets.errors import ConfigError
+
+QUERY_PATTERN = r"^[a-z][a-z0-9_]{1,62}$"
+ENVIRONMENT_PATTERN = r"^[a-z][a-z0-9]{1,15}$"
+RELEASE_PATTERN = r"^\d{8}-[0-9a-f]{8}$"
+PARTITION_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
+
+TAG_ENVIRONMENT = "kumo_assets:environment"
+TAG_QUERY = "kumo_assets:query"
+TAG_RELEASE = "kumo_assets:release"
+
+# The chain after the raw logs, in order. Asset names, artefact records and adoption all follow it.
+CHAIN = ("predictions", "postprocessed", "s3_export", "dynamodb_table")
+POINTER_ASSET = "active_pointer"
+
+
+def _checked(value: str, pattern: str, what: str, example: str) -> str:
+    if not re.fullmatch(pattern.strip("^$"), value):
+        raise ConfigError(
+            "use the " + what, to=repr(value), found=f"it does not match {pattern}", next=f"write it like {example!r}"
+        )
+    return value
+
+
+def release_id(partition: str, root_run_id: str) -> str:
+    """`<YYYYMMDD>-<8 hex>` of a partition (`YYYY-MM-DD`) and a Dagster root run id (a UUID)."""
+    _checked(partition, PARTITION_PATTERN, "partition", "2017-11-30")
+    return _checked(
+        f"{partition.replace('-', '')}-{root_run_id.replace('-', '')[:8].lower()}",
+        RELEASE_PATTERN,
+        "release id",
+        "20171130-1a2b3c4d",
+    )
+
+
+def partition_of(release: str) -> str:
+    """The partition (`YYYY-MM-DD`) a release id was built from."""
+    _checked(release, RELEASE_PATTERN, "release id", "20171130-1a2b3c4d")
+    day = f"{release[:4]}-{release[4:6]}-{release[6:8]}"
+    try:
+        date.fromisoformat(day)
+    except ValueError as error:
+        raise ConfigError(
+            "use the release id", to=repr(release), found=str(error), next="write it like '20171130-1a2b3c4d'"
+        ) from error
+    return day
+
+
+def attempt_suffix(attempt: int, *, upper: bool = False) -> str:
+    """`""` for the first attempt, `-aN` (`_AN` for Snowflake) after it: a failed artefact's name is never reused."""
+    if attempt < 1:
+        raise ValueError(f"attempt must be at least 1, not {attempt}")
+    if attempt == 1:
+        return ""
+    return f"_A{attempt}" if upper else f"-a{attempt}"
+
+
+@dataclass(frozen=True)
+class QueryNames:
+    """Names of everything that belongs to one query in one environment and one bucket."""
+
+    environment: str
+    query: str
+    bucket: str
+
+    def __post_init__(self) -> None:
+        _checked(self.environment, ENVIRONMENT_PATTERN, "environment name (KUMO_ASSETS_ENV)", "staging")
+        _checked(self.query, QUERY_PATTERN, "query name", "next_best_product")
+        _checked(
+            self.bucket, r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", "bucket name (KUMO_ASSETS_BUCKET)", "acme-predictions"
+        )
+
+    @property
+    def root(self) -> str:
+        """Key prefix of everything of this query, ending in `/`."""
+        return f"{self.environment}/{self.query}/"
+
+    @property
+    def pointer_key(self) -> str:
+        return f"{self.root}active.json"
+
+    @property
+    def pointer_text_key(self) -> str:
+        """Key of the optional plain-text copy of the pointer: the table's name alone."""
+        return f"{self.root}active-table.txt"
+
+    @property
+    def znode(self) -> str:
+        return f"/kumo_assets/{self.environment}/{self.query}/active"
+
+    @property
+    def ledger_prefix(self) -> str:
+        return f"{self.root}ledger/"
+
+    @property
+    def releases_prefix(self) -> str:
+        return f"{self.root}releases/"
+
+    @property
+    def releases_uri(self) -> str:
+        return f"s3://{self.bucket}/{self.releases_prefix}"
+
+    def release_prefix(self, release: str) -> str:
+        partition_of(release)
+        return f"{self.releases_prefix}{release}/"
+
+    def export_prefix(self, release: str, attempt: int = 1) -> str:
+        return f"{self.release_prefix(release)}export{attempt_suffix(attempt)}/"
+
+    def warehouse_table(self, release: str, asset: str, attempt: int = 1) -> str:
+        """Unqualified, upper-case Snowflake table name (Kumo creates names quoted, case preserved)."""
+        stem = f"KUMO_{self.environment}_{self.query}_{release.replace('-', '_')}_{asset}".upper()
+        partition_of(release)
+        return stem + attempt_suffix(attempt, upper=True)
+
+    def dynamodb_table(self, release: str, attempt: int = 1) -> str:
+        partition_of(release)
+        return f"{self.environment}-{self.query}-{release}{attempt_suffix(attempt)}"
+
+    def tags(self, release: str) -> dict[str, str]:
+        return {TAG_ENVIRONMENT: self.environment, TAG_QUERY: self.query, TAG_RELEASE: release}

@@ -1,0 +1,161 @@
+"""The `PredictiveQuery` definition: one Kumo model question and how it is served, as pydantic models.
+
+Every field a user may write stands here with its meaning and default; the JSON Schema shown by `dg` comes from these
+models. Reading files is in `load.py`; what is built from a definition is in `kumo_assets.components`.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from kumo_assets.spec.gates import GatesSpec
+from kumo_assets.spec.raw_logs import Strict, check_time_zone
+
+Task = Literal["ranking", "regression", "binary_classification", "multiclass_classification"]
+ITEM_FORMATS: dict[str, str] = {
+    "ranking": "ranking/1",
+    "regression": "regression/1",
+    "binary_classification": "classification/1",
+    "multiclass_classification": "classification/1",
+}
+
+
+class Poll(Strict):
+    """How a Kumo job is waited for."""
+
+    first_seconds: float = Field(default=10, gt=0)
+    max_seconds: float = Field(default=60, gt=0)
+    deadline_minutes: float = Field(default=240, gt=0, description="After this the job is cancelled and the run fails.")
+
+
+class Kumo(Strict):
+    """Where the predictions come from."""
+
+    predictive_query_id: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    task: Task = "ranking"
+    connector: str = Field(
+        min_length=1, description="Name of the Kumo connector that writes to SNOWFLAKE_DATABASE.SNOWFLAKE_SCHEMA."
+    )
+    training_job_id: str | None = Field(default=None, description="Pin a model; default: the newest DONE training job.")
+    graph_id: str | None = Field(default=None, description="Graph whose snapshot is refreshed before each launch.")
+    send_prediction_time: bool = Field(default=True, description="False for tenants too old to know `prediction_time`.")
+    num_workers: int = Field(default=1, ge=1, le=4)
+    classes_per_entity: int | None = Field(
+        default=None, ge=1, description="Candidates Kumo returns per entity; default 2 x top_k + 2."
+    )
+    binary_threshold: float | None = Field(default=None, ge=0, le=1)
+    poll: Poll = Field(default_factory=Poll)
+
+
+class Export(Strict):
+    """The unload to S3."""
+
+    format: Literal["csv", "dynamodb_json"] = "csv"
+    max_file_size_mb: int = Field(default=256, ge=1, le=5000)
+    fallback_size: int = Field(default=20, ge=1, le=200, description="Classes in the fallback list.")
+
+
+class Table(Strict):
+    """The DynamoDB table of each release."""
+
+    deletion_protection: bool = True
+    point_in_time_recovery: bool = False
+    reads_per_second: int | None = Field(default=None, ge=1, description="Warm throughput to have before the swap.")
+    replicas: list[str] = Field(
+        default_factory=list, description="Other regions whose replica must be ACTIVE before the swap."
+    )
+    sample: int = Field(default=20, ge=1, le=1000, description="Items compared with their source rows.")
+    import_deadline_minutes: float = Field(default=180, gt=0)
+    poll_seconds: float = Field(default=10, gt=0)
+
+
+class Pointer(Strict):
+    """Where the active pointer lives."""
+
+    store: Literal["s3", "zookeeper"] = "s3"
+    plain_text_copy: bool = Field(
+        default=False, description="Also write the table's name alone, for the simplest service."
+    )
+
+
+class Schedule(Strict):
+    """When the day's release is built."""
+
+    owner: Literal["dagster", "airflow"] = Field(
+        default="dagster", description="Who owns the clock; airflow ships the Dagster schedule stopped."
+    )
+    at: str = Field(default="02:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Local time of day.")
+    time_zone: str = "UTC"
+    start: date = Field(description="First partition.")
+    late_logs_cut_off_minutes: float = Field(default=120, ge=0, description="How long late raw logs are waited for.")
+    late_logs_poll_seconds: float = Field(default=60, gt=0)
+    late_logs_tolerance_minutes: float = Field(
+        default=60,
+        ge=0,
+        description="Logs count as complete when their newest event is this close to the partition's end.",
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        return check_time_zone(value)
+
+
+class Retention(Strict):
+    """Which old releases are kept."""
+
+    keep: int = Field(default=7, ge=1, description="Releases kept besides active, previous, held and referenced ones.")
+    min_age_hours: float = Field(default=72, ge=0)
+    grace_minutes: float = Field(
+        default=60,
+        ge=0,
+        description="A release that stopped being active this recently is kept; outlasts the slowest reader.",
+    )
+
+
+class PredictiveQuerySpec(Strict):
+    """One predictive query and how it is served."""
+
+    description: str = ""
+    owners: list[str] = Field(min_length=1, description="`team:NAME` or an e-mail address.")
+    entity: str = Field(default="entity", description="What an entity is, in a word: household, user.")
+    raw_logs: list[str] = Field(min_length=1, description="Raw log assets this query needs.")
+    kumo: Kumo
+    top_k: int = Field(default=5, ge=1, le=100)
+    gates: GatesSpec = Field(default_factory=GatesSpec)
+    export: Export = Field(default_factory=Export)
+    table: Table = Field(default_factory=Table)
+    pointer: Pointer = Field(default_factory=Pointer)
+    schedule: Schedule
+    retention: Retention = Field(default_factory=Retention)
+    stale_after_hours: float = Field(
+        default=30, gt=0, description="An active release older than this (since promotion) is stale."
+    )
+
+    @field_validator("owners")
+    @classmethod
+    def _owners(cls, value: list[str]) -> list[str]:
+        for owner in value:
+            if not (owner.startswith("team:") or "@" in owner):
+                raise ValueError(f"{owner!r} is neither 'team:NAME' nor an e-mail address")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PredictiveQuerySpec:
+        if self.kumo.classes_per_entity is not None and self.kumo.classes_per_entity < self.top_k:
+            raise ValueError(
+                f"kumo.classes_per_entity ({self.kumo.classes_per_entity}) must be at least top_k ({self.top_k})"
+            )
+        return self
+
+    @property
+    def item_format(self) -> str:
+        return ITEM_FORMATS[self.kumo.task]
+
+    @property
+    def classes_per_entity(self) -> int:
+        """Candidates asked of Kumo: more than top_k, so that business rules can drop some and still fill the list."""
+        return self.kumo.classes_per_entity or 2 * self.top_k + 2

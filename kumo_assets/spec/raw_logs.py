@@ -1,0 +1,89 @@
+"""The `RawLogs` definition: which Snowflake tables are raw logs, how to find their newest event, when they are stale.
+
+Values only; the observed assets built from it are in `kumo_assets.assets.raw`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_$]{0,254}$"
+PATH = r"^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z0-9_]+)*$"
+
+
+class Strict(BaseModel):
+    """An unknown field is a typing mistake, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaColumn(Strict):
+    """One column of the flattening view: a path in RECORD_CONTENT and the SQL type it is cast to."""
+
+    path: str = Field(pattern=PATH, description="Path inside RECORD_CONTENT, e.g. `basket.id`.")
+    type: Literal["NUMBER", "FLOAT", "STRING", "BOOLEAN", "DATE", "TIMESTAMP_NTZ"] = Field(
+        description="SQL type of the column."
+    )
+
+
+class KafkaShape(Strict):
+    """The table the Snowflake Kafka connector lands: RECORD_METADATA and RECORD_CONTENT, both VARIANT."""
+
+    landing_table: str = Field(
+        pattern=IDENTIFIER, description="Table the connector writes to; `table` is the view made over it."
+    )
+    columns: dict[str, KafkaColumn] = Field(min_length=1, description="View column name -> where it is in the record.")
+
+
+class Freshness(Strict):
+    """When the stream counts as stale, for the Dagster freshness policy."""
+
+    fail_after_hours: float = Field(default=36, gt=0, le=24 * 31)
+    warn_after_hours: float | None = Field(default=None, gt=0, le=24 * 31)
+
+
+class RawTable(Strict):
+    """One stream of raw logs."""
+
+    table: str = Field(pattern=IDENTIFIER, description="Snowflake table or view name.")
+    event_time: str | None = Field(
+        default=None,
+        pattern=IDENTIFIER,
+        description="Column with the event's time (UTC). Leave out for a table that is no stream.",
+    )
+    event_time_zone: str = Field(default="UTC", description="Time zone event_time is stored in (TIMESTAMP_NTZ).")
+    description: str = ""
+    freshness: Freshness = Field(default_factory=Freshness)
+    kafka: KafkaShape | None = Field(
+        default=None, description="Present when the Kafka connector lands this table as VARIANTs."
+    )
+    min_rows: int = Field(default=1, ge=0, description="Fewer rows than this fails the volume check.")
+
+    @model_validator(mode="after")
+    def _time_zone(self) -> RawTable:
+        check_time_zone(self.event_time_zone)
+        return self
+
+
+class RawLogsSpec(Strict):
+    """Raw logs: streams in one Snowflake schema, observed, never written."""
+
+    database: str | None = Field(default=None, pattern=IDENTIFIER, description="Default: SNOWFLAKE_DATABASE.")
+    schema_name: str = Field(alias="schema", pattern=IDENTIFIER, description="Schema of the tables.")
+    owners: list[str] = Field(default_factory=list, description="`team:NAME` or an e-mail address.")
+    tables: dict[str, RawTable] = Field(min_length=1, description="Asset name -> table.")
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def check_time_zone(name: str) -> str:
+    """The name back when the machine's tz database knows it; ValueError otherwise."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone of the tz database; write it like 'America/New_York'") from error
+    return name
