@@ -73,3 +73,7 @@ class TableGone(ReadError):
 
 class Unavailable(ReadError):
     """DynamoDB could not be reached or answered with an error."""
+
+
+class ItemMalformed(ReadError):
+    """An item is there, but its `p` is not of the format the pointer names. Not a miss, and no retry would help."""

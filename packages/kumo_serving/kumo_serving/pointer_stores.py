@@ -1,0 +1,265 @@
+"""Where a pointer's bytes are read from: an S3 object or a ZooKeeper znode. Reading only.
+
+A store gives bytes and a version token (ETag, or znode version), or says that nothing changed; it never parses them
+(`pointer`), and never remembers them (`refresh`). Compare-and-set is `kumo_assets.releases`. Stores are slow (network)
+and belong on a background thread, never on the path of a request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from kumo_serving.errors import PointerError, PointerMissing
+
+S3_CONNECT_SECONDS = 2.0
+S3_READ_SECONDS = 3.0
+ZOOKEEPER_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class PointerBytes:
+    """What a store held: the document, and the token that a compare-and-set would compare."""
+
+    data: bytes
+    version: str
+
+
+class PointerStore(Protocol):
+    """Read side of a pointer store. `uri` names it in messages and in the file of the last known good."""
+
+    uri: str
+
+    def read(self, known: str | None = None) -> PointerBytes | None:
+        """The pointer, or None when its version is surely still `known`. Raises PointerMissing, PointerError."""
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Ask for `changed()` (called on any thread, at least once a change) where the store can; else do nothing."""
+
+    def close(self) -> None:
+        """Give back connections. The store may be used again and then connects anew."""
+
+
+class S3Pointer:
+    """A pointer in an S3 object, read by conditional GET: an unchanged pointer costs a 304.
+
+    `S3Pointer("s3://bucket/key")` or `S3Pointer(bucket=..., key=...)`. Endpoint, region and credentials are those of
+    the standard AWS variables and files, unless given.
+    """
+
+    def __init__(
+        self,
+        uri: str | None = None,
+        *,
+        bucket: str = "",
+        key: str = "",
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        session: Any = None,
+    ) -> None:
+        if uri is not None:
+            parts = urlsplit(uri)
+            if parts.scheme != "s3":
+                raise _bad_uri(uri)
+            bucket, key = parts.netloc, parts.path.lstrip("/")
+        if not bucket or not key:
+            raise _bad_uri(uri or f"s3://{bucket}/{key}")
+        self.bucket = bucket
+        self.key = key
+        self.uri = f"s3://{bucket}/{key}"
+        self._region = region
+        self._endpoint_url = endpoint_url
+        self._session = session
+        self._client: Any = None
+        self._pid = 0
+        self._lock = threading.Lock()
+
+    def read(self, known: str | None = None) -> PointerBytes | None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        condition = {"IfNoneMatch": known} if known else {}
+        try:
+            answer = self._connected().get_object(Bucket=self.bucket, Key=self.key, **condition)
+            return PointerBytes(answer["Body"].read(), answer["ETag"])
+        except ClientError as error:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            code = error.response.get("Error", {}).get("Code", "")
+            if status == 304:
+                return None
+            if code in ("NoSuchKey", "404"):
+                raise _missing(self.uri) from None
+            raise PointerError(
+                "read the active pointer",
+                to=self.uri,
+                found=f"S3 answered {status} {code}",
+                # Without s3:ListBucket S3 says 403 where it would say 404.
+                next="check that the object exists and that this service has s3:GetObject on it",
+            ) from None
+        except (BotoCoreError, OSError) as error:
+            raise PointerError(
+                "read the active pointer",
+                to=self.uri,
+                found=f"{type(error).__name__}: {error}",
+                next="check the network",
+            ) from None
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """S3 has nothing to watch: the caller polls."""
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None and self._pid == os.getpid():
+            client.close()
+
+    def _connected(self) -> Any:
+        with self._lock:
+            # A forked child must not share its parent's sockets.
+            if self._client is None or self._pid != os.getpid():
+                self._client = self._connect()
+                self._pid = os.getpid()
+            return self._client
+
+    def _connect(self) -> Any:
+        import botocore.session
+        from botocore.config import Config
+
+        session = self._session or botocore.session.get_session()
+        return session.create_client(
+            "s3",
+            region_name=self._region,
+            endpoint_url=self._endpoint_url,
+            config=Config(
+                connect_timeout=S3_CONNECT_SECONDS,
+                read_timeout=S3_READ_SECONDS,
+                retries={"mode": "standard", "max_attempts": 2},
+                # Path style is only for an endpoint of one's own: AWS itself wants bucket host names.
+                s3={"addressing_style": "path" if self._custom_endpoint() else "auto"},
+                user_agent_extra="kumo_serving",
+            ),
+        )
+
+    def _custom_endpoint(self) -> bool:
+        return bool(self._endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"))
+
+
+class ZooKeeperPointer:
+    """A pointer in a znode. Needs the extra `kumo-serving[zookeeper]`; `hosts` is `host:port,host:port`."""
+
+    def __init__(self, hosts: str, path: str) -> None:
+        if not hosts or not path.startswith("/") or path == "/":
+            raise _bad_uri(f"zk://{hosts}{path}")
+        self.hosts = hosts
+        self.path = path
+        self.uri = f"zk://{hosts}{path}"
+        self._client: Any = None
+        self._pid = 0
+        self._lock = threading.Lock()
+        self._changed: Callable[[], None] | None = None
+
+    def read(self, known: str | None = None) -> PointerBytes | None:
+        client = self._connected()
+        from kazoo.exceptions import KazooException, NoNodeError
+        from kazoo.handlers.threading import KazooTimeoutError
+
+        # Watches fire once, so each read sets one again; kazoo keeps them in a set, so one still set is not doubled.
+        watcher = self._fired if self._changed is not None else None
+        try:
+            data, stat = client.get_async(self.path, watch=watcher).get(timeout=ZOOKEEPER_SECONDS)
+        except NoNodeError:
+            if watcher is not None:
+                client.exists_async(self.path, watch=watcher)
+            raise _missing(self.uri) from None
+        except (KazooException, KazooTimeoutError, OSError) as error:
+            raise _zookeeper(self.uri, error) from None
+        # Never "unchanged": a znode deleted and made again starts at version 0 again, and the bytes are here anyway.
+        return PointerBytes(data, str(stat.version))
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+
+    def close(self) -> None:
+        with self._lock:
+            client, self._client = self._client, None
+            if client is not None and self._pid == os.getpid():
+                client.stop()
+                with contextlib.suppress(OSError):
+                    client.close()
+
+    def _fired(self, event: object) -> None:
+        if self._changed is not None:
+            self._changed()
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._client is None or self._pid != os.getpid():
+                self._client = self._connect()
+                self._pid = os.getpid()
+            return self._client
+
+    def _connect(self) -> Any:
+        try:
+            from kazoo.client import KazooClient
+            from kazoo.handlers.threading import KazooTimeoutError
+            from kazoo.protocol.states import KazooState
+        except ImportError:
+            raise PointerError(
+                "read the active pointer",
+                to=self.uri,
+                found="kazoo is not installed",
+                next="install kumo-serving[zookeeper]",
+            ) from None
+
+        client = KazooClient(hosts=self.hosts, timeout=ZOOKEEPER_SECONDS)
+
+        def state(now: str) -> None:
+            # A session that was lost took its watches with it: read again on every reconnect.
+            if now == KazooState.CONNECTED and self._changed is not None:
+                self._changed()
+
+        client.add_listener(state)
+        try:
+            client.start(timeout=ZOOKEEPER_SECONDS)
+        except (KazooTimeoutError, OSError) as error:
+            client.stop()
+            client.close()
+            raise _zookeeper(self.uri, error) from None
+        return client
+
+
+def open_pointer(uri: str) -> S3Pointer | ZooKeeperPointer:
+    """A store from `s3://bucket/key` or `zk://host:port[,host:port]/path`. Raises PointerError for any other text."""
+    if uri.startswith("s3://"):
+        return S3Pointer(uri)
+    if uri.startswith("zk://"):
+        hosts, slash, path = uri.removeprefix("zk://").partition("/")
+        return ZooKeeperPointer(hosts, slash + path)
+    raise _bad_uri(uri)
+
+
+def _bad_uri(uri: str) -> PointerError:
+    return PointerError(
+        "open the active pointer",
+        to=repr(uri),
+        found="it is not a pointer's address",
+        next="write s3://bucket/<env>/<query>/active.json or zk://host:port/kumo_assets/<env>/<query>/active",
+    )
+
+
+def _missing(uri: str) -> PointerMissing:
+    return PointerMissing(
+        "read the active pointer", to=uri, found="nothing is there", next="promote a first release of this query"
+    )
+
+
+def _zookeeper(uri: str, error: Exception) -> PointerError:
+    return PointerError(
+        "read the active pointer",
+        to=uri,
+        found=f"{type(error).__name__}: {error}".rstrip(": "),
+        next="check that the ZooKeeper ensemble is reachable and that this service may read the znode",
+    )
