@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from kumo_assets.errors import ConfigError
 from kumo_assets.spec.query import PredictiveQuerySpec
-from kumo_assets.spec.raw_logs import RawLogsSpec
+from kumo_assets.spec.raw_logs import RawLogsSpec, RawTable
 
 QUERY_TYPE = "kumo_assets.components.PredictiveQuery"
 RAW_LOGS_TYPE = "kumo_assets.components.RawLogs"
@@ -90,7 +90,7 @@ def query_names(folder: Path | None = None) -> list[str]:
     """Names of the folders that hold a PredictiveQuery, sorted. Broken files are listed by their folder's name too."""
     base = folder or defs_folder()
     names = []
-    for path in sorted(base.glob("*/defs.yaml")):
+    for path in sorted(base.rglob("defs.yaml")):
         try:
             kind = _document(path).get("type")
         except ConfigError:
@@ -104,7 +104,7 @@ def load_raw_logs(folder: Path | None = None) -> dict[str, RawLogsSpec]:
     """Every RawLogs definition under the folder, by its folder's name."""
     base = folder or defs_folder()
     found: dict[str, RawLogsSpec] = {}
-    for path in sorted(base.glob("*/defs.yaml")):
+    for path in sorted(base.rglob("defs.yaml")):
         document = _document(path)
         if document.get("type") == RAW_LOGS_TYPE:
             found[path.parent.name] = validate(RawLogsSpec, document.get("attributes"), path)
@@ -144,3 +144,31 @@ def explain(error: ValidationError, path: Path) -> ConfigError:
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+@dataclass(frozen=True)
+class RawSource:
+    """One raw log table together with where it lives."""
+
+    name: str
+    database: str | None
+    schema: str
+    table: RawTable
+
+
+def raw_sources(names: Sequence[str], query_path: Path, folder: Path | None = None) -> dict[str, RawSource]:
+    """The raw tables a query names, from every RawLogs definition under the folder; ConfigError for an unknown one."""
+    known = {
+        name: RawSource(name=name, database=spec.database, schema=spec.schema_name, table=table)
+        for spec in load_raw_logs(folder).values()
+        for name, table in spec.tables.items()
+    }
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigError(
+            "read the definition",
+            to=str(query_path),
+            found=f"attributes.raw_logs names {', '.join(map(repr, unknown))}, which no RawLogs definition has",
+            next=f"use some of: {', '.join(sorted(known)) or 'none is defined yet'}",
+        )
+    return {name: known[name] for name in names}

@@ -1,0 +1,62 @@
+# Everything a person types, and all the set-up it needs: git, make and Python 3.11 with venv are enough.
+#   make demo   the whole path on real grocery logs, from raw logs to an online answer
+#   make test   every test
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME := $(CURDIR)
+export DAGSTER_DISABLE_TELEMETRY := 1
+
+.PHONY: help demo test dev check bench soak lock clean debian
+
+help:            ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
+
+demo: .install.stamp   ## three days of real grocery logs, end to end
+	$(BIN)/kumo-sandbox demo $(ARGS)
+
+test: .install.stamp debian   ## every test (long forms: make soak)
+	$(BIN)/pytest $(ARGS)
+
+dev: .install.stamp   ## sandbox, Dagster UI on port 3000, daemon; Ctrl-C stops all of it
+	$(BIN)/kumo-sandbox dev $(ARGS)
+
+check: .install.stamp   ## ruff, types, definitions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/dg check defs
+
+bench: .install.stamp   ## the figures of docs/benchmarks.md, as ratios in one run
+	$(BIN)/python -m benchmarks $(ARGS)
+
+soak: .install.stamp debian   ## the long forms of the tests
+	KUMO_SOAK=1 $(BIN)/pytest --timeout=7200 $(ARGS)
+
+# Debian packages only where a test needs them and root is at hand; without them those tests say why they skip, and CI
+# turns such a skip into a failure.
+debian:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  missing=""; \
+	  [ -x /usr/bin/chromium ] || missing="$$missing chromium"; \
+	  [ -e /usr/share/java/zookeeper.jar ] || missing="$$missing zookeeper"; \
+	  if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; fi; \
+	fi
+
+.install.stamp: requirements/dev.lock requirements/ministack.lock pyproject.toml packages/kumo_serving/pyproject.toml packages/kumo_sandbox/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements/dev.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	$(PYTHON) -m venv .venv-ministack
+	$(BIN)/uv pip install --quiet --python .venv-ministack/bin/python -r requirements/ministack.lock
+	@touch $@
+
+lock: .install.stamp   ## resolve the lock files again after a change of dependencies
+	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --universal --generate-hashes --no-header -q -p 3.11 -o requirements/dev.lock
+	$(BIN)/uv pip compile requirements/ministack.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/ministack.lock
+
+clean:           ## remove what was installed and everything the sandbox and Dagster wrote here
+	-$(BIN)/kumo-sandbox reset
+	rm -rf $(VENV) .venv-* .install.stamp .dagster .sandbox

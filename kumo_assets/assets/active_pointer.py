@@ -1,0 +1,57 @@
+"""`<query>/active_pointer`: the small document that names the active table, moved by compare-and-set.
+
+Unpartitioned; materialised by the promotion sensor, or by hand. It asks the one promotion decision itself, from stored
+verdicts, so that no graph order, skipped check or manual click can publish what has not passed (rule 3).
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from kumo_assets.assets.keys import POINTER_POOL, code_version, key_of
+from kumo_assets.releases.operations.outside import outside
+from kumo_assets.releases.operations.promote import promote
+from kumo_assets.releases.resource import ReleasesResource
+from kumo_assets.releases.run import author_of
+from kumo_assets.spec.load import QueryDefinition
+
+ASSET = "active_pointer"
+RELEASE_TAG = "kumo_assets/release"
+
+
+def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
+    """The asset that promotes: the release its run's tag names, else the newest that may go live."""
+    spec = definition.spec
+
+    @dg.asset(
+        key=key_of(definition.name, ASSET),
+        deps=[key_of(definition.name, "dynamodb_table")],
+        group_name=definition.name,
+        owners=spec.owners,
+        kinds={"s3"} if spec.pointer.store == "s3" else {"zookeeper"},
+        description="Which release online services read. Moved only to a sealed release whose every verdict stands; "
+        "`kumo-assets rollback` moves it back.",
+        code_version=code_version(definition),
+        pool=POINTER_POOL,
+    )
+    def active_pointer(context: dg.AssetExecutionContext, releases: ReleasesResource) -> dg.MaterializeResult:
+        world = outside(definition, releases.environment())
+        promotion = promote(world, context.run.tags.get(RELEASE_TAG), by=author_of(context), run_id=context.run.run_id)
+        pointer = promotion.pointer
+        context.log.info(promotion.words)
+        return dg.MaterializeResult(
+            metadata={
+                "release": pointer.release_id,
+                "partition": pointer.partition,
+                "generation": pointer.generation,
+                "table": pointer.table,
+                "previous": pointer.previous[0].release_id if pointer.previous else "none",
+                "hold": pointer.hold.reason if pointer.hold else "none",
+                "forced": pointer.forced.reason if pointer.forced else "no",
+                "moved": promotion.moved,
+                "dagster/uri": promotion.where,
+            },
+            data_version=dg.DataVersion(f"{pointer.generation}-{pointer.release_id}"),
+        )
+
+    return active_pointer

@@ -1,0 +1,40 @@
+"""Asset keys, groups and partitions of one query; nothing that runs."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, time
+from importlib.metadata import version
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from kumo_assets.spec.load import QueryDefinition
+
+# One import and one Kumo job at a time would be too strict; these pools take their limits from dagster.yaml.
+KUMO_POOL = "kumo_jobs"
+IMPORT_POOL = "dynamodb_imports"
+POINTER_POOL = "active_pointer"
+
+
+def key_of(query: str, asset: str) -> dg.AssetKey:
+    return dg.AssetKey([query, asset])
+
+
+def raw_key(name: str) -> dg.AssetKey:
+    return dg.AssetKey(["raw", name])
+
+
+def daily_partitions(definition: QueryDefinition) -> dg.DailyPartitionsDefinition:
+    """One partition per full day of raw logs, in the query's time zone; the newest is yesterday there."""
+    schedule = definition.spec.schedule
+    start = datetime.combine(schedule.start, time(), tzinfo=ZoneInfo(schedule.time_zone))
+    return dg.DailyPartitionsDefinition(start_date=start, timezone=schedule.time_zone)
+
+
+def code_version(definition: QueryDefinition) -> str:
+    """Changes with this package, the query's YAML and its SQL: what built a release can be told from its record."""
+    text = definition.spec.model_dump_json() + "".join(
+        path.read_text() for path in sorted(definition.folder.glob("*.sql"))
+    )
+    return f"{version('kumo-assets')}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"

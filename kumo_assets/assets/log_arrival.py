@@ -1,0 +1,94 @@
+"""Have the raw logs reached the end of a partition? Asked by each query for its own anchor before Kumo is launched.
+
+A past partition is measured against its own end, never the wall clock; late logs are waited for until a cut-off, then
+the run fails saying so, and the release that is active stays active.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from kumo_assets.assets.templates import shipped
+from kumo_assets.errors import LateLogs
+from kumo_assets.resources.snowflake import Warehouse
+from kumo_assets.resources.sql import quote, table
+from kumo_assets.spec.load import RawSource
+from kumo_assets.spec.query import Schedule
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One stream's newest event against the anchor; both UTC."""
+
+    name: str
+    newest: datetime | None
+    rows: int
+
+
+def missing(arrivals: list[Arrival], anchor: datetime, tolerance: timedelta) -> list[Arrival]:
+    """The streams whose newest event is further than `tolerance` before `anchor`."""
+    return [item for item in arrivals if item.newest is None or item.newest < anchor - tolerance]
+
+
+def cut_off(anchor: datetime, schedule: Schedule) -> datetime:
+    """The moment after which late logs are no longer waited for: the day's scheduled start plus the allowance, UTC."""
+    hour, minute = map(int, schedule.at.split(":"))
+    local = anchor.astimezone(ZoneInfo(schedule.time_zone)).replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return local.astimezone(UTC) + timedelta(minutes=schedule.late_logs_cut_off_minutes)
+
+
+def read_arrivals(warehouse: Warehouse, sources: Mapping[str, RawSource]) -> list[Arrival]:
+    """Newest event and rows of every source that is a stream."""
+    found = []
+    for name, source in sources.items():
+        if source.table.event_time is None:
+            continue
+        where = table(source.database or warehouse.database, source.schema, source.table.table)
+        row = warehouse.row(
+            shipped("observe.sql", newest=f"MAX({quote(source.table.event_time)})", table=where),
+            doing=f"ask how far the raw logs {name} reach",
+        )
+        newest = row["NEWEST"]
+        if newest is not None and newest.tzinfo is None:
+            newest = newest.replace(tzinfo=ZoneInfo(source.table.event_time_zone))
+        found.append(Arrival(name, newest.astimezone(UTC) if newest is not None else None, int(row["ROW_COUNT"])))
+    return found
+
+
+def wait_for_logs(
+    warehouse: Warehouse,
+    sources: Mapping[str, RawSource],
+    anchor: datetime,
+    schedule: Schedule,
+    log: Callable[[str], None],
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> list[Arrival]:
+    """Return the arrivals once every stream reaches `anchor` (UTC, the partition's end) within the tolerance.
+
+    Raises LateLogs when the cut-off passes first; at once when it has passed already, as for a past partition.
+    """
+    tolerance = timedelta(minutes=schedule.late_logs_tolerance_minutes)
+    limit = cut_off(anchor, schedule)
+    while True:
+        arrivals = read_arrivals(warehouse, sources)
+        late = missing(arrivals, anchor, tolerance)
+        if not late:
+            return arrivals
+        words = "; ".join(
+            f"{item.name} reaches {item.newest.isoformat() if item.newest else 'nothing'}" for item in late
+        )
+        if now() >= limit:
+            raise LateLogs(
+                "wait for the raw logs to reach",
+                to=anchor.isoformat(),
+                found=f"{words}; the cut-off was {limit.isoformat()}",
+                next="mend the stream, then materialise this partition again; the active release was not touched",
+            )
+        log(f"Raw logs are late: {words}. Waiting until {limit.isoformat()}.")
+        sleep(schedule.late_logs_poll_seconds)

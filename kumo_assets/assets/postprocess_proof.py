@@ -1,0 +1,87 @@
+"""What a post-processed table must prove before anything is built on it: right columns, some rows, unique keys.
+
+Counted in Snowflake in one scan; judged here. The gate `keys` tells the same story to the release's verdicts; this
+proof cannot be switched off, because the import overwrites duplicates in random order and calls it success (rule 6).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kumo_assets.assets.templates import shipped
+from kumo_assets.errors import WarehouseError
+from kumo_assets.resources.snowflake import Warehouse
+from kumo_assets.resources.sql import table
+from kumo_assets.spec.load import QueryDefinition
+
+LIST_COLUMNS = ("ENTITY", "CLASS", "SCORE", "RANK")
+NUMBER_COLUMNS = ("ENTITY", "TARGET_PRED")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Counts of one post-processed table. `keys` are distinct entities as text, `class_keys` distinct
+    (entity, class), `rank_keys` distinct (entity, rank)."""
+
+    rows: int
+    entities: int
+    nulls: int
+    keys: int
+    class_keys: int
+    rank_keys: int
+    longest: int
+
+
+def prove_shape(columns: list[str], task: str, where: str) -> None:
+    """WarehouseError when a column is missing or stands for nothing, with the columns found."""
+    wanted = NUMBER_COLUMNS if task == "regression" else LIST_COLUMNS
+    absent = [name for name in wanted if name not in columns]
+    if absent:
+        raise WarehouseError(
+            "use the post-processed table",
+            to=where,
+            found=f"no column {', '.join(absent)}; it has {', '.join(columns) or 'no columns'}",
+            next=f"let postprocess.sql return {', '.join(wanted)}",
+        )
+
+
+def faults(proof: Proof, top_k: int, task: str) -> list[str]:
+    """Every reason why the table must not be exported; empty when there is none."""
+    found = []
+    if proof.rows == 0:
+        found.append("it has no rows")
+    if proof.nulls:
+        found.append(f"{proof.nulls:,} rows have a null in a key, score or rank")
+    if proof.keys != proof.entities:
+        found.append(f"{proof.entities:,} entities have only {proof.keys:,} distinct keys as text")
+    if proof.class_keys != proof.rows:
+        found.append(f"{proof.rows - proof.class_keys:,} rows repeat an (ENTITY, CLASS) pair")
+    if proof.rank_keys != proof.rows:
+        what = "ENTITY" if task == "regression" else "(ENTITY, RANK) pair"
+        found.append(f"{proof.rows - proof.rank_keys:,} rows repeat an {what}")
+    if proof.longest > top_k and task != "binary_classification" and task != "regression":
+        found.append(f"a list is {proof.longest} long; top_k is {top_k}")
+    return found
+
+
+def prove_table(warehouse: Warehouse, name: str, definition: QueryDefinition) -> Proof:
+    """Count and judge. Raises WarehouseError listing every fault; the table stays, for a person to look at."""
+    task = definition.spec.kumo.task
+    # DESCRIBE by an empty SELECT: works for any name and costs nothing.
+    where = table(warehouse.database, warehouse.schema, name)
+    prove_shape(list(warehouse.columns(warehouse.database, warehouse.schema, name)), task, where)
+    sql = "prove_number.sql" if task == "regression" else "prove_list.sql"
+    counted = warehouse.row(shipped(sql, postprocessed=where), doing=f"prove {where}")
+    proof = Proof(*(int(counted[column] or 0) for column in _COUNTS))
+    found = faults(proof, definition.spec.top_k, task)
+    if found:
+        raise WarehouseError(
+            "use the post-processed table",
+            to=where,
+            found="; ".join(found),
+            next="mend postprocess.sql (or look at Kumo's table), then materialise again; nothing was exported",
+        )
+    return proof
+
+
+_COUNTS = ("ROW_COUNT", "ENTITY_COUNT", "NULL_COUNT", "KEY_COUNT", "CLASS_KEY_COUNT", "RANK_KEY_COUNT", "LONGEST")

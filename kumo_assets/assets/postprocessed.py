@@ -1,0 +1,142 @@
+"""`<query>/postprocessed`: the user's `postprocess.sql`, or rank-and-keep-top-k, as one CREATE TABLE AS in Snowflake.
+
+The asset always exists, so that gates and export have one shape to look at: ENTITY, CLASS, SCORE, RANK, or ENTITY,
+TARGET_PRED for a regression. What the table must prove is in `postprocess_proof`.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+from dagster_snowflake import SnowflakeResource
+
+from kumo_assets.assets.keys import code_version, key_of
+from kumo_assets.assets.postprocess_proof import prove_table
+from kumo_assets.assets.step import Step, begin, column_schema, preview, result
+from kumo_assets.assets.templates import render, shipped
+from kumo_assets.errors import ReleaseError, WarehouseError
+from kumo_assets.releases.documents import Artefact
+from kumo_assets.releases.resource import ReleasesResource
+from kumo_assets.resources.snowflake import Warehouse, connect
+from kumo_assets.resources.sql import quote, table
+from kumo_assets.spec.load import QueryDefinition
+
+ASSET = "postprocessed"
+MOST_ATTEMPTS = 20
+USER_SQL = "postprocess.sql"
+
+
+def build_postprocessed(definition: QueryDefinition, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset that turns Kumo's table into the table to serve."""
+    spec = definition.spec
+    by = f"`{USER_SQL}` of this query" if (definition.folder / USER_SQL).is_file() else f"the top {spec.top_k} by score"
+
+    @dg.asset(
+        key=key_of(definition.name, ASSET),
+        deps=[key_of(definition.name, "predictions")],
+        partitions_def=partitions,
+        group_name=definition.name,
+        owners=spec.owners,
+        kinds={"snowflake", "sql"},
+        description=f"What each {spec.entity} is to be served: {by}, in Snowflake.",
+        code_version=code_version(definition),
+    )
+    def postprocessed(
+        context: dg.AssetExecutionContext, snowflake: SnowflakeResource, releases: ReleasesResource
+    ) -> dg.MaterializeResult:
+        step = begin(context, definition, releases, ASSET)
+        artefact = step.existing()
+        adopted = artefact is not None
+        with connect(snowflake) as warehouse:
+            if artefact is None:
+                artefact = _create(step, warehouse)
+            return result(step, artefact, _metadata(warehouse, artefact), adopted)
+
+    return postprocessed
+
+
+def _create(step: Step, warehouse: Warehouse) -> Artefact:
+    """The first attempt whose table is whole: adopted when it stands, created when it does not.
+
+    CREATE TABLE AS is one atomic statement under a name no other release can have. A table that stands but proves bad
+    is what an earlier `postprocess.sql` made: it is left for a person to look at, and the next attempt gets a new name.
+    """
+    source = step.upstream("predictions")
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        name = step.names.warehouse_table(step.release_id, ASSET, attempt)
+        where = table(warehouse.database, warehouse.schema, name)
+        stands = bool(warehouse.columns(warehouse.database, warehouse.schema, name))
+        if not stands:
+            select = select_for(step.definition, warehouse, source)
+            warehouse.rows(f"CREATE TABLE {where} AS\n{select}", doing=f"post-process {source.name} into {name}")
+        try:
+            proof = prove_table(warehouse, name, step.definition)
+        except WarehouseError:
+            if stands:
+                continue
+            raise
+        return step.prove(
+            name=name,
+            attempt=attempt,
+            rows=proof.rows,
+            entities=proof.entities,
+            seconds_outside=warehouse.seconds,
+            details={
+                "database": warehouse.database,
+                "schema": warehouse.schema,
+                "source": source.name,
+                "longest": proof.longest,
+            },
+        )
+    raise ReleaseError(
+        "post-process release",
+        to=step.release_id,
+        found=f"{MOST_ATTEMPTS} attempts stand in Snowflake and none proves whole",
+        next="mend postprocess.sql and build a new release",
+    )
+
+
+def select_for(definition: QueryDefinition, warehouse: Warehouse, source: Artefact) -> str:
+    """The SELECT to run: the user's, else the one shipped for the query's task.
+
+    In a user's file `{{ predictions }}` is Kumo's table, `{{ top_k }}`, `{{ database }}` and `{{ schema }}` what they say.
+    """
+    values = {
+        "predictions": table(source.details["database"], source.details["schema"], source.name),
+        "top_k": str(definition.spec.top_k),
+    }
+    user = definition.folder / USER_SQL
+    if user.is_file():
+        values |= {"database": quote(warehouse.database), "schema": quote(warehouse.schema)}
+        return render(user.read_text(), str(user), **values)
+    if definition.spec.kumo.task == "binary_classification":
+        return shipped(
+            "binary.sql", predictions=values["predictions"], **_binary_columns(definition, warehouse, source)
+        )
+    name = {"ranking": "rank.sql", "multiclass_classification": "multiclass.sql", "regression": "regression.sql"}
+    chosen = name[definition.spec.kumo.task]
+    if chosen == "regression.sql":
+        values.pop("top_k")
+    return shipped(chosen, **values)
+
+
+def _binary_columns(definition: QueryDefinition, warehouse: Warehouse, source: Artefact) -> dict[str, str]:
+    """Kumo writes ENTITY, TARGET_PRED, TRUE_PROB, FALSE_PROB; older tenants ENTITY, SCORE."""
+    columns = warehouse.columns(source.details["database"], source.details["schema"], source.name)
+    if "TRUE_PROB" in columns:
+        return {"true_prob": "TRUE_PROB", "predicted": "TARGET_PRED"}
+    threshold = definition.spec.kumo.binary_threshold
+    return {"true_prob": "SCORE", "predicted": f"SCORE >= {0.5 if threshold is None else threshold}"}
+
+
+def _metadata(warehouse: Warehouse, artefact: Artefact) -> dict[str, object]:
+    details = artefact.details
+    where = table(details["database"], details["schema"], artefact.name)
+    first = warehouse.rows(f"SELECT * FROM {where} LIMIT 5", doing=f"preview {where}")  # noqa: S608 - quoted
+    return {
+        "dagster/table_name": ".".join((details["database"], details["schema"], artefact.name)),
+        "dagster/column_schema": column_schema(
+            warehouse.columns(details["database"], details["schema"], artefact.name)
+        ),
+        "preview": preview(first),
+        "made from": details["source"],
+    }

@@ -1,0 +1,195 @@
+"""`<query>/predictions`: Kumo's batch prediction job, launched once over REST, and the Snowflake table it wrote, proved.
+
+Order matters: the release is opened before anything is launched, the raw logs must reach the partition's end, an
+earlier job of this release is adopted, and DONE is not believed until Snowflake shows the table.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import date
+
+import dagster as dg
+from dagster_snowflake import SnowflakeResource
+
+from kumo_assets.assets.keys import KUMO_POOL, code_version, key_of, raw_key
+from kumo_assets.assets.log_arrival import wait_for_logs
+from kumo_assets.assets.step import Step, begin, column_schema, preview, result
+from kumo_assets.releases.documents import Artefact
+from kumo_assets.releases.resource import ReleasesResource
+from kumo_assets.resources.kumo.client import KumoClient
+from kumo_assets.resources.kumo.model import KumoJob, Launch, PollPolicy, Progress
+from kumo_assets.resources.kumo.output import anchor_time, prove_output
+from kumo_assets.resources.kumo.resource import KumoResource
+from kumo_assets.resources.snowflake import Warehouse, connect
+from kumo_assets.resources.sql import table
+from kumo_assets.spec.load import QueryDefinition, RawSource
+
+ASSET = "predictions"
+
+
+def build_predictions(
+    definition: QueryDefinition, sources: Mapping[str, RawSource], partitions: dg.PartitionsDefinition
+) -> dg.AssetsDefinition:
+    """The asset that launches, awaits and proves one day's Kumo job."""
+    spec = definition.spec
+
+    @dg.asset(
+        key=key_of(definition.name, ASSET),
+        deps=[raw_key(name) for name in spec.raw_logs],
+        partitions_def=partitions,
+        group_name=definition.name,
+        owners=spec.owners,
+        kinds={"kumo", "snowflake"},
+        description=f"{spec.description} Kumo's batch predictions, one Snowflake table per release.".strip(),
+        code_version=code_version(definition),
+        pool=KUMO_POOL,
+    )
+    def predictions(
+        context: dg.AssetExecutionContext,
+        kumo: KumoResource,
+        snowflake: SnowflakeResource,
+        releases: ReleasesResource,
+    ) -> dg.MaterializeResult:
+        step = begin(context, definition, releases, ASSET)
+        artefact = step.existing()
+        adopted = artefact is not None
+        with connect(snowflake) as warehouse:
+            if artefact is None:
+                anchor = anchor_time(date.fromisoformat(step.run.partition), spec.schedule.time_zone)
+                wait_for_logs(warehouse, sources, anchor, spec.schedule, context.log.info)
+                with kumo.client() as client:
+                    artefact = _run_job(context, step, client, warehouse)
+            return result(step, artefact, _metadata(warehouse, artefact), adopted)
+
+    return predictions
+
+
+def _run_job(context: dg.AssetExecutionContext, step: Step, client: KumoClient, warehouse: Warehouse) -> Artefact:
+    """Adopt or launch the release's job, wait for its end, prove its table."""
+    started = time.perf_counter()
+    spec = step.definition.spec.kumo
+    policy = PollPolicy(
+        first_seconds=spec.poll.first_seconds,
+        max_seconds=spec.poll.max_seconds,
+        deadline_seconds=spec.poll.deadline_minutes * 60,
+    )
+    model_id: str | None = None
+
+    def make_launch(attempt: int) -> Launch:
+        # Called only when nothing is there to adopt: a refresh of the graph's snapshot is work in Kumo, too.
+        nonlocal model_id
+        snapshot = None
+        if spec.graph_id is not None:
+            context.log.info(f"Refreshing the snapshot of graph {spec.graph_id}, so that the newest raw logs are used")
+            snapshot = client.refresh_snapshot(spec.graph_id, policy)
+        model_id = spec.training_job_id or client.newest_model(spec.predictive_query_id).job_id
+        return Launch(
+            query_id=spec.predictive_query_id,
+            training_job_id=model_id,
+            connector=spec.connector,
+            table=step.names.warehouse_table(step.release_id, ASSET, attempt),
+            num_classes=step.definition.spec.classes_per_entity if spec.task != "regression" else None,
+            tags=_tags(step, attempt),
+            prediction_time=(
+                anchor_time(date.fromisoformat(step.run.partition), step.definition.spec.schedule.time_zone)
+                if spec.send_prediction_time
+                else None
+            ),
+            task=spec.task,
+            binary_threshold=spec.binary_threshold,
+            num_workers=spec.num_workers,
+            graph_snapshot_id=snapshot,
+        )
+
+    attempt, job, adopted = client.adopt_or_launch(_tags(step, 1), make_launch)
+    context.log.info(
+        f"{'Adopted' if adopted else 'Launched'} Kumo job {job.job_id} ({job.raw_status}) {job.tracking_url or ''}"
+    )
+    try:
+        job = client.wait(job.job_id, policy, on_progress=_progress_to(context))
+    except BaseException:
+        _cancel_if_dagster_cancels(context, client, job)
+        raise
+    name = step.names.warehouse_table(step.release_id, ASSET, attempt)
+    proof = prove_output(
+        lambda sql: warehouse.row(sql, doing=f"prove the table {name}"),
+        warehouse.columns(warehouse.database, warehouse.schema, name),
+        table(warehouse.database, warehouse.schema, name),
+        job,
+        spec.task,
+    )
+    return step.prove(
+        name=name,
+        attempt=attempt,
+        rows=proof.rows,
+        entities=proof.entities,
+        seconds_outside=time.perf_counter() - started,
+        details={
+            "job_id": job.job_id,
+            "model_id": job.model_id or model_id,
+            "snapshot_id": job.snapshot_id,
+            "tracking_url": job.tracking_url,
+            "warnings": [asdict(item) for item in job.warnings],
+            "errors": [asdict(item) for item in job.errors],
+            "database": warehouse.database,
+            "schema": warehouse.schema,
+            "adopted": adopted,
+        },
+    )
+
+
+def _tags(step: Step, attempt: int) -> dict[str, str]:
+    """How the job is found again: by release; the rest is for a person looking at Kumo's own job list."""
+    return {
+        "kumo_assets.environment": step.names.environment,
+        "kumo_assets.query": step.definition.name,
+        "kumo_assets.partition": step.run.partition,
+        "kumo_assets.release": step.release_id,
+        "kumo_assets.run": step.run.root_run_id,
+        "kumo_assets.attempt": str(attempt),
+    }
+
+
+def _progress_to(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
+    """Say in the run's log what Kumo is doing, once per change of status or stage."""
+    last: list[str] = [""]
+
+    def say(job: KumoJob, progress: Progress | None) -> None:
+        stage = job.events[-1].stage if job.events else ""
+        done = f" {progress.completed}/{progress.total}" if progress and progress.total else ""
+        words = f"Kumo job {job.job_id}: {job.raw_status} {stage}{done}".rstrip()
+        if words != last[0]:
+            last[0] = words
+            context.log.info(words)
+
+    return say
+
+
+def _cancel_if_dagster_cancels(context: dg.AssetExecutionContext, client: KumoClient, job: KumoJob) -> None:
+    """Cancel the Kumo job only when a person or Dagster is cancelling the run.
+
+    A worker that merely dies leaves the job alone: the re-execution adopts it.
+    """
+    run = context.instance.get_run_by_id(context.run.run_id)
+    if run is not None and run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED):
+        context.log.info(f"The run is being cancelled; cancelling Kumo job {job.job_id}")
+        client.cancel(job.job_id)
+
+
+def _metadata(warehouse: Warehouse, artefact: Artefact) -> dict[str, object]:
+    where = table(artefact.details["database"], artefact.details["schema"], artefact.name)
+    columns = warehouse.columns(artefact.details["database"], artefact.details["schema"], artefact.name)
+    rows = warehouse.rows(f"SELECT * FROM {where} LIMIT 5", doing=f"preview {where}")  # noqa: S608 - quoted
+    url = artefact.details.get("tracking_url")
+    return {
+        "dagster/table_name": ".".join((artefact.details["database"], artefact.details["schema"], artefact.name)),
+        "dagster/column_schema": column_schema(columns),
+        "preview": preview(rows),
+        "Kumo job": dg.MetadataValue.url(url) if url else artefact.details["job_id"],
+        "Kumo model": artefact.details["model_id"] or "not told",
+        "graph snapshot": artefact.details["snapshot_id"] or "none",
+        "Kumo warnings": len(artefact.details["warnings"]),
+    }

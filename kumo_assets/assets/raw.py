@@ -1,0 +1,124 @@
+"""`raw/<table>`: the raw logs, observed and never written. Rows and newest event are their data version.
+
+One observation asks for all selected tables in one session. Whether the logs reach a given partition's end is asked by
+the query itself, in `log_arrival`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+from dagster_snowflake import SnowflakeResource
+
+from kumo_assets.assets.keys import raw_key
+from kumo_assets.assets.step import column_schema
+from kumo_assets.assets.templates import shipped
+from kumo_assets.errors import WarehouseError
+from kumo_assets.resources.snowflake import Warehouse, connect
+from kumo_assets.resources.sql import quote, table
+from kumo_assets.spec.raw_logs import KafkaShape, RawLogsSpec, RawTable
+
+
+def build_raw_logs(name: str, spec: RawLogsSpec) -> dg.Definitions:
+    """The observable assets of one RawLogs definition, each with a check that it is not empty."""
+    specs = [_asset_spec(asset, raw, spec) for asset, raw in spec.tables.items()]
+    checks = [
+        dg.AssetCheckSpec(
+            "has_rows",
+            asset=raw_key(asset),
+            blocking=True,
+            description=f"At least {raw.min_rows} rows: predictions from an emptied log must not be launched.",
+        )
+        for asset, raw in spec.tables.items()
+    ]
+
+    @dg.multi_observable_source_asset(
+        name=f"observe_{name}", specs=specs, check_specs=checks, can_subset=True, group_name="raw"
+    )
+    def observe(context: dg.AssetExecutionContext, snowflake: SnowflakeResource) -> Iterator[dg.ObserveResult]:
+        with connect(snowflake) as warehouse:
+            database = spec.database or warehouse.database
+            for asset, raw in spec.tables.items():
+                if raw_key(asset) not in context.selected_asset_keys:
+                    continue
+                if raw.kafka is not None:
+                    ensure_flattening_view(warehouse, database, spec.schema_name, raw.table, raw.kafka)
+                yield _observe(warehouse, asset, raw, database, spec.schema_name)
+
+    return dg.Definitions(assets=[observe])
+
+
+def _asset_spec(asset: str, raw: RawTable, spec: RawLogsSpec) -> dg.AssetSpec:
+    policy = None
+    if raw.event_time is not None:
+        warn = raw.freshness.warn_after_hours
+        policy = dg.FreshnessPolicy.time_window(
+            fail_window=timedelta(hours=raw.freshness.fail_after_hours),
+            warn_window=timedelta(hours=warn) if warn is not None else None,
+        )
+    where = ".".join(filter(None, [spec.database, spec.schema_name, raw.table]))
+    return dg.AssetSpec(
+        raw_key(asset),
+        description=raw.description or f"Raw logs streamed into {where}.",
+        owners=spec.owners,
+        kinds={"snowflake", "kafka"} if raw.kafka else {"snowflake"},
+        metadata={"dagster/table_name": where},
+        freshness_policy=policy,
+    )
+
+
+def _observe(warehouse: Warehouse, asset: str, raw: RawTable, database: str, schema: str) -> dg.ObserveResult:
+    where = table(database, schema, raw.table)
+    newest = f"MAX({quote(raw.event_time)})" if raw.event_time else "NULL"
+    columns = warehouse.columns(database, schema, raw.table)
+    if not columns:
+        raise WarehouseError(
+            "observe the raw logs",
+            to=where,
+            found="no such table, or no grant to see it",
+            next="check the RawLogs definition, and grant SELECT on the table to the role",
+        )
+    found = warehouse.row(shipped("observe.sql", newest=newest, table=where), doing=f"observe {where}")
+    rows, event = int(found["ROW_COUNT"]), found["NEWEST"]
+    metadata: dict[str, Any] = {
+        "dagster/row_count": rows,
+        "dagster/column_schema": column_schema(columns),
+        "newest event": str(event) if event is not None else "not a stream",
+    }
+    passed = rows >= raw.min_rows
+    return dg.ObserveResult(
+        asset_key=raw_key(asset),
+        data_version=dg.DataVersion(f"{rows}-{event}"),
+        metadata=metadata,
+        check_results=[
+            dg.AssetCheckResult(
+                asset_key=raw_key(asset),
+                check_name="has_rows",
+                passed=passed,
+                description=f"{rows:,} rows; at least {raw.min_rows:,} wanted.",
+                metadata={"rows": rows, "limit": raw.min_rows},
+            )
+        ],
+    )
+
+
+def ensure_flattening_view(warehouse: Warehouse, database: str, schema: str, view: str, shape: KafkaShape) -> None:
+    """Create or replace the view that flattens what the Snowflake Kafka connector lands (RECORD_CONTENT, VARIANT).
+
+    Column names, paths and types were checked against patterns when the definition was read.
+    """
+    columns = ",\n    ".join(
+        f"RECORD_CONTENT:{column.path}::{column.type} AS {quote(name)}" for name, column in shape.columns.items()
+    )
+    warehouse.rows(
+        shipped(
+            "flattening_view.sql",
+            view=table(database, schema, view),
+            columns=columns,
+            landing=table(database, schema, shape.landing_table),
+        ),
+        doing=f"create the flattening view {view}",
+    )

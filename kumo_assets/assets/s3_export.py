@@ -1,0 +1,188 @@
+"""`<query>/s3_export`: one COPY INTO from Snowflake to an S3 prefix that was empty, and the fallback list beside it.
+
+One row per entity, the ranked list packed into one attribute by SQL; no row passes through Python. The unload's own
+count must equal the distinct entities proved before it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+from dagster_aws.s3 import S3Resource
+from dagster_snowflake import SnowflakeResource
+
+from kumo_assets.assets.keys import code_version, key_of
+from kumo_assets.assets.step import Step, begin, preview, result
+from kumo_assets.assets.templates import shipped
+from kumo_assets.errors import ExportError
+from kumo_assets.releases.documents import Artefact
+from kumo_assets.releases.resource import ReleasesResource
+from kumo_assets.resources.snowflake import Warehouse, connect
+from kumo_assets.resources.sql import literal, quote, table
+from kumo_assets.spec.load import QueryDefinition
+
+ASSET = "s3_export"
+MOST_ATTEMPTS = 20
+
+
+def build_s3_export(definition: QueryDefinition, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset that unloads one release to S3."""
+    spec = definition.spec
+
+    @dg.asset(
+        key=key_of(definition.name, ASSET),
+        deps=[key_of(definition.name, "postprocessed")],
+        partitions_def=partitions,
+        group_name=definition.name,
+        owners=spec.owners,
+        kinds={"s3", "snowflake"},
+        description=f"One object set on S3, one row per {spec.entity}, unloaded by one COPY INTO.",
+        code_version=code_version(definition),
+    )
+    def s3_export(
+        context: dg.AssetExecutionContext, snowflake: SnowflakeResource, s3: S3Resource, releases: ReleasesResource
+    ) -> dg.MaterializeResult:
+        step = begin(context, definition, releases, ASSET)
+        artefact = step.existing()
+        adopted = artefact is not None
+        if artefact is None:
+            with connect(snowflake) as warehouse:
+                artefact = _export(
+                    context, step, warehouse, s3.get_client(), releases.environment().storage_integration
+                )
+        return result(step, artefact, _metadata(artefact), adopted)
+
+    return s3_export
+
+
+def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse, s3: Any, integration: str) -> Artefact:
+    source = step.upstream("postprocessed")
+    attempt, prefix = _empty_prefix(context, step, s3)
+    spec = step.definition.spec
+    where = table(source.details["database"], source.details["schema"], source.name)
+    unloaded = warehouse.rows(
+        copy_into(
+            f"s3://{step.names.bucket}/{prefix}",
+            packed(spec.kumo.task, where),
+            spec.export.format,
+            integration,
+            spec.export.max_file_size_mb,
+        ),
+        doing=f"unload {source.name} to s3://{step.names.bucket}/{prefix}",
+    )
+    files = [
+        {"name": str(row["FILE_NAME"]), "bytes": int(row["FILE_SIZE"]), "rows": int(row["ROW_COUNT"])}
+        for row in unloaded
+    ]
+    rows = sum(item["rows"] for item in files)  # type: ignore[misc]
+    listed = _listed(s3, step.names.bucket, prefix)
+    if rows != source.entities or len(listed) != len(files):
+        raise ExportError(
+            "trust the unload to",
+            to=f"s3://{step.names.bucket}/{prefix}",
+            found=f"{rows:,} rows in {len(files)} files, {len(listed)} objects under the prefix; {source.entities:,} entities in {source.name}",
+            next="re-execute the run: it unloads to a new prefix; nothing was imported",
+        )
+    fallback = _put_fallback(step, warehouse, where)
+    return step.prove(
+        name=f"s3://{step.names.bucket}/{prefix}",
+        attempt=attempt,
+        rows=rows,
+        entities=rows,
+        seconds_outside=warehouse.seconds,
+        details={
+            "prefix": prefix,
+            "format": spec.export.format,
+            "files": files,
+            "bytes": sum(item["bytes"] for item in files),  # type: ignore[misc]
+            "fallback": fallback,
+            "source": source.name,
+            "sample": _sample(step, warehouse, where),
+        },
+    )
+
+
+def packed(task: str, where: str) -> str:
+    """SELECT of "e" and "p", one row per entity, from a quoted table name (or a parenthesised query)."""
+    return shipped("pack_number.sql" if task == "regression" else "pack_list.sql", postprocessed=where)
+
+
+def copy_into(uri: str, select: str, format: str, integration: str, max_file_size_mb: int) -> str:
+    """The one unload statement. Credentials never stand in it: Snowflake's query history would keep them.
+
+    CSV: fields always quoted, quotes doubled, header in each file, as ImportTable reads it. DynamoDB JSON: one object
+    per line. Source: Snowflake, "COPY INTO <location>".
+    """
+    if format == "csv":
+        file_format = "TYPE = CSV COMPRESSION = GZIP FIELD_OPTIONALLY_ENCLOSED_BY = '\"' NULL_IF = ()"
+        header = "TRUE"
+    else:
+        select = (
+            "SELECT OBJECT_CONSTRUCT('Item', OBJECT_CONSTRUCT('e', OBJECT_CONSTRUCT('S', \"e\"), "  # noqa: S608
+            f"'p', OBJECT_CONSTRUCT('S', \"p\"))) FROM ({select})"
+        )
+        file_format = "TYPE = JSON COMPRESSION = GZIP"
+        header = "FALSE"
+    storage = f"STORAGE_INTEGRATION = {quote(integration)}\n" if integration else ""
+    return (
+        f"COPY INTO {literal(uri)}\nFROM (\n{select}\n)\n{storage}"
+        f"FILE_FORMAT = ({file_format})\nHEADER = {header}\n"
+        f"MAX_FILE_SIZE = {max_file_size_mb * 1024 * 1024}\nDETAILED_OUTPUT = TRUE"
+    )
+
+
+def _empty_prefix(context: dg.AssetExecutionContext, step: Step, s3: Any) -> tuple[int, str]:
+    """The first attempt whose prefix holds nothing: leftovers of an unload that died are never imported."""
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        prefix = step.names.export_prefix(step.release_id, attempt)
+        found = _listed(s3, step.names.bucket, prefix)
+        if not found:
+            return attempt, prefix
+        context.log.warning(
+            f"s3://{step.names.bucket}/{prefix} holds {len(found)} objects of an earlier attempt; using the next prefix"
+        )
+    raise ExportError(
+        "find an empty prefix for release",
+        to=step.release_id,
+        found=f"{MOST_ATTEMPTS} prefixes hold objects",
+        next="find out what writes there, and build a new release",
+    )
+
+
+def _listed(s3: Any, bucket: str, prefix: str) -> list[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
+def _sample(step: Step, warehouse: Warehouse, where: str) -> list[dict[str, str]]:
+    """A few entities with the exact item the export must have for each: what the import is compared with."""
+    size = step.definition.spec.table.sample
+    picked = shipped("sample.sql", postprocessed=where, salt=literal(step.release_id), size=str(size))
+    chosen = f"(SELECT * FROM {where} WHERE ENTITY IN ({picked}))"  # noqa: S608 - quoted
+    rows = warehouse.rows(packed(step.definition.spec.kumo.task, chosen), doing=f"sample {where}")
+    return [{"entity": str(row["e"]), "p": str(row["p"])} for row in rows]
+
+
+def _put_fallback(step: Step, warehouse: Warehouse, where: str) -> str | None:
+    """The most recommended classes as one S3 object; a regression has none."""
+    if step.definition.spec.kumo.task == "regression":
+        return None
+    size = step.definition.spec.export.fallback_size
+    rows = warehouse.rows(
+        shipped("fallback.sql", postprocessed=where, size=str(size)), doing=f"list the most recommended of {where}"
+    )
+    items = [[str(row["CLASS"]), round(float(row["SHARE"]), 6)] for row in rows]
+    return step.store.put_fallback(step.release_id, step.definition.spec.item_format, items)
+
+
+def _metadata(artefact: Artefact) -> dict[str, Any]:
+    details = artefact.details
+    return {
+        "dagster/uri": artefact.name,
+        "files": len(details["files"]),
+        "bytes": details["bytes"],
+        "format": details["format"],
+        "fallback list": details["fallback"] or "none",
+        "preview": preview(details["sample"][:5]),
+    }

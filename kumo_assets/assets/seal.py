@@ -1,0 +1,59 @@
+"""The seal: `release.json`, gathered from the artefacts and statistics of a release and written last, once.
+
+No judgement here: what may be sealed was decided by the import's verdict, what may go live is decided by
+`releases.decision`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from kumo_assets.assets.step import Step, utc_now
+from kumo_assets.releases.documents import Artefact, Seal
+from kumo_assets.releases.store import SealedRelease
+from kumo_assets.spec.names import CHAIN
+
+
+def seal_release(step: Step, imported: Artefact) -> SealedRelease:
+    """Seal the release, or return the seal it has. Raises ReleaseError when an artefact's record is missing."""
+    found = step.store.sealed(step.release_id)
+    if found is not None:
+        return found
+    artefacts = {asset: step.upstream(asset) if asset != imported.asset else imported for asset in CHAIN}
+    predictions, post, export = (artefacts[name] for name in ("predictions", "postprocessed", "s3_export"))
+    statistics = {
+        asset: counts
+        for asset in CHAIN
+        if (counts := step.store.statistics(step.store.home(step.opened, asset)).get(asset)) is not None
+    }
+    step.store.seal(
+        Seal(
+            query=step.definition.name,
+            environment=step.names.environment,
+            release_id=step.release_id,
+            partition=step.opened.partition,
+            sealed_at=utc_now(),
+            table=imported.name,
+            region=imported.details["region"],
+            key=imported.details["key"],
+            item_format=step.definition.spec.item_format,
+            fallback=export.details["fallback"],
+            counts={
+                "rows": post.rows,
+                "entities": post.entities,
+                "exported": export.rows,
+                "imported": imported.rows,
+                "errors": imported.details["errors"],
+            },
+            artefacts={asset: artefact.name for asset, artefact in artefacts.items()},
+            statistics=statistics,
+            kumo={
+                name: predictions.details.get(name) for name in ("job_id", "model_id", "snapshot_id", "tracking_url")
+            },
+            timings={asset: artefact.seconds_outside for asset, artefact in artefacts.items()},
+            opened=hashlib.sha256(step.opened.to_json()).hexdigest(),
+        )
+    )
+    sealed = step.store.sealed(step.release_id)
+    assert sealed is not None, "a seal just written must be readable: S3 is strongly consistent"
+    return sealed

@@ -1,0 +1,10 @@
+-- What must hold before an export: no null, one row per entity. One scan, counts only.
+SELECT
+    COUNT(*) AS ROW_COUNT,
+    COUNT(DISTINCT ENTITY) AS ENTITY_COUNT,
+    COUNT_IF(ENTITY IS NULL OR TARGET_PRED IS NULL) AS NULL_COUNT,
+    COUNT(DISTINCT TO_VARCHAR(ENTITY)) AS KEY_COUNT,
+    COUNT(*) AS CLASS_KEY_COUNT,
+    COUNT(DISTINCT ENTITY) AS RANK_KEY_COUNT,
+    1 AS LONGEST
+FROM {{ postprocessed }}

@@ -1,0 +1,2 @@
+-- One number per entity.
+SELECT ENTITY, TARGET_PRED FROM {{ predictions }}

@@ -1,0 +1,140 @@
+"""What every asset of the chain does around its own work: which release is being built, what is adopted, what is proved.
+
+An asset that already has its artefact record returns it: re-running adopts (rule 2). No outside system but S3 here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from kumo_assets.assets.keys import code_version
+from kumo_assets.errors import ReleaseError
+from kumo_assets.releases.documents import Artefact, Opened
+from kumo_assets.releases.resource import ReleasesResource
+from kumo_assets.releases.run import RunIdentity, open_release, run_of
+from kumo_assets.releases.store import ReleaseStore
+from kumo_assets.spec.load import QueryDefinition
+from kumo_assets.spec.names import QueryNames
+
+
+def utc_now() -> str:
+    """The time now as every document writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One asset's work on one release."""
+
+    definition: QueryDefinition
+    store: ReleaseStore
+    run: RunIdentity
+    opened: Opened
+    asset: str
+
+    @property
+    def names(self) -> QueryNames:
+        return self.store.names
+
+    @property
+    def release_id(self) -> str:
+        return self.opened.release_id
+
+    def existing(self) -> Artefact | None:
+        """This release's own artefact of this asset, when an earlier attempt of the run already proved it."""
+        return self.store.artefact(self.release_id, self.asset)
+
+    def upstream(self, asset: str) -> Artefact:
+        """The artefact this release builds on: its own, or the one its `opened.json` says it adopted."""
+        home = self.store.home(self.opened, asset)
+        artefact = self.store.artefact(home, asset)
+        if artefact is None:
+            raise ReleaseError(
+                f"build {self.asset} of release",
+                to=self.release_id,
+                found=f"release {home} has no {asset}",
+                next=f"materialise {asset} for partition {self.opened.partition} first",
+            )
+        return artefact
+
+    def prove(
+        self, *, name: str, attempt: int, rows: int, entities: int, seconds_outside: float, details: Mapping[str, Any]
+    ) -> Artefact:
+        """Record that the artefact exists and is what it should be. Written once; the first record stays."""
+        return self.store.write_artefact(
+            Artefact(
+                query=self.definition.name,
+                release_id=self.release_id,
+                asset=self.asset,
+                attempt=attempt,
+                name=name,
+                rows=rows,
+                entities=entities,
+                seconds_outside=round(seconds_outside, 3),
+                created_at=utc_now(),
+                details=dict(details),
+            )
+        )
+
+
+def begin(
+    context: dg.AssetExecutionContext, definition: QueryDefinition, releases: ReleasesResource, asset: str
+) -> Step:
+    """Open this run's release, or find it opened, before anything is launched.
+
+    Raises ReleaseError when the run starts mid-chain and there is nothing upstream to adopt.
+    """
+    store = releases.store(definition.name)
+    run = run_of(context)
+    opened = open_release(
+        store,
+        run,
+        definition,
+        asset,
+        gates=definition.spec.gates.gates_of(definition.spec.kumo.task),
+        code_version=code_version(definition),
+    )
+    if opened.adopted:
+        adopted = ", ".join(f"{name} of {release}" for name, release in opened.adopted.items())
+        context.log.info(f"Release {opened.release_id} adopts {adopted}")
+    return Step(definition=definition, store=store, run=run, opened=opened, asset=asset)
+
+
+def result(step: Step, artefact: Artefact, metadata: Mapping[str, Any], adopted: bool) -> dg.MaterializeResult:
+    """What the Dagster UI shows of the artefact: the figures every asset has, and the asset's own."""
+    shown: dict[str, Any] = {
+        "release": step.release_id,
+        "adopted from an earlier attempt": adopted,
+        "dagster/partition_row_count": artefact.rows,
+        "entities": artefact.entities,
+        "seconds in outside services": artefact.seconds_outside,
+        "release objects": dg.MetadataValue.url(
+            f"s3://{step.names.bucket}/{step.names.release_prefix(step.release_id)}"
+        ),
+        **metadata,
+    }
+    return dg.MaterializeResult(metadata=shown, data_version=dg.DataVersion(f"{step.release_id}-a{artefact.attempt}"))
+
+
+def preview(rows: list[dict[str, Any]]) -> dg.MetadataValue:
+    """Rows as a Markdown table, for a person; meant for five of them."""
+    import pandas as pd
+
+    if not rows:
+        return dg.MetadataValue.md("*no rows*")
+    frame = pd.DataFrame(rows).astype(str)
+    header = "| " + " | ".join(frame.columns) + " |\n|" + " --- |" * len(frame.columns)
+    body = "\n".join("| " + " | ".join(value.replace("|", "\\|") for value in row) + " |" for row in frame.to_numpy())
+    return dg.MetadataValue.md(f"{header}\n{body}")
+
+
+def column_schema(columns: Mapping[str, str]) -> dg.MetadataValue:
+    """Column name -> SQL type as Dagster's table schema."""
+    return dg.MetadataValue.table_schema(
+        dg.TableSchema(columns=[dg.TableColumn(name=name, type=kind) for name, kind in columns.items()])
+    )

@@ -1,0 +1,56 @@
+"""The jobs of one query: the daily chain, and the promotion. Nothing here decides; assets and sensor do.
+
+`<query>_daily` selects raw logs by key: a selection of `*` leaves sources and their checks out (dagster_facts).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from kumo_assets.assets.keys import key_of, raw_key
+from kumo_assets.spec.load import QueryDefinition
+from kumo_assets.spec.names import CHAIN, POINTER_ASSET
+
+QUERY_TAG = "kumo_assets/query"
+
+
+@dataclass(frozen=True)
+class QueryJobs:
+    """The jobs of one query."""
+
+    daily: Any
+    promote: Any
+
+    def all(self) -> list[Any]:
+        return [self.daily, self.promote]
+
+
+def daily_job_name(query: str) -> str:
+    return f"{query}_daily"
+
+
+def promote_job_name(query: str) -> str:
+    return f"{query}_promote"
+
+
+def build_jobs(definition: QueryDefinition, partitions: dg.PartitionsDefinition) -> QueryJobs:
+    """Unresolved asset jobs; Dagster resolves them when the definitions are assembled."""
+    chain = [key_of(definition.name, asset) for asset in CHAIN]
+    raw = [raw_key(name) for name in definition.spec.raw_logs]
+    return QueryJobs(
+        daily=dg.define_asset_job(
+            daily_job_name(definition.name),
+            selection=dg.AssetSelection.assets(*raw, *chain),
+            description=f"Build one release of {definition.name} from one day of raw logs, gated. Does not promote.",
+            tags={QUERY_TAG: definition.name},
+        ),
+        promote=dg.define_asset_job(
+            promote_job_name(definition.name),
+            selection=dg.AssetSelection.assets(key_of(definition.name, POINTER_ASSET)),
+            description=f"Move the active pointer of {definition.name} to the newest release that may go live.",
+            tags={QUERY_TAG: definition.name},
+        ),
+    )

@@ -1,0 +1,64 @@
+"""The `PredictiveQuery` component: one folder becomes the chain of assets, its gates, its jobs and its schedule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import BaseModel
+
+from kumo_assets.assets.active_pointer import build_active_pointer
+from kumo_assets.assets.dynamodb_table import build_dynamodb_table
+from kumo_assets.assets.keys import daily_partitions
+from kumo_assets.assets.postprocessed import build_postprocessed
+from kumo_assets.assets.predictions import build_predictions
+from kumo_assets.assets.s3_export import build_s3_export
+from kumo_assets.automation.jobs import build_jobs
+from kumo_assets.automation.schedules import build_schedule
+from kumo_assets.components.scaffold import PredictiveQueryScaffolder
+from kumo_assets.gates.checks import build_gate_checks
+from kumo_assets.spec.load import QueryDefinition, raw_sources
+from kumo_assets.spec.query import PredictiveQuerySpec
+
+
+@dg.scaffold_with(PredictiveQueryScaffolder)
+class PredictiveQuery(dg.Component):
+    """One Kumo predictive query and how it is served: predictions, gates, export, table, pointer, schedule."""
+
+    def __init__(self, definition: QueryDefinition) -> None:
+        self.definition = definition
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        return PredictiveQuerySpec
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> PredictiveQuery:
+        folder = Path(context.path)
+        return cls(QueryDefinition(name=folder.name, folder=folder, spec=attributes))
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        return build_query(self.definition)
+
+
+def build_query(definition: QueryDefinition) -> dg.Definitions:
+    """Everything Dagster knows of one query. No I/O but reading the definitions beside it.
+
+    Raises ConfigError when the query names raw logs that no RawLogs definition has.
+    """
+    sources = raw_sources(definition.spec.raw_logs, definition.folder / "defs.yaml", definition.folder.parent)
+    partitions = daily_partitions(definition)
+    jobs = build_jobs(definition, partitions)
+    return dg.Definitions(
+        assets=[
+            build_predictions(definition, sources, partitions),
+            build_postprocessed(definition, partitions),
+            build_s3_export(definition, partitions),
+            build_dynamodb_table(definition, partitions),
+            build_active_pointer(definition),
+        ],
+        asset_checks=build_gate_checks(definition, partitions),
+        jobs=jobs.all(),
+        schedules=[build_schedule(definition, jobs.daily)],
+    )

@@ -1,0 +1,43 @@
+"""What `dg scaffold defs` writes: a commented, valid starting folder for a new query or a new set of raw logs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import dagster as dg
+
+from kumo_assets.errors import ConfigError
+from kumo_assets.spec.names import QUERY_PATTERN
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def _write(request: dg.ScaffoldRequest, template: str, *extra: str) -> None:
+    name = request.target_path.name
+    if not re.fullmatch(QUERY_PATTERN, name):
+        raise ConfigError(
+            "scaffold",
+            to=repr(name),
+            found=f"the folder's name must match {QUERY_PATTERN}",
+            next="use a name like next_best_product",
+        )
+    request.target_path.mkdir(parents=True, exist_ok=True)
+    text = (_TEMPLATES / template).read_text().replace("__TYPE__", request.type_name).replace("__NAME__", name)
+    (request.target_path / "defs.yaml").write_text(text)
+    for file in extra:
+        (request.target_path / file).write_text((_TEMPLATES / file).read_text())
+
+
+class PredictiveQueryScaffolder(dg.Scaffolder):
+    """A folder with a commented defs.yaml and an example of post-processing SQL."""
+
+    def scaffold(self, request: dg.ScaffoldRequest) -> None:
+        _write(request, "predictive_query.yaml", "postprocess.sql.example")
+
+
+class RawLogsScaffolder(dg.Scaffolder):
+    """A folder with a commented defs.yaml."""
+
+    def scaffold(self, request: dg.ScaffoldRequest) -> None:
+        _write(request, "raw_logs.yaml")

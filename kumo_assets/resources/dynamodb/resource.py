@@ -1,0 +1,38 @@
+"""The DynamoDB client as a Dagster resource: the session settings of dagster-aws, the client of `resources.aws`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dagster_aws.utils import ResourceWithBoto3Configuration
+
+from kumo_assets.resources.aws import client_config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class DynamoDBResource(ResourceWithBoto3Configuration):
+    """DynamoDB by boto3. Unset fields mean what every AWS SDK takes from the environment."""
+
+    def _session(self):  # type: ignore[no-untyped-def]
+        import boto3
+
+        return boto3.session.Session(profile_name=self.profile_name, region_name=self.region_name)
+
+    def client(self) -> DynamoDBClient:
+        """A client with explicit time-outs and standard retries."""
+        return self._session().client(
+            "dynamodb",
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=self.aws_access_key_id,
+            aws_secret_access_key=self.aws_secret_access_key,
+            aws_session_token=self.aws_session_token,
+            use_ssl=self.use_ssl,
+            verify=self.verify,
+            config=client_config(),
+        )
+
+    def region(self) -> str:
+        """The region the tables are made in."""
+        return str(self.client().meta.region_name)

@@ -1,0 +1,166 @@
+"""Snowflake: the dagster-snowflake resource made from the environment, and the few ways this project talks through it.
+
+`Warehouse` runs statements, fetches small results only, and keeps the time Snowflake took apart from ours. SQL text is
+built elsewhere (`.sql` files and one builder per statement); identifiers are quoted in `sql.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from kumo_assets.errors import WarehouseError
+
+if TYPE_CHECKING:
+    from dagster_snowflake import SnowflakeResource
+    from snowflake.connector import SnowflakeConnection
+
+# More rows than this never belong in Python: counts, samples and previews are all this project fetches.
+MOST_ROWS_FETCHED = 50_000
+
+
+def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeResource:
+    """dagster-snowflake's resource with each SNOWFLAKE_* variable that is set, as `EnvVar`: no secret is read here.
+
+    SNOWFLAKE_HOST, _PORT and _PROTOCOL (the sandbox, or a private link) are passed to the connector as they are.
+    """
+    from dagster_snowflake import SnowflakeResource
+
+    source = os.environ if environ is None else environ
+    optional = {
+        "password": "SNOWFLAKE_PASSWORD",
+        "private_key": "SNOWFLAKE_PRIVATE_KEY",
+        "private_key_path": "SNOWFLAKE_PRIVATE_KEY_PATH",
+        "private_key_password": "SNOWFLAKE_PRIVATE_KEY_PASSWORD",
+        "role": "SNOWFLAKE_ROLE",
+        "warehouse": "SNOWFLAKE_WAREHOUSE",
+        "database": "SNOWFLAKE_DATABASE",
+        "schema": "SNOWFLAKE_SCHEMA",
+        "authenticator": "SNOWFLAKE_AUTHENTICATOR",
+    }
+    fields: dict[str, Any] = {name: dg.EnvVar(variable) for name, variable in optional.items() if source.get(variable)}
+    extra: dict[str, Any] = {"session_parameters": {"QUERY_TAG": "kumo_assets"}}
+    for name in ("host", "protocol"):
+        if source.get(f"SNOWFLAKE_{name.upper()}"):
+            extra[name] = source[f"SNOWFLAKE_{name.upper()}"]
+    if source.get("SNOWFLAKE_PORT"):
+        extra["port"] = int(source["SNOWFLAKE_PORT"])
+    if not ({"password", "private_key", "private_key_path"} & fields.keys()):
+        # dagster-snowflake insists on exactly one of them; an unset variable then fails at run time with its name.
+        fields["password"] = dg.EnvVar("SNOWFLAKE_PASSWORD")
+    return SnowflakeResource(
+        account=dg.EnvVar("SNOWFLAKE_ACCOUNT"),
+        user=dg.EnvVar("SNOWFLAKE_USER"),
+        login_timeout=30,
+        additional_snowflake_connection_args=extra,
+        **fields,
+    )
+
+
+class Warehouse:
+    """One Snowflake session. `seconds` is the time spent waiting for it, `statements` how many were sent."""
+
+    def __init__(self, connection: SnowflakeConnection) -> None:
+        self._connection = connection
+        self.seconds = 0.0
+        self.statements = 0
+        self.last_query_id: str | None = None
+
+    @property
+    def database(self) -> str:
+        return str(self._connection.database)
+
+    @property
+    def schema(self) -> str:
+        return str(self._connection.schema)
+
+    def rows(
+        self, sql: str, parameters: Sequence[Any] | None = None, *, doing: str = "query Snowflake"
+    ) -> list[dict[str, Any]]:
+        """Run one statement and fetch its (small) result as dictionaries keyed by column name.
+
+        Raises WarehouseError with Snowflake's own words and the query id.
+        """
+        from snowflake.connector.errors import Error
+
+        started = time.perf_counter()
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute(sql, parameters)
+            names = [column[0] for column in cursor.description or ()]
+            fetched = cursor.fetchmany(MOST_ROWS_FETCHED)
+        except Error as error:
+            raise WarehouseError(
+                doing,
+                to=f"(Snowflake query {error.sfqid or 'not started'})",
+                found=_words(error),
+                next="mend the SQL or the grant it names, then materialise again",
+            ) from error
+        finally:
+            self.seconds += time.perf_counter() - started
+            self.statements += 1
+            self.last_query_id = cursor.sfqid
+            cursor.close()
+        return [dict(zip(names, row, strict=True)) for row in fetched]
+
+    def row(
+        self, sql: str, parameters: Sequence[Any] | None = None, *, doing: str = "query Snowflake"
+    ) -> dict[str, Any]:
+        """The one row of a statement that has exactly one; WarehouseError otherwise."""
+        found = self.rows(sql, parameters, doing=doing)
+        if len(found) != 1:
+            raise WarehouseError(
+                doing,
+                found=f"{len(found)} rows where one was expected",
+                next="report this; the statement should aggregate",
+            )
+        return found[0]
+
+    def columns(self, database: str, schema: str, table: str) -> dict[str, str]:
+        """Column name -> SQL type of a table or view, in order; empty when it does not exist."""
+        found = self.rows(
+            f"SELECT COLUMN_NAME, DATA_TYPE FROM {_information_schema(database)}.COLUMNS "  # noqa: S608
+            "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION",
+            (schema, table),
+            doing=f"read the columns of {table}",
+        )
+        return {str(row["COLUMN_NAME"]): str(row["DATA_TYPE"]) for row in found}
+
+
+def _information_schema(database: str) -> str:
+    from kumo_assets.resources.sql import quote
+
+    return f"{quote(database)}.INFORMATION_SCHEMA"
+
+
+@contextmanager
+def connect(snowflake: SnowflakeResource) -> Iterator[Warehouse]:
+    """A session from the Dagster resource; WarehouseError when Snowflake cannot be reached or refuses the login."""
+    from snowflake.connector.errors import Error
+
+    started = time.perf_counter()
+    try:
+        manager = snowflake.get_connection()
+        connection = manager.__enter__()
+    except Error as error:
+        raise WarehouseError(
+            "log in to Snowflake",
+            found=_words(error),
+            next="check SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and the password or key; `kumo-assets doctor` tries each",
+        ) from error
+    warehouse = Warehouse(connection)  # type: ignore[arg-type]
+    warehouse.seconds += time.perf_counter() - started
+    try:
+        yield warehouse
+    finally:
+        manager.__exit__(None, None, None)
+
+
+def _words(error: Exception) -> str:
+    """Snowflake's message on one line. The connector keeps passwords out of its messages."""
+    return " ".join(str(getattr(error, "raw_msg", None) or error).split())[:800]
