@@ -1,0 +1,37 @@
+"""The one place where identifiers and literals become SQL text. Nothing else quotes.
+
+Identifiers come from configuration and from names we make; both have patterns, and this is the second lock (fault 22).
+"""
+
+from __future__ import annotations
+
+import re
+
+from kumo_assets.errors import ConfigError
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,254}")
+
+
+def quote(name: str) -> str:
+    """`"NAME"`: a Snowflake identifier, case preserved. ConfigError for anything that is not a plain identifier.
+
+    Source: Snowflake, "Identifier requirements". Quotes inside names are refused, not doubled: none of ours has any.
+    """
+    if not _IDENTIFIER.fullmatch(name):
+        raise ConfigError(
+            "put into SQL the identifier",
+            to=repr(name),
+            found="it is not letters, digits, _ and $ after a letter or _",
+            next="rename it in the definition",
+        )
+    return f'"{name}"'
+
+
+def table(database: str, schema: str, name: str) -> str:
+    """A fully qualified, quoted table name."""
+    return ".".join(quote(part) for part in (database, schema, name))
+
+
+def literal(text: str) -> str:
+    """`'text'`: a string literal, with quotes doubled and backslashes escaped as Snowflake reads them."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
