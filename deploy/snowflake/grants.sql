@@ -11,9 +11,12 @@ GRANT SELECT ON ALL TABLES IN SCHEMA KUMO.RAW TO ROLE KUMO_ASSETS;
 GRANT SELECT ON FUTURE TABLES IN SCHEMA KUMO.RAW TO ROLE KUMO_ASSETS;
 -- GRANT CREATE VIEW ON SCHEMA KUMO.RAW TO ROLE KUMO_ASSETS;
 
--- Prediction tables: one schema, where Kumo's connector may create tables too, and this role may read and drop them.
+-- Prediction tables: one schema, where Kumo's connector creates its tables under a role of its own. Dropping a table
+-- needs ownership, so this role inherits the connector's: retirement drops what Kumo made.
+CREATE ROLE IF NOT EXISTS KUMO_CONNECTOR;
+GRANT USAGE, CREATE TABLE ON SCHEMA KUMO.PREDICTIONS TO ROLE KUMO_CONNECTOR;
 GRANT USAGE, CREATE TABLE ON SCHEMA KUMO.PREDICTIONS TO ROLE KUMO_ASSETS;
-GRANT SELECT ON FUTURE TABLES IN SCHEMA KUMO.PREDICTIONS TO ROLE KUMO_ASSETS;
+GRANT ROLE KUMO_CONNECTOR TO ROLE KUMO_ASSETS;
 
 -- The unload: no AWS keys in SQL, ever; query history keeps them.
 CREATE STORAGE INTEGRATION IF NOT EXISTS KUMO_ASSETS_ENV
