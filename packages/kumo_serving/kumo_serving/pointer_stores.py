@@ -2,14 +2,13 @@
 
 A store gives bytes and a version token (ETag, or znode version), or says that nothing changed; it never parses them
 (`pointer`), and never remembers them (`refresh`). Compare-and-set is `kumo_assets.releases`. Stores are slow (network)
-and belong on a background thread, never on the path of a request.
+and belong on one background thread, never on the path of a request.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -34,6 +33,8 @@ class PointerStore(Protocol):
     """Read side of a pointer store. `uri` names it in messages and in the file of the last known good."""
 
     uri: str
+    # How often a caller should read: the pace of a change for S3, a backstop for a store with a watch.
+    poll_seconds: float
 
     def read(self, known: str | None = None) -> PointerBytes | None:
         """The pointer, or None when its version is surely still `known`. Raises PointerMissing, PointerError."""
@@ -51,6 +52,8 @@ class S3Pointer:
     `S3Pointer("s3://bucket/key")` or `S3Pointer(bucket=..., key=...)`. Endpoint, region and credentials are those of
     the standard AWS variables and files, unless given.
     """
+
+    poll_seconds = 1.0
 
     def __init__(
         self,
@@ -77,7 +80,6 @@ class S3Pointer:
         self._session = session
         self._client: Any = None
         self._pid = 0
-        self._lock = threading.Lock()
 
     def read(self, known: str | None = None) -> PointerBytes | None:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -117,38 +119,17 @@ class S3Pointer:
             client.close()
 
     def _connected(self) -> Any:
-        with self._lock:
-            # A forked child must not share its parent's sockets.
-            if self._client is None or self._pid != os.getpid():
-                self._client = self._connect()
-                self._pid = os.getpid()
-            return self._client
-
-    def _connect(self) -> Any:
-        import botocore.session
-        from botocore.config import Config
-
-        session = self._session or botocore.session.get_session()
-        return session.create_client(
-            "s3",
-            region_name=self._region,
-            endpoint_url=self._endpoint_url,
-            config=Config(
-                connect_timeout=S3_CONNECT_SECONDS,
-                read_timeout=S3_READ_SECONDS,
-                retries={"mode": "standard", "max_attempts": 2},
-                # Path style is only for an endpoint of one's own: AWS itself wants bucket host names.
-                s3={"addressing_style": "path" if self._custom_endpoint() else "auto"},
-                user_agent_extra="kumo_serving",
-            ),
-        )
-
-    def _custom_endpoint(self) -> bool:
-        return bool(self._endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"))
+        # A forked child must not share its parent's sockets.
+        if self._client is None or self._pid != os.getpid():
+            self._client = s3_client(self._session, self._region, self._endpoint_url)
+            self._pid = os.getpid()
+        return self._client
 
 
 class ZooKeeperPointer:
     """A pointer in a znode. Needs the extra `kumo-serving[zookeeper]`; `hosts` is `host:port,host:port`."""
+
+    poll_seconds = 10.0
 
     def __init__(self, hosts: str, path: str) -> None:
         if not hosts or not path.startswith("/") or path == "/":
@@ -158,7 +139,6 @@ class ZooKeeperPointer:
         self.uri = f"zk://{hosts}{path}"
         self._client: Any = None
         self._pid = 0
-        self._lock = threading.Lock()
         self._changed: Callable[[], None] | None = None
 
     def read(self, known: str | None = None) -> PointerBytes | None:
@@ -183,23 +163,22 @@ class ZooKeeperPointer:
         self._changed = changed
 
     def close(self) -> None:
-        with self._lock:
-            client, self._client = self._client, None
-            if client is not None and self._pid == os.getpid():
-                client.stop()
-                with contextlib.suppress(OSError):
-                    client.close()
+        client, self._client = self._client, None
+        if client is not None and self._pid == os.getpid():
+            client.stop()
+            with contextlib.suppress(OSError):
+                client.close()
 
     def _fired(self, event: object) -> None:
         if self._changed is not None:
             self._changed()
 
     def _connected(self) -> Any:
-        with self._lock:
-            if self._client is None or self._pid != os.getpid():
-                self._client = self._connect()
-                self._pid = os.getpid()
-            return self._client
+        # A forked child has its parent's client without the threads that drive it.
+        if self._client is None or self._pid != os.getpid():
+            self._client = self._connect()
+            self._pid = os.getpid()
+        return self._client
 
     def _connect(self) -> Any:
         try:
@@ -229,6 +208,27 @@ class ZooKeeperPointer:
             client.close()
             raise _zookeeper(self.uri, error) from None
         return client
+
+
+def s3_client(session: Any = None, region: str | None = None, endpoint_url: str | None = None) -> Any:
+    """A botocore S3 client with short, explicit time-outs, configured by the standard AWS variables and files."""
+    import botocore.session
+    from botocore.config import Config
+
+    own_endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return (session or botocore.session.get_session()).create_client(
+        "s3",
+        region_name=region,
+        endpoint_url=endpoint_url,
+        config=Config(
+            connect_timeout=S3_CONNECT_SECONDS,
+            read_timeout=S3_READ_SECONDS,
+            retries={"mode": "standard", "max_attempts": 2},
+            # Path style is only for an endpoint of one's own: AWS itself wants bucket host names.
+            s3={"addressing_style": "path" if own_endpoint else "auto"},
+            user_agent_extra="kumo_serving",
+        ),
+    )
 
 
 def open_pointer(uri: str) -> S3Pointer | ZooKeeperPointer:

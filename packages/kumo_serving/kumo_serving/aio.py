@@ -1,0 +1,119 @@
+"""`AsyncReader`: the reader for asyncio services. Same core, same options, same answers as `reader.Reader`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator, Iterable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from kumo_serving.answers import Result
+from kumo_serving.core import Exchange, Outcome, Pause, Refresh, Reply, Step, get, get_many
+from kumo_serving.errors import ReadError
+from kumo_serving.pointer_stores import PointerStore
+from kumo_serving.reader import ReaderBase
+from kumo_serving.streams import Pool
+
+T = TypeVar("T")
+
+
+class AsyncReader(ReaderBase):
+    """As `Reader`, for one event loop. Making one does no I/O; start it with `async with` or `await start()`.
+
+    The pointer is refreshed by a thread here too: neither botocore nor kazoo has an asyncio of its own, and a busy
+    event loop must not delay it.
+    """
+
+    def __init__(self, query: str, pointer: PointerStore | str, **options: Any) -> None:
+        super().__init__(query, pointer, **options)
+        self._pool: Pool | None = None
+
+    async def start(self) -> Self:
+        """Wait, at most `start_seconds`, for the first read of the pointer, and open connections."""
+        await self.refresh(self._start_seconds)
+        state = self._view.current
+        if state is not None and self._warm_connections:
+            await self._connected().warm(state.active.endpoint, self._warm_connections, time.monotonic() + 1.0)
+        return self
+
+    async def get(self, entity: str | int, *, budget_seconds: float | None = None) -> Result:
+        """See `Reader.get`."""
+        started = time.monotonic()
+        self._view.ensure_running()
+        outcome: Outcome
+        try:
+            outcome = await self._run(get(self._view, entity, self._deadline(started, budget_seconds)))
+        except Exception as error:
+            if self._metrics.wanted:
+                self._report("get", started, (error,))
+            raise
+        if self._metrics.wanted:
+            self._report("get", started, (outcome,))
+        if isinstance(outcome, ReadError):
+            raise outcome
+        return outcome
+
+    async def get_many(
+        self, entities: Iterable[str | int], *, budget_seconds: float | None = None
+    ) -> dict[str | int, Outcome]:
+        """See `Reader.get_many`."""
+        started = time.monotonic()
+        self._view.ensure_running()
+        try:
+            outcomes = await self._run(get_many(self._view, list(entities), self._deadline(started, budget_seconds)))
+        except Exception as error:
+            if self._metrics.wanted:
+                self._report("get_many", started, (error,))
+            raise
+        if self._metrics.wanted:
+            self._report("get_many", started, outcomes.values())
+        return outcomes
+
+    async def refresh(self, timeout: float = 1.0) -> bool:
+        """See `Reader.refresh`."""
+        done = asyncio.wrap_future(self._view.refresh())
+        finished, _ = await asyncio.wait((done,), timeout=timeout)
+        return bool(finished)
+
+    async def close(self) -> None:
+        """End the background thread and close connections; lookups raise from then on."""
+        pool, self._pool = self._pool, Pool(0)
+        self._pool.close()
+        if pool is not None:
+            pool.close()
+        await asyncio.get_running_loop().run_in_executor(None, self._view.close)
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._pool = None
+
+    def _connected(self) -> Pool:
+        if self._pool is None:
+            self._pool = Pool(self._pool_size)
+        return self._pool
+
+    async def _run(self, plan: Generator[Step, Reply, T]) -> T:
+        """Drive a lookup's generator: do each step it asks for, until it returns."""
+        reply: Reply = None
+        try:
+            while True:
+                step = plan.send(reply)
+                reply = None
+                if isinstance(step, Exchange):
+                    reply = await self._connected().exchange(step)
+                elif isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                elif isinstance(step, Refresh):
+                    await self.refresh(max(0.0, step.until - time.monotonic()))
+        except StopIteration as end:
+            result: T = end.value
+            return result

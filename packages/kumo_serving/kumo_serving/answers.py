@@ -1,0 +1,84 @@
+"""What a lookup returns: an answer, a miss and a fallback are different types, so that no caller mistakes them.
+
+What went wrong is an exception (`errors`), in `get_many` a value in its key's place. How they come about is in `core`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kumo_serving.items import Predictions
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The release that was asked. `via` is "previous" when the active table was gone and an older one answered."""
+
+    query: str
+    release_id: str
+    partition: str
+    table: str
+    generation: int
+    promoted_at: str
+    via: Literal["active", "previous", "fallback"] = "active"
+
+
+# Not frozen: a frozen dataclass costs a microsecond more to make, and get_many makes a hundred.
+@dataclass(slots=True)
+class _Outcome:
+    entity: str
+    source: Source
+    pointer_age_seconds: float
+
+    @property
+    def release_id(self) -> str:
+        """The release that was asked ("" when a person pointed at a table of another name)."""
+        return self.source.release_id
+
+    @property
+    def partition(self) -> str:
+        """The day (`YYYY-MM-DD`) the predictions were made from."""
+        return self.source.partition
+
+
+@dataclass(slots=True)
+class Answer(_Outcome):
+    """The entity's predictions. `pointer_age_seconds`: how long ago the pointer was last seen to be current."""
+
+    predictions: Predictions
+
+
+@dataclass(slots=True)
+class Miss(_Outcome):
+    """The table was asked and holds nothing for this entity."""
+
+
+@dataclass(slots=True)
+class FallbackAnswer(_Outcome):
+    """No table was at hand: the release's most recommended classes, the same for everybody. `reason` says why."""
+
+    predictions: Predictions
+    reason: str
+
+
+Result = Answer | Miss | FallbackAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a health check shows. `ok`: lookups can be answered, though perhaps from an old pointer.
+
+    `state`: `fresh`; `stale` (the pointer's store has not been reached for `stale_after_seconds`); `from_disk` (not
+    reached since the start); `no_pointer` (nothing to answer from); `closed`.
+    """
+
+    ok: bool
+    state: Literal["fresh", "stale", "from_disk", "no_pointer", "closed"]
+    query: str
+    release_id: str
+    partition: str
+    table: str
+    generation: int
+    pointer_age_seconds: float | None
+    last_error: str

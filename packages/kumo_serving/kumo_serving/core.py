@@ -1,0 +1,261 @@
+"""One lookup from start to end as a generator, without I/O: what to send, how long to wait, what to try next.
+
+The sync and the async reader drive the same generator (`run` says how) and differ only in how they do its steps. It
+holds the retry policy, the time budget and the chain when a table is gone: refresh once, the new table, the previous
+ones the pointer names, the fallback list. Bytes are `wire`'s; where the pointer comes from is `refresh`'s.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from kumo_serving.answers import Answer, FallbackAnswer, Miss, Result, Source
+from kumo_serving.aws import Endpoint
+from kumo_serving.errors import ItemMalformed, ReadError, TableGone, Throttled, TimedOut, Unavailable
+from kumo_serving.http1 import Response
+from kumo_serving.items import Predictions, decode, decode_batch
+from kumo_serving.pointer import KeyAttribute
+from kumo_serving.wire import BATCH, Problem, Requests, canonical, read_batch, read_body, read_get
+
+# An attempt gets this share of what is left of the budget, so that a lost packet leaves time for a second one.
+ATTEMPT_SHARE = 0.6
+# Below this there is no second attempt worth making: the last one gets everything that is left.
+LAST_ATTEMPT_SECONDS = 0.010
+LEAST_SECONDS = 0.001
+# First pause after a throttle or a 5xx; doubled each time, with full jitter.
+PAUSE_SECONDS = 0.004
+
+
+class Exchange(NamedTuple):
+    """Send these requests and give back a list with, for each, its Response or the Problem that prevented one."""
+
+    endpoint: Endpoint
+    requests: list[bytes]
+    until: float
+
+
+class Pause(NamedTuple):
+    """Sleep."""
+
+    seconds: float
+
+
+class Refresh(NamedTuple):
+    """Have the pointer read again in the background, and wait for that until `until`, at most."""
+
+    until: float
+
+
+Step = Exchange | Pause | Refresh
+Reply = list[Response | Problem] | None
+Outcome = Result | ReadError
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One table that can be asked."""
+
+    source: Source
+    key: KeyAttribute
+    item_format: str
+    endpoint: Endpoint
+    requests: Requests
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """A release's fallback list, in memory."""
+
+    source: Source
+    predictions: Predictions
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything a lookup needs to know, replaced as a whole when the pointer changes."""
+
+    active: Target
+    previous: tuple[Target, ...] = ()
+    fallback: Fallback | None = None
+
+
+class View(Protocol):
+    """What a lookup sees of the reader it belongs to."""
+
+    def state(self) -> State:
+        """The newest state. Raises PointerError when there never was one."""
+
+    def age(self) -> float:
+        """Seconds since the pointer was last seen to be current."""
+
+    def is_gone(self, table: str) -> bool:
+        """True when this table was found gone a moment ago: ask the next one at once."""
+
+    def mark_gone(self, table: str) -> None:
+        """This table was just found gone."""
+
+    def retried(self, reason: str) -> None:
+        """For the metrics: an attempt failed and is made again."""
+
+
+def get(view: View, entity: str | int, deadline: float) -> Generator[Step, Reply, Outcome]:
+    """One entity by GetItem; returns its outcome. `deadline` is on the monotonic clock."""
+    state = view.state()
+    key = canonical(entity, state.active.key)
+    if key is None:
+        return Miss(str(entity), state.active.source, view.age())
+    outcomes: dict[str, Outcome] = {}
+    yield from _lookup(view, state, [key], deadline, outcomes, single=True)
+    return outcomes[key]
+
+
+def get_many(
+    view: View, entities: Sequence[str | int], deadline: float
+) -> Generator[Step, Reply, dict[str | int, Outcome]]:
+    """Each entity's outcome by BatchGetItem, in the order given; an error stands in its own key's place only."""
+    state = view.state()
+    keys = {entity: canonical(entity, state.active.key) for entity in entities}
+    # DynamoDB refuses a batch that names a key twice ("1" and 1 are one key).
+    wanted = list(dict.fromkeys(key for key in keys.values() if key is not None))
+    outcomes: dict[str, Outcome] = {}
+    if wanted:
+        yield from _lookup(view, state, wanted, deadline, outcomes, single=False)
+    age = view.age()
+    return {
+        entity: Miss(str(entity), state.active.source, age) if key is None else outcomes[key]
+        for entity, key in keys.items()
+    }
+
+
+def _lookup(
+    view: View, state: State, pending: list[str], deadline: float, outcomes: dict[str, Outcome], *, single: bool
+) -> Generator[Step, Reply, None]:
+    """Fill `outcomes` for every key of `pending`."""
+    tried: set[str] = set()
+    target = _next_target(view, state, tried)
+    refreshed = target is not state.active
+    failure = (
+        Problem("timeout", "the budget was spent before anything was sent")
+        if target is not None
+        else Problem("gone", "it was found gone a moment ago")
+    )
+    pause = PAUSE_SECONDS
+    while target is not None:
+        now = time.monotonic()
+        left = deadline - now
+        if left < LEAST_SECONDS:
+            break
+        chunks = [pending] if single else [pending[at : at + BATCH] for at in range(0, len(pending), BATCH)]
+        try:
+            make = target.requests.get if single else target.requests.batch
+            requests = [make(chunk[0] if single else chunk) for chunk in chunks]  # type: ignore[arg-type]
+        except Unavailable as error:
+            outcomes.update(dict.fromkeys(pending, error))
+            return
+        share = left if left < LAST_ATTEMPT_SECONDS else left * ATTEMPT_SHARE
+        replies = (yield Exchange(target.endpoint, requests, now + share)) or []
+        problem: Problem | None = None
+        pending = []
+        for chunk, reply in zip(chunks, replies, strict=True):
+            left_over, wrong = _absorb(view, target, chunk, reply, outcomes, single=single)
+            pending += left_over
+            problem = wrong if problem is None or (wrong is not None and wrong.kind == "gone") else problem
+        if problem is None or not pending:
+            return
+        failure = problem
+        if failure.kind == "gone":
+            tried.add(target.source.table)
+            view.mark_gone(target.source.table)
+            if not refreshed:
+                refreshed = True
+                yield Refresh(time.monotonic() + (deadline - time.monotonic()) * ATTEMPT_SHARE)
+                state = view.state()
+            target = _next_target(view, state, tried)
+            continue
+        if failure.kind == "refused":
+            break
+        view.retried(failure.kind)
+        if failure.kind != "stale":
+            # A pause that ate the rest of the budget would turn a late answer into none.
+            yield Pause(min(random.uniform(0.5, 1.0) * pause, max(0.0, (deadline - time.monotonic()) / 3)))
+            pause *= 2
+    # A gone table counts even when the next one merely failed: the fallback list beats an error.
+    _give_up(view, state, target if not tried else None, failure, pending, outcomes)
+
+
+def _next_target(view: View, state: State, tried: set[str]) -> Target | None:
+    candidates: Iterator[Target] = iter((state.active, *state.previous))
+    return next((c for c in candidates if c.source.table not in tried and not view.is_gone(c.source.table)), None)
+
+
+def _absorb(
+    view: View,
+    target: Target,
+    chunk: list[str],
+    reply: Response | Problem,
+    outcomes: dict[str, Outcome],
+    *,
+    single: bool,
+) -> tuple[list[str], Problem | None]:
+    """Put what a reply answers into `outcomes`; return the keys it did not answer, and why."""
+    if isinstance(reply, Problem):
+        return chunk, reply
+    document = read_body(reply)
+    if isinstance(document, Problem):
+        return chunk, document
+    source, age = target.source, view.age()
+    if single:
+        text = read_get(document)
+        if isinstance(text, Problem):
+            return chunk, text
+        key = chunk[0]
+        if text is None:
+            outcomes[key] = Miss(key, source, age)
+            return [], None
+        try:
+            outcomes[key] = Answer(key, source, age, decode(text, target.item_format))
+        except ItemMalformed as error:
+            outcomes[key] = error
+        return [], None
+    batch = read_batch(document, source.table, target.key)
+    if isinstance(batch, Problem):
+        return chunk, batch
+    found, unprocessed = batch
+    for key, predictions in zip(found, decode_batch(list(found.values()), target.item_format), strict=True):
+        outcomes[key] = predictions if isinstance(predictions, ItemMalformed) else Answer(key, source, age, predictions)
+    if len(found) != len(chunk):
+        again = set(unprocessed)
+        for key in chunk:
+            if key not in found and key not in again:
+                outcomes[key] = Miss(key, source, age)
+    return unprocessed, Problem("throttled", "DynamoDB left keys unprocessed") if unprocessed else None
+
+
+def _give_up(
+    view: View, state: State, target: Target | None, failure: Problem, pending: list[str], outcomes: dict[str, Outcome]
+) -> None:
+    """The outcome of keys that nothing answered: the fallback list when every table is gone, else an error."""
+    if target is None and state.fallback is not None:
+        fallback, age = state.fallback, view.age()
+        for key in pending:
+            outcomes[key] = FallbackAnswer(key, fallback.source, age, fallback.predictions, failure.text)
+        return
+    error = _ERRORS.get(failure.kind, Unavailable)
+    table = (target or state.active).source.table
+    for key in pending:
+        outcomes[key] = error("look up", to=f"{key!r:.80} in {table}", found=failure.text, next=_NEXT[failure.kind])
+
+
+_ERRORS: dict[str, type[ReadError]] = {"throttled": Throttled, "timeout": TimedOut, "gone": TableGone}
+_NEXT = {
+    "gone": "see `kumo-assets status`; roll back or promote a release whose table exists",
+    "throttled": "give the table more read throughput, or the call a longer budget",
+    "timeout": "give the call a longer budget, or look for what is slow between this service and DynamoDB",
+    "stale": "try again",
+    "unavailable": "try again; if it stays, check the network and this service's AWS credentials",
+    "refused": "check this service's dynamodb:GetItem and BatchGetItem permissions and the pointer's key",
+}

@@ -1,0 +1,217 @@
+"""The asyncio transport: the same bounded pool as `sockets`, for one event loop.
+
+Built on asyncio's protocols rather than on an HTTP client: with aiohttp the framing alone cost more than everything
+else in a lookup (benchmarks/reader). What goes wrong is a `Problem` in the response's place, never an exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+
+from kumo_serving.aws import Endpoint
+from kumo_serving.core import Exchange
+from kumo_serving.http1 import BadResponse, Response, ResponseParser
+from kumo_serving.sockets import IDLE_SECONDS, TIMED_OUT
+from kumo_serving.wire import Problem
+
+
+class Connection(asyncio.Protocol):
+    """One connection, one request at a time. Its future is resolved by whatever ends the exchange first."""
+
+    __slots__ = ("_parser", "_reply", "_touched", "_transport", "endpoint", "free_since", "lost", "used")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.used = False
+        self.free_since = 0.0
+        self.lost = False
+        self._touched = False
+        self._parser = ResponseParser()
+        self._reply: asyncio.Future[Response | Problem] | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._touched = True
+        if self._reply is None or self._reply.done():
+            self.close()  # bytes nobody asked for: what they belong to cannot be known
+            return
+        try:
+            response = self._parser.feed(data)
+        except BadResponse as error:
+            self._settle(Problem("unavailable", f"the answer was not understood: {error}"))
+            return
+        if response is not None:
+            self._settle(response)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost = True
+        if self._reply is None or self._reply.done():
+            return
+        response = self._parser.end() if error is None else None
+        kind = "stale" if self.used and not self._touched else "unavailable"
+        reason = f"{type(error).__name__}: {error}" if error is not None else "closed"
+        self._settle(response or Problem(kind, f"the connection broke ({reason})"))  # type: ignore[arg-type]
+
+    def _settle(self, reply: Response | Problem) -> None:
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_result(reply)
+
+    async def exchange(self, request: bytes, until: float) -> Response | Problem:
+        loop = asyncio.get_running_loop()
+        self._parser = ResponseParser()
+        self._touched = False
+        reply: asyncio.Future[Response | Problem] = loop.create_future()
+        self._reply = reply
+        assert self._transport is not None
+        self._transport.write(request)
+        # A timer on the future costs a fraction of asyncio.timeout, which arranges for a task's cancellation.
+        timer = loop.call_later(max(0.0, until - time.monotonic()), self._settle, TIMED_OUT)
+        try:
+            return await reply
+        finally:
+            timer.cancel()
+
+    def close(self) -> None:
+        self.lost = True
+        if self._transport is not None:
+            # Not close(): that would wait for unsent bytes, and nobody waits for the answer.
+            self._transport.abort()
+
+
+class Pool:
+    """At most `size` connections of one event loop, most recently used first. Made inside the loop."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._idle: deque[Connection] = deque()
+        self._open = 0
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    async def exchange(self, step: Exchange) -> list[Response | Problem]:
+        """Do all of a step's requests, side by side as far as connections allow."""
+        if len(step.requests) == 1:
+            return [await self._one(step.endpoint, step.requests[0], step.until)]
+        return await asyncio.gather(*(self._one(step.endpoint, request, step.until) for request in step.requests))
+
+    async def _one(self, endpoint: Endpoint, request: bytes, until: float) -> Response | Problem:
+        connection = await self._take(endpoint, until)
+        if isinstance(connection, Problem):
+            return connection
+        reply: Response | Problem | None = None
+        try:
+            reply = await connection.exchange(request, until)
+        finally:
+            # Also when the caller's task was cancelled: reply is None then, and the connection is not reused.
+            self._give(connection, reply)
+        return reply
+
+    async def warm(self, endpoint: Endpoint, count: int, until: float) -> int:
+        """Open up to `count` connections ahead of need; how many are open then."""
+        fresh = await asyncio.gather(*(self._take(endpoint, until) for _ in range(min(count, self._size))))
+        opened = [connection for connection in fresh if isinstance(connection, Connection)]
+        for connection in opened:
+            self._give(connection, Response(200, b"", None, True))
+        return len(opened)
+
+    async def _take(self, endpoint: Endpoint, until: float) -> Connection | Problem:
+        while True:
+            now = time.monotonic()
+            while self._idle:
+                connection = self._idle.pop()
+                fresh = connection.endpoint is endpoint and now - connection.free_since < IDLE_SECONDS
+                if fresh and not connection.lost:
+                    return connection
+                connection.close()
+                self._open -= 1
+            if self._closed:
+                return Problem("unavailable", "the reader is closed")
+            if self._open < self._size:
+                return await self._connect(endpoint, until)
+            if until <= now:
+                return Problem("timeout", f"all {self._size} connections were busy; a larger pool_size would help")
+            await self._freed(until - now)
+
+    async def _freed(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(seconds, _wake, waiter)
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self._wake_one()  # the place was given to a task that no longer wants it
+            raise
+        finally:
+            timer.cancel()
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    async def _connect(self, endpoint: Endpoint, until: float) -> Connection | Problem:
+        self._open += 1
+        connected = False
+        try:
+            host, port = endpoint.address()
+            async with asyncio.timeout(max(0.001, until - time.monotonic())):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: Connection(endpoint),
+                    host,
+                    port,
+                    ssl=endpoint.tls,
+                    server_hostname=endpoint.host if endpoint.tls is not None else None,
+                )
+            connected = True
+            return connection
+        except TimeoutError:
+            return Problem("timeout", f"no connection to {endpoint.host_header} in time")
+        except OSError as error:
+            return Problem("unavailable", f"no connection to {endpoint.host_header} ({type(error).__name__}: {error})")
+        finally:
+            if not connected:
+                self._forget()
+
+    def _give(self, connection: Connection, reply: Response | Problem | None) -> None:
+        if isinstance(reply, Response) and reply.keep and not self._closed and not connection.lost:
+            connection.used = True
+            connection.free_since = time.monotonic()
+            self._idle.append(connection)
+            self._wake_one()
+            return
+        connection.close()
+        self._forget()
+        if isinstance(reply, Problem) and reply.kind == "stale":
+            self._drop_idle()
+
+    def _forget(self) -> None:
+        self._open -= 1
+        self._wake_one()
+
+    def _wake_one(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _drop_idle(self) -> None:
+        idle, self._idle = list(self._idle), deque()
+        self._open -= len(idle)
+        for connection in idle:
+            connection.close()
+
+    def close(self) -> None:
+        """Close idle connections now, busy ones when they come back."""
+        self._closed = True
+        self._drop_idle()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
