@@ -4,8 +4,6 @@ Unpartitioned; materialised by the promotion sensor, or by hand. It asks the one
 verdicts, so that no graph order, skipped check or manual click can publish what has not passed (rule 3).
 """
 
-from __future__ import annotations
-
 import dagster as dg
 
 from kumo_assets.assets.keys import POINTER_POOL, code_version, key_of

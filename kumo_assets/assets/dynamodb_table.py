@@ -4,8 +4,6 @@ The verdict `import_complete` is stored before the seal, whatever it says; a rel
 sealed (rule 6). Starting and adopting imports is in `resources.dynamodb.imports`, a table's care in `.tables`.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from typing import Any

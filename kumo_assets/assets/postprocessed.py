@@ -4,8 +4,6 @@ The asset always exists, so that gates and export have one shape to look at: ENT
 TARGET_PRED for a regression. What the table must prove is in `postprocess_proof`.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
@@ -98,7 +96,7 @@ def _create(step: Step, warehouse: Warehouse) -> Artefact:
 def select_for(definition: QueryDefinition, warehouse: Warehouse, source: Artefact) -> str:
     """The SELECT to run: the user's, else the one shipped for the query's task.
 
-    In a user's file `{{ predictions }}` is Kumo's table, `{{ top_k }}`, `{{ database }}` and `{{ schema }}` what they say.
+    In a user's file `{{ predictions }}` is Kumo's table; `{{ top_k }}`, `{{ database }}`, `{{ schema }}` are what they say.
     """
     values = {
         "predictions": table(source.details["database"], source.details["schema"], source.name),

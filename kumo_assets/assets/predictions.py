@@ -1,10 +1,8 @@
-"""`<query>/predictions`: Kumo's batch prediction job, launched once over REST, and the Snowflake table it wrote, proved.
+"""`<query>/predictions`: Kumo's batch prediction job, launched once over REST, and its Snowflake table, proved.
 
 Order matters: the release is opened before anything is launched, the raw logs must reach the partition's end, an
 earlier job of this release is adopted, and DONE is not believed until Snowflake shows the table.
 """
-
-from __future__ import annotations
 
 import time
 from collections.abc import Mapping

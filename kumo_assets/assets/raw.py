@@ -4,8 +4,6 @@ One observation asks for all selected tables in one session. Whether the logs re
 the query itself, in `log_arrival`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any

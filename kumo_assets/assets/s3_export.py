@@ -4,8 +4,6 @@ One row per entity, the ranked list packed into one attribute by SQL; no row pas
 count must equal the distinct entities proved before it.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg
