@@ -40,7 +40,7 @@ class AsyncReader(ReaderBase):
     async def get(self, entity: str | int, *, budget_seconds: float | None = None) -> Result:
         """See `Reader.get`."""
         started = time.monotonic()
-        self._view.ensure_running()
+        self._refresher.ensure_running()
         outcome: Outcome
         try:
             outcome = await self._run(get(self._view, entity, self._deadline(started, budget_seconds)))
@@ -59,7 +59,7 @@ class AsyncReader(ReaderBase):
     ) -> dict[str | int, Outcome]:
         """See `Reader.get_many`."""
         started = time.monotonic()
-        self._view.ensure_running()
+        self._refresher.ensure_running()
         try:
             outcomes = await self._run(get_many(self._view, list(entities), self._deadline(started, budget_seconds)))
         except Exception as error:
@@ -72,7 +72,7 @@ class AsyncReader(ReaderBase):
 
     async def refresh(self, timeout: float = 1.0) -> bool:
         """See `Reader.refresh`."""
-        done = asyncio.wrap_future(self._view.refresh())
+        done = asyncio.wrap_future(self._refresher.refresh())
         finished, _ = await asyncio.wait((done,), timeout=timeout)
         return bool(finished)
 
@@ -82,7 +82,7 @@ class AsyncReader(ReaderBase):
         self._pool.close()
         if pool is not None:
             pool.close()
-        await asyncio.get_running_loop().run_in_executor(None, self._view.close)
+        await asyncio.get_running_loop().run_in_executor(None, self._refresher.close)
 
     async def __aenter__(self) -> Self:
         return await self.start()

@@ -10,16 +10,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from kumo_serving.answers import Answer, FallbackAnswer, Miss, Result, Source
+from kumo_serving.answers import Answer, FallbackAnswer, Miss, Result
 from kumo_serving.aws import Endpoint
 from kumo_serving.errors import ItemMalformed, ReadError, TableGone, Throttled, TimedOut, Unavailable
 from kumo_serving.http1 import Response
-from kumo_serving.items import Predictions, decode, decode_batch
-from kumo_serving.pointer import KeyAttribute
-from kumo_serving.wire import BATCH, Problem, Requests, canonical, read_batch, read_body, read_get
+from kumo_serving.items import decode, decode_batch
+from kumo_serving.state import State, Target
+from kumo_serving.wire import BATCH, Problem, canonical, read_batch, read_body, read_get
 
 # An attempt gets this share of what is left of the budget, so that a lost packet leaves time for a second one.
 ATTEMPT_SHARE = 0.6
@@ -53,34 +52,6 @@ class Refresh(NamedTuple):
 Step = Exchange | Pause | Refresh
 Reply = list[Response | Problem] | None
 Outcome = Result | ReadError
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One table that can be asked."""
-
-    source: Source
-    key: KeyAttribute
-    item_format: str
-    endpoint: Endpoint
-    requests: Requests
-
-
-@dataclass(frozen=True, slots=True)
-class Fallback:
-    """A release's fallback list, in memory."""
-
-    source: Source
-    predictions: Predictions
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Everything a lookup needs to know, replaced as a whole when the pointer changes."""
-
-    active: Target
-    previous: tuple[Target, ...] = ()
-    fallback: Fallback | None = None
 
 
 class View(Protocol):
@@ -144,6 +115,7 @@ def _lookup(
         else Problem("gone", "it was found gone a moment ago")
     )
     pause = PAUSE_SECONDS
+    asked = False
     while target is not None:
         now = time.monotonic()
         left = deadline - now
@@ -166,8 +138,11 @@ def _lookup(
             problem = wrong if problem is None or (wrong is not None and wrong.kind == "gone") else problem
         if problem is None or not pending:
             return
-        failure = problem
-        if failure.kind == "gone":
+        # A last attempt of a few milliseconds proves nothing: its time-out must not hide what was wrong before.
+        if not (asked and problem.kind == "timeout" and left < LAST_ATTEMPT_SECONDS):
+            failure = problem
+        asked = True
+        if problem.kind == "gone":
             tried.add(target.source.table)
             view.mark_gone(target.source.table)
             if not refreshed:
@@ -176,10 +151,10 @@ def _lookup(
                 state = view.state()
             target = _next_target(view, state, tried)
             continue
-        if failure.kind == "refused":
+        if problem.kind == "refused":
             break
-        view.retried(failure.kind)
-        if failure.kind != "stale":
+        view.retried(problem.kind)
+        if problem.kind != "stale":
             # A pause that ate the rest of the budget would turn a late answer into none.
             yield Pause(min(random.uniform(0.5, 1.0) * pause, max(0.0, (deadline - time.monotonic()) / 3)))
             pause *= 2

@@ -21,6 +21,7 @@ from kumo_serving.aws import Account
 from kumo_serving.core import Exchange, Outcome, Pause, Refresh, Reply, Step, get, get_many
 from kumo_serving.errors import ReadError
 from kumo_serving.items import Predictions
+from kumo_serving.live import Live
 from kumo_serving.metrics import Guarded, Lookup, Metrics
 from kumo_serving.pointer import Pointer
 from kumo_serving.pointer_stores import PointerStore, open_pointer
@@ -60,18 +61,17 @@ class ReaderBase:
         self._pool_size = pool_size
         self._warm_connections = warm_connections
         self._start_seconds = start_seconds
-        self._view = Refresher(
-            query,
+        self._view = Live(query, stale_after_seconds, self._metrics)
+        self._refresher = Refresher(
+            self._view,
             open_pointer(pointer) if isinstance(pointer, str) else pointer,
             Account(session, endpoint_url),
             environment=environment,
             region=region,
             seconds=refresh_seconds,
             cache_dir=Path(cache_dir) if cache_dir is not None else lastknown.default_directory(),
-            stale_after_seconds=stale_after_seconds,
-            metrics=self._metrics,
         )
-        _live.add(self)
+        _readers.add(self)
 
     @property
     def pointer(self) -> Pointer | None:
@@ -86,11 +86,11 @@ class ReaderBase:
 
     def health(self) -> Health:
         """For a health check: no I/O, microseconds."""
-        self._view.ensure_running()
+        self._refresher.ensure_running()
         return self._view.health()
 
     def _after_fork(self) -> None:
-        self._view.after_fork()
+        self._refresher.after_fork()
 
     def _deadline(self, started: float, budget_seconds: float | None) -> float:
         return started + (self.budget_seconds if budget_seconds is None else budget_seconds)
@@ -107,11 +107,11 @@ class ReaderBase:
 
 
 _NAMES = {"Answer": "answer", "Miss": "miss", "FallbackAnswer": "fallback"}
-_live: weakref.WeakSet[ReaderBase] = weakref.WeakSet()
+_readers: weakref.WeakSet[ReaderBase] = weakref.WeakSet()
 
 
 def _in_child() -> None:
-    for reader in list(_live):
+    for reader in list(_readers):
         reader._after_fork()
 
 
@@ -142,7 +142,7 @@ class Reader(ReaderBase):
         never was a pointer.
         """
         started = time.monotonic()
-        self._view.ensure_running()
+        self._refresher.ensure_running()
         outcome: Outcome
         try:
             outcome = self._run(get(self._view, entity, self._deadline(started, budget_seconds)))
@@ -164,7 +164,7 @@ class Reader(ReaderBase):
         Raises PointerError only. More than 100 entities go out as several requests side by side.
         """
         started = time.monotonic()
-        self._view.ensure_running()
+        self._refresher.ensure_running()
         try:
             outcomes = self._run(get_many(self._view, list(entities), self._deadline(started, budget_seconds)))
         except Exception as error:
@@ -177,7 +177,7 @@ class Reader(ReaderBase):
 
     def refresh(self, timeout: float = 1.0) -> bool:
         """Read the pointer again now and wait for that; False when it took longer. Not for the path of a request."""
-        done = self._view.refresh()
+        done = self._refresher.refresh()
         try:
             done.result(timeout)
         except TimeoutError:
@@ -186,7 +186,7 @@ class Reader(ReaderBase):
 
     def close(self) -> None:
         """End the background thread and close connections; lookups raise from then on."""
-        self._view.close()
+        self._refresher.close()
         self._pool.close()
 
     def __enter__(self) -> Self:

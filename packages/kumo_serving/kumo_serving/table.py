@@ -11,12 +11,12 @@ from typing import Any, Self
 
 from kumo_serving.answers import Result
 from kumo_serving.aws import Account
-from kumo_serving.core import Outcome, State, get, get_many
+from kumo_serving.core import Outcome, get, get_many
 from kumo_serving.errors import ReadError
 from kumo_serving.pointer import KeyAttribute, Pointer, release_of_table
 from kumo_serving.reader import drive
-from kumo_serving.refresh import build_state
 from kumo_serving.sockets import Pool
+from kumo_serving.state import State, build_state
 
 BUDGET_SECONDS = 2.0
 

@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from serving_support import MINISTACK, ZOOKEEPER_CLASSES, FakeDynamoDB, Handler, free_port, running  # noqa: E402
+from serving_support import MINISTACK, ZOOKEEPER_CLASSES, FakeDynamoDB, Handler, free_port, running
 
 
 @pytest.fixture(autouse=True)
@@ -58,8 +58,8 @@ def aws(ministack: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def zookeeper(tmp_path: Path) -> Iterator[Callable[[], contextlib.AbstractContextManager[Any]]]:
-    """Starts a ZooKeeper on one port with one data folder; may be stopped and started again. `.hosts` is its address."""
+def zookeeper(tmp_path: Path) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    """Starts a ZooKeeper, always on the same port and data folder. `.hosts` is its address."""
     if shutil.which("java") is None or not Path("/usr/share/java/zookeeper.jar").exists():
         pytest.skip("Debian's zookeeper is not installed")
     port = free_port()
@@ -78,7 +78,7 @@ def zookeeper(tmp_path: Path) -> Iterator[Callable[[], contextlib.AbstractContex
         return running(command, port, {}, tmp_path / "zookeeper.log")
 
     start.hosts = f"127.0.0.1:{port}"  # type: ignore[attr-defined]
-    yield start
+    return start
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ Each test runs on the synchronous and on the asyncio reader: one core, two trans
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from kumo_serving import Answer, AsyncReader, FallbackAnswer, Miss, Reader
+from kumo_serving import Answer, AsyncReader, Miss, Reader
 from kumo_serving.errors import (
     ItemMalformed,
     PointerError,
@@ -29,7 +28,6 @@ from serving_support import (
     DOWN,
     GONE,
     NEW,
-    NEWER,
     OLD,
     RANKING,
     THROTTLE,
@@ -84,7 +82,7 @@ def make(request: pytest.FixtureRequest, dynamodb: FakeDynamoDB) -> Iterator[Mak
 
     def reader(pointer: Any, **options: Any) -> Any:
         kind = Reader if request.param == "sync" else AsyncInThread
-        options = {"budget_seconds": BUDGET, "refresh_seconds": 0.02, **options}
+        options = {"budget_seconds": BUDGET, "refresh_seconds": 0.02, "endpoint_url": dynamodb.url, **options}
         made.append(kind("shop", pointer, **options))
         return made[-1]
 
@@ -300,7 +298,7 @@ def test_a_gone_table_is_not_asked_again_by_every_lookup(make: Make, shop: FakeD
 def test_a_table_that_comes_back_is_asked_again(
     make: Make, shop: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kumo_serving.refresh.GONE_SECONDS", 0.05)
+    monkeypatch.setattr("kumo_serving.live.GONE_SECONDS", 0.05)
     reader = make(MemoryPointer(pointer_to(NEW, OLD)))
     shop.faults.append(GONE)
     assert reader.get("ann").source.via == "previous"
@@ -389,7 +387,7 @@ def test_a_pointer_that_must_not_be_followed_is_ignored_with_a_metric_and_one_lo
 
 def test_a_reader_starts_from_disk_when_the_store_is_down(make: Make, shop: FakeDynamoDB) -> None:
     store = MemoryPointer(pointer_to(NEW))
-    make(store).close
+    make(store)
     store.error = DOWN
     second = make(store)
     assert second.get("ann").source.table == NEW
@@ -494,7 +492,6 @@ def test_a_closed_reader_leaves_no_thread_and_no_connection(make: Make, shop: Fa
     reader.get("ann")
     threads = [thread for thread in threading.enumerate() if thread.name == "kumo-pointer-shop"]
     assert threads
-    (reader.reader if isinstance(reader, AsyncInThread) else reader)._view  # noqa: B018
     if isinstance(reader, AsyncInThread):
         reader._do(reader.reader.close())
     else:
@@ -531,8 +528,3 @@ def test_the_signature_is_what_botocore_would_have_signed(make: Make, shop: Fake
     request.context["timestamp"] = sent["x-amz-date"]
     wanted = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
     assert headers["Authorization"].endswith(f"Signature={wanted}")
-
-
-def test_the_fallback_answer_is_a_type_of_its_own() -> None:
-    assert not issubclass(FallbackAnswer, Answer | Miss)
-    assert json.dumps(NEWER)

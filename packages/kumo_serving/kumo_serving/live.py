@@ -1,0 +1,138 @@
+"""What a reader believes now: the pointer it follows, since when, and which tables it just found gone.
+
+Written by the refresh thread alone, read by every lookup without a lock (each attribute is replaced whole). How it
+comes to be known is in `refresh`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Literal
+
+from kumo_serving.answers import Health
+from kumo_serving.errors import PointerError
+from kumo_serving.metrics import Guarded, PointerSeen
+from kumo_serving.pointer import Pointer
+from kumo_serving.state import State
+
+log = logging.getLogger("kumo_serving")
+
+# For so long after a table was found gone, lookups go to the next one at once instead of asking it again.
+GONE_SECONDS = 1.0
+
+HealthState = Literal["fresh", "stale", "from_disk", "no_pointer", "closed"]
+
+
+class Live:
+    """The `core.View` of a reader with a pointer."""
+
+    def __init__(self, query: str, stale_after_seconds: float, metrics: Guarded) -> None:
+        self.query = query
+        self.pointer: Pointer | None = None
+        self.current: State | None = None
+        self.last_error = ""
+        self.from_disk = False
+        self.closed = False
+        self._stale_after = stale_after_seconds
+        self._metrics = metrics
+        self._confirmed_at = 0.0
+        self._gone: dict[str, float] = {}
+
+    # -- read by lookups
+
+    def state(self) -> State:
+        """The newest state. Raises PointerError, saying why, when there never was one."""
+        state = self.current
+        if state is None:
+            raise PointerError(
+                "answer lookups",
+                to=f"of {self.query}",
+                found=self.last_error or "the pointer has not been read yet",
+                next="see the log; a reader that never had a pointer has no last known good",
+            )
+        return state
+
+    def age(self) -> float:
+        """Seconds since the pointer was last seen to be current."""
+        return time.monotonic() - self._confirmed_at
+
+    def is_gone(self, table: str) -> bool:
+        """True for a moment after `mark_gone`."""
+        return bool(self._gone) and self._gone.get(table, 0.0) > time.monotonic()
+
+    def mark_gone(self, table: str) -> None:
+        """Remember it, so that a thousand lookups a second do not each find it out again."""
+        now = time.monotonic()
+        kept = {name: until for name, until in self._gone.items() if until > now}
+        self._gone = {**kept, table: now + GONE_SECONDS}
+
+    def retried(self, reason: str) -> None:
+        """An attempt failed and is made again."""
+        self._metrics.retry(reason)
+
+    def health(self) -> Health:
+        """Without any I/O."""
+        pointer, current = self.pointer, self.current
+        state = self._health_state()
+        return Health(
+            ok=state not in ("closed", "no_pointer"),
+            state=state,
+            query=self.query,
+            release_id=pointer.served_release_id if pointer else "",
+            partition=pointer.served_partition if pointer else "",
+            table=pointer.table if pointer else "",
+            generation=pointer.generation if pointer else 0,
+            pointer_age_seconds=self.age() if current is not None else None,
+            last_error=self.last_error,
+        )
+
+    def _health_state(self) -> HealthState:
+        if self.closed:
+            return "closed"
+        if self.current is None:
+            return "no_pointer"
+        if self.from_disk:
+            return "from_disk"
+        return "stale" if self.age() > self._stale_after else "fresh"
+
+    # -- written by the refresh thread
+
+    def follow(self, pointer: Pointer, state: State) -> None:
+        """From now on lookups use this."""
+        before = self.pointer
+        self.pointer, self.current = pointer, state
+        if before is None or before.table != pointer.table:
+            release = pointer.served_release_id or "unknown"
+            log.info(
+                "%s is served from %s (release %s, generation %s)",
+                self.query,
+                pointer.table,
+                release,
+                pointer.generation,
+            )
+
+    def confirmed(self, outcome: Literal["new", "unchanged", "from_disk"], age_seconds: float = 0.0) -> None:
+        """What is followed was current so long ago."""
+        self._confirmed_at = time.monotonic() - age_seconds
+        self.from_disk = outcome == "from_disk"
+        if not self.from_disk:
+            self.last_error = ""
+        self.seen(outcome)
+
+    def failed(self, outcome: Literal["missing", "malformed", "failed"], error: Exception) -> None:
+        """The last known good stays; said once in the log, each time in the metrics."""
+        self.tell(error)
+        self.seen(outcome)
+
+    def tell(self, error: Exception) -> None:
+        """Log a trouble when it is a new one, and keep it for `health`."""
+        text = str(error) or type(error).__name__
+        if text != self.last_error:
+            log.warning("%s%s", text, " Still serving the last known good." if self.current is not None else "")
+        self.last_error = text
+
+    def seen(self, outcome: Literal["new", "unchanged", "missing", "malformed", "failed", "from_disk"]) -> None:
+        """One read of the pointer, for the metrics."""
+        release = self.pointer.served_release_id if self.pointer else ""
+        self._metrics.pointer(PointerSeen(outcome, release, self.age() if self.current is not None else 0.0))
