@@ -1,0 +1,145 @@
+"""Which release does a run build? Rule 2: a re-run continues its release; a run that starts mid-chain opens a new one
+that records which artefacts and verdicts of which release it adopts.
+
+Reads a Dagster context by duck typing; imports no Dagster.
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kumo_assets.errors import ReleaseError
+from kumo_assets.releases.documents import Artefact, GateRecord, Opened, utc_now
+from kumo_assets.releases.store import ReleaseStore
+from kumo_assets.spec.load import QueryDefinition
+from kumo_assets.spec.names import CHAIN, release_id
+
+# A run that continues the release of an earlier run, of which Dagster knows nothing (the command line after a kill).
+ROOT_RUN_TAG = "kumo_assets/root_run"
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """The run, the root of its re-executions, the partition it works on, and who asked for it."""
+
+    run_id: str
+    root_run_id: str
+    partition: str
+    by: str
+
+    @property
+    def release_id(self) -> str:
+        return release_id(self.partition, self.root_run_id)
+
+
+def author_of(context: Any) -> str:
+    """Who asked for a run: the person, schedule, sensor or command its tags name."""
+    tags = context.run.tags
+    for tag, words in (
+        ("kumo_assets/by", "{}"),
+        ("user", "{}"),
+        ("dagster/user", "{}"),
+        ("dagster/schedule_name", "schedule {}"),
+        ("dagster/sensor_name", "sensor {}"),
+        ("dagster/backfill", "backfill {}"),
+    ):
+        if tags.get(tag):
+            return words.format(tags[tag])
+    return "dagster"
+
+
+def person() -> str:
+    """Who sits at this terminal, as the ledger names them."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def run_of(context: Any) -> RunIdentity:
+    """The identity of a run from an asset's or a check's execution context, which must have one partition."""
+    run = context.run
+    root = run.tags.get(ROOT_RUN_TAG) or run.root_run_id or run.run_id
+    return RunIdentity(run_id=run.run_id, root_run_id=root, partition=context.partition_key, by=author_of(context))
+
+
+def open_release(
+    store: ReleaseStore,
+    run: RunIdentity,
+    definition: QueryDefinition,
+    asset: str,
+    *,
+    gates: Mapping[str, Mapping[str, str]],
+    code_version: str,
+) -> Opened:
+    """This run's release: found open, or opened now, before anything is launched.
+
+    A run whose first asset is not the chain's first adopts what stands upstream: the artefacts, verdicts and gates of
+    the newest release of the partition that can vouch for the asset before it. Raises ReleaseError when none can.
+    """
+    found = store.opened(run.release_id)
+    if found is not None:
+        if found.root_run_id != run.root_run_id:
+            return store.open(found.model_copy(update={"root_run_id": run.root_run_id}))
+        return found
+    adopted: dict[str, str] = {}
+    records = {
+        name: GateRecord.model_validate(record) for name, record in gates.items() if record["mode"] in ("block", "warn")
+    }
+    position = CHAIN.index(asset)
+    if position > 0:
+        before = CHAIN[position - 1]
+        source_id = store.newest_with(run.partition, before)
+        source = store.opened(source_id) if source_id else None
+        if source is None:
+            raise ReleaseError(
+                f"materialise {asset} of {definition.name} for",
+                to=run.partition,
+                found=f"no release of this partition has {before}",
+                next=f"materialise {before} first, or the whole job {definition.name}_daily",
+            )
+        adopted = {name: store.home(source, name) for name in CHAIN[:position]}
+        # Gates of what is adopted were set when that was built; today's definition cannot lift them.
+        records = {name: record for name, record in records.items() if record.asset not in adopted}
+        for name in CHAIN[:position]:
+            home = store.opened(adopted[name])
+            if home is not None:
+                records |= {gate: record for gate, record in home.gates.items() if record.asset == name}
+    return store.open(
+        Opened(
+            query=definition.name,
+            environment=store.names.environment,
+            partition=run.partition,
+            release_id=run.release_id,
+            run_id=run.run_id,
+            root_run_id=run.root_run_id,
+            opened_at=utc_now(),
+            code_version=code_version,
+            by=run.by,
+            adopted=adopted,
+            gates=records,
+        )
+    )
+
+
+def release_under_check(store: ReleaseStore, run: RunIdentity, asset: str) -> tuple[Opened, Artefact]:
+    """What a gate of `asset` judges in this run: the run's own release, else (a run of checks alone) the newest
+    release of the partition with an artefact of its own.
+
+    Raises ReleaseError when there is nothing to judge.
+    """
+    opened = store.opened(run.release_id)
+    if opened is None or asset in opened.adopted:
+        newest = store.newest_with(run.partition, asset)
+        other = store.opened(newest) if newest else None
+        opened = store.opened(store.home(other, asset)) if other else opened
+    artefact = store.artefact(opened.release_id, asset) if opened is not None else None
+    if opened is None or artefact is None:
+        raise ReleaseError(
+            f"judge {asset} of {store.names.query} for",
+            to=run.partition,
+            found="no release of this partition has it",
+            next=f"materialise {asset} first",
+        )
+    return opened, artefact
