@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
+from kumo_serving.pointer import Pointer, dump_pointer, parse_pointer
 
 from kumo_assets.errors import ConfigError, LostRace, ReleaseError
 from kumo_assets.spec.environment import Environment
 from kumo_assets.spec.names import QueryNames
-from kumo_serving.pointer import Pointer, dump_pointer, parse_pointer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

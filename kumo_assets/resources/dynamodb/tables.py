@@ -1,0 +1,214 @@
+"""A table's life after its import: what it is, protection, tags, readiness before a swap, sampled items, deletion.
+
+ImportTable takes none of tags, deletion protection, point-in-time recovery or warm throughput: they are set here, after
+the import and before the swap. No TTL, ever: an expiring item would be an empty answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from kumo_assets.errors import ReleaseError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from kumo_assets.spec.query import Table
+
+
+@dataclass(frozen=True)
+class TableState:
+    """One table as DescribeTable tells it."""
+
+    name: str
+    arn: str
+    status: str
+    protected: bool
+    warm_reads: int | None
+    warm_status: str
+    replicas: Mapping[str, str]
+
+
+def describe(client: DynamoDBClient, table: str) -> TableState | None:
+    """The table's state, None when there is none. ReleaseError when AWS does not answer."""
+    try:
+        found: Any = client.describe_table(TableName=table)["Table"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            return None
+        raise _failed("describe the table", table, error) from error
+    except (BotoCoreError, OSError) as error:
+        raise _failed("describe the table", table, error) from error
+    warm = found.get("WarmThroughput") or {}
+    return TableState(
+        name=table,
+        arn=found["TableArn"],
+        status=found["TableStatus"],
+        protected=bool(found.get("DeletionProtectionEnabled")),
+        warm_reads=warm.get("ReadUnitsPerSecond"),
+        warm_status=warm.get("Status", ""),
+        replicas={item["RegionName"]: item.get("ReplicaStatus", "") for item in found.get("Replicas", [])},
+    )
+
+
+def fault(state: TableState | None, wanted: Table) -> str | None:
+    """Why this table must not go live now, None when it may: it must be ACTIVE here, warm enough, and ACTIVE in every
+    listed region (AWS: a replica that is still CREATING does not have all items)."""
+    if state is None:
+        return "does not exist"
+    if state.status != "ACTIVE":
+        return f"is {state.status}, not ACTIVE"
+    for region in wanted.replicas:
+        status = state.replicas.get(region, "absent")
+        if status != "ACTIVE":
+            return f"its replica in {region} is {status}, not ACTIVE"
+    if wanted.reads_per_second is not None:
+        if state.warm_status not in ("", "ACTIVE"):
+            return f"its warm throughput is {state.warm_status}"
+        # A new on-demand table serves 12,000 reads a second from the start (AWS: "Warm throughput").
+        ready = max(state.warm_reads or 0, 12_000)
+        if ready < wanted.reads_per_second:
+            return f"it is warm for {ready:,} reads a second; {wanted.reads_per_second:,} are wanted"
+    return None
+
+
+def care_for(client: DynamoDBClient, table: str, wanted: Table, tags: Mapping[str, str]) -> None:
+    """Tags, deletion protection, and where asked for point-in-time recovery, warm throughput and replicas.
+
+    Safe to repeat. ReleaseError when AWS refuses one of them.
+    """
+    state = describe(client, table)
+    if state is None:
+        raise ReleaseError(
+            "protect the table", to=table, found="it does not exist", next="materialise dynamodb_table again"
+        )
+    try:
+        client.tag_resource(ResourceArn=state.arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+        if wanted.deletion_protection and not state.protected:
+            _update(client, table, DeletionProtectionEnabled=True)
+        if wanted.point_in_time_recovery:
+            client.update_continuous_backups(
+                TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+            )
+        if wanted.reads_per_second and max(state.warm_reads or 0, 12_000) < wanted.reads_per_second:
+            _update(
+                client,
+                table,
+                WarmThroughput={"ReadUnitsPerSecond": wanted.reads_per_second, "WriteUnitsPerSecond": 4_000},
+            )
+        for region in wanted.replicas:
+            if region not in state.replicas:
+                _update(client, table, ReplicaUpdates=[{"Create": {"RegionName": region}}])
+    except (ClientError, BotoCoreError, OSError) as error:
+        raise _failed("protect the table", table, error) from error
+
+
+def wait_until_ready(
+    client: DynamoDBClient,
+    table: str,
+    wanted: Table,
+    *,
+    deadline_seconds: float,
+    poll_seconds: float,
+    on_progress: Callable[[str], None] = lambda words: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Return when `fault` finds nothing. ReleaseError with the last fault when the deadline passes first."""
+    started = time.monotonic()
+    while True:
+        found = fault(describe(client, table), wanted)
+        if found is None:
+            return
+        if time.monotonic() - started > deadline_seconds:
+            raise ReleaseError(
+                "wait for the table",
+                to=table,
+                found=f"it {found} after {deadline_seconds / 60:.0f} minutes",
+                next="re-execute the run when DynamoDB shows it ready; nothing was promoted",
+            )
+        on_progress(f"table {table}: {found}")
+        sleep(poll_seconds)
+
+
+def read_items(client: DynamoDBClient, table: str, key: str, entities: list[str]) -> dict[str, str]:
+    """`p` by entity, read consistently, for the entities that are there. Unprocessed keys are asked again."""
+    found: dict[str, str] = {}
+    for start in range(0, len(entities), 100):
+        request: Any = {
+            table: {"Keys": [{key: {"S": entity}} for entity in entities[start : start + 100]], "ConsistentRead": True}
+        }
+        for attempt in range(10):
+            try:
+                answer = client.batch_get_item(RequestItems=request)
+            except (ClientError, BotoCoreError, OSError) as error:
+                raise _failed("read sampled items of", table, error) from error
+            for item in answer["Responses"].get(table, []):
+                found[str(item[key]["S"])] = str(item.get("p", {}).get("S", ""))
+            request = answer.get("UnprocessedKeys")
+            if not request:
+                break
+            time.sleep(min(0.05 * 2**attempt, 2))
+        else:
+            raise ReleaseError(
+                "read sampled items of", to=table, found="keys stay unprocessed after 10 tries", next="try again"
+            )
+    return found
+
+
+def delete(client: DynamoDBClient, table: str) -> bool:
+    """Lift deletion protection and delete; True when it is going or gone."""
+    state = describe(client, table)
+    if state is None or state.status == "DELETING":
+        return True
+    try:
+        if state.protected:
+            _update(client, table, DeletionProtectionEnabled=False)
+        client.delete_table(TableName=table)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            return True
+        raise _failed("delete the table", table, error) from error
+    except (BotoCoreError, OSError) as error:
+        raise _failed("delete the table", table, error) from error
+    return True
+
+
+def list_tables(client: DynamoDBClient, prefix: str) -> list[str]:
+    """Names of the tables that start with `prefix`, in order."""
+    found: list[str] = []
+    start: dict[str, str] = {"ExclusiveStartTableName": prefix[:-1] or "-"} if len(prefix) > 3 else {}
+    while True:
+        answer = client.list_tables(**start)  # type: ignore[arg-type]
+        names = answer.get("TableNames", [])
+        found += [name for name in names if name.startswith(prefix)]
+        last = answer.get("LastEvaluatedTableName")
+        if not last or (last > prefix and not last.startswith(prefix)):
+            return found
+        start = {"ExclusiveStartTableName": last}
+
+
+def _update(client: DynamoDBClient, table: str, **change: Any) -> None:
+    """One UpdateTable, waiting while another change of the same table is under way (DynamoDB allows one at a time)."""
+    for attempt in range(60):
+        try:
+            client.update_table(TableName=table, **change)
+            return
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceInUseException" or attempt == 59:
+                raise
+            time.sleep(min(0.2 * 2**attempt, 10))
+
+
+def _failed(doing: str, what: str, error: Exception) -> ReleaseError:
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    advice = {
+        "AccessDeniedException": "grant the permissions in deploy/iam; `kumo-assets doctor` tries each",
+        "UnrecognizedClientException": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        "NoCredentialsError": 'set AWS credentials; on a laptop: eval "$(kumo-sandbox env)"',
+    }.get(code, "try again")
+    return ReleaseError(doing, to=what, found=f"{code}: {error}", next=advice)
