@@ -18,6 +18,7 @@ from kumo_serving.errors import PointerMalformed
 
 SCHEMA_VERSION = 1
 MAX_PREVIOUS = 10
+MAX_BYTES = 64 * 1024
 
 # DynamoDB's own rule for a table name.
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
@@ -220,6 +221,8 @@ def _object(data: bytes, query: str) -> dict[str, Any]:
             _refuse(query, f"field {twice!r} stands twice")
         return document
 
+    if len(data) > MAX_BYTES:
+        _refuse(query, f"it has {len(data)} bytes, and a pointer has at most {MAX_BYTES}")
     try:
         document = json.loads(data.decode("utf-8-sig"), object_pairs_hook=unique)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:

@@ -59,15 +59,29 @@ def listens(port: int) -> bool:
     return False
 
 
+def imok(port: int) -> bool:
+    """ZooKeeper's own health word. It listens before it answers, and a client that comes between waits for 5 s."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5) as sock:
+        sock.sendall(b"ruok")
+        return sock.recv(4) == b"imok"
+    return False
+
+
 @contextlib.contextmanager
-def running(command: list[str], port: int, environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: list[str],
+    port: int,
+    environment: dict[str, str],
+    log: Path,
+    ready: Callable[[int], bool] = listens,
+) -> Iterator[subprocess.Popen[bytes]]:
     """A server of our own, until the block ends."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, env={**os.environ, **environment}, stdout=output, stderr=output, cwd=log.parent
         )
         try:
-            wait_for(lambda: listens(port) or process.poll() is not None, 60)
+            wait_for(lambda: ready(port) or process.poll() is not None, 60)
             assert process.poll() is None, log.read_text(errors="replace")[-2000:]
             yield process
         finally:

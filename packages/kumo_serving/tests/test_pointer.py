@@ -96,7 +96,8 @@ def test_fields_of_a_newer_writer_are_ignored() -> None:
         (document(previous={}), "'previous' is a dict"),
         (document(environment="production"), "'environment' is 'production'"),
         (b'{"query": "next_best_product", "table": "new", "table": "old"}', "'table' stands twice"),
-        (b"[" * 100_000, "not JSON"),
+        (b"[" * 60_000, "not JSON"),
+        (document(note="x" * 70_000), "bytes"),
     ],
 )
 def test_what_must_not_be_served_is_refused_by_the_field_s_name(data: bytes, names: str) -> None:
