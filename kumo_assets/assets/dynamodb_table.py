@@ -5,7 +5,7 @@ sealed (rule 6). Starting and adopting imports is in `resources.dynamodb.imports
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -86,7 +86,9 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
                     found=verdict.message,
                     next="re-execute the run to import into a new table; the active release was not touched",
                 )
-            artefact = _prove(step, dynamodb, attempt, state, was_adopted, time.perf_counter() - started)
+            artefact = _prove(
+                step, dynamodb, attempt, state, was_adopted, time.perf_counter() - started, context.log.info
+            )
         sealed = seal_release(step, artefact)
         yield result(step, artefact, {**_metadata(artefact), "sealed at": sealed.sealed_at}, adopted)
 
@@ -123,12 +125,27 @@ def _import(context: dg.AssetExecutionContext, step: Step, client: Any) -> tuple
 
 
 def _prove(
-    step: Step, dynamodb: DynamoDBResource, attempt: int, state: ImportState, adopted: bool, seconds: float
+    step: Step,
+    dynamodb: DynamoDBResource,
+    attempt: int,
+    state: ImportState,
+    adopted: bool,
+    seconds: float,
+    log: Callable[[str], None],
 ) -> Artefact:
     """Tag and protect the verified table, and record it."""
     source = step.upstream("s3_export")
     client = dynamodb.client()
-    tables.care_for(client, state.table, step.definition.spec.table, step.names.tags(step.release_id))
+    wanted = step.definition.spec.table
+    tables.care_for(client, state.table, wanted, step.names.tags(step.release_id))
+    tables.wait_until_ready(
+        client,
+        state.table,
+        wanted,
+        deadline_seconds=wanted.import_deadline_minutes * 60,
+        poll_seconds=wanted.poll_seconds,
+        on_progress=log,
+    )
     return step.prove(
         name=state.table,
         attempt=attempt,

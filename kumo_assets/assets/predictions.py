@@ -6,8 +6,8 @@ earlier job of this release is adopted, and DONE is not believed until Snowflake
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import date
+from dataclasses import asdict, replace
+from datetime import date, datetime
 
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
@@ -59,13 +59,15 @@ def build_predictions(
                 anchor = anchor_time(date.fromisoformat(step.run.partition), spec.schedule.time_zone)
                 wait_for_logs(warehouse, sources, anchor, spec.schedule, context.log.info)
                 with kumo.client() as client:
-                    artefact = _run_job(context, step, client, warehouse)
+                    artefact = _run_job(context, step, client, warehouse, anchor)
             return result(step, artefact, _metadata(warehouse, artefact), adopted)
 
     return predictions
 
 
-def _run_job(context: dg.AssetExecutionContext, step: Step, client: KumoClient, warehouse: Warehouse) -> Artefact:
+def _run_job(
+    context: dg.AssetExecutionContext, step: Step, client: KumoClient, warehouse: Warehouse, anchor: datetime
+) -> Artefact:
     """Adopt or launch the release's job, wait for its end, prove its table."""
     started = time.perf_counter()
     spec = step.definition.spec.kumo
@@ -74,40 +76,38 @@ def _run_job(context: dg.AssetExecutionContext, step: Step, client: KumoClient, 
         max_seconds=spec.poll.max_seconds,
         deadline_seconds=spec.poll.deadline_minutes * 60,
     )
-    model_id: str | None = None
 
-    def make_launch(attempt: int) -> Launch:
-        # Called only when nothing is there to adopt: a refresh of the graph's snapshot is work in Kumo, too.
-        nonlocal model_id
-        snapshot = None
-        if spec.graph_id is not None:
-            context.log.info(f"Refreshing the snapshot of graph {spec.graph_id}, so that the newest raw logs are used")
-            snapshot = client.refresh_snapshot(spec.graph_id, policy)
-        model_id = spec.training_job_id or client.newest_model(spec.predictive_query_id).job_id
+    def identify(attempt: int) -> Launch:
         return Launch(
             query_id=spec.predictive_query_id,
-            training_job_id=model_id,
+            training_job_id=spec.training_job_id,
             connector=spec.connector,
             table=step.names.warehouse_table(step.release_id, ASSET, attempt),
             num_classes=step.definition.spec.classes_per_entity if spec.task != "regression" else None,
             tags=_tags(step, attempt),
-            prediction_time=(
-                anchor_time(date.fromisoformat(step.run.partition), step.definition.spec.schedule.time_zone)
-                if spec.send_prediction_time
-                else None
-            ),
+            prediction_time=anchor if spec.send_prediction_time else None,
             task=spec.task,
             binary_threshold=spec.binary_threshold,
             num_workers=spec.num_workers,
-            graph_snapshot_id=snapshot,
         )
 
-    attempt, job, adopted = client.adopt_or_launch(_tags(step, 1), make_launch)
+    def make_launch(attempt: int) -> Launch:
+        # Called only when there is nothing to adopt: a refresh of the graph's snapshot is work in Kumo, too.
+        snapshot = None
+        if spec.graph_id is not None:
+            context.log.info(f"Refreshing the snapshot of graph {spec.graph_id}, so that the newest raw logs are used")
+            snapshot = client.refresh_snapshot(spec.graph_id, policy)
+        model = spec.training_job_id
+        if model is None and client.needs_model:
+            model = client.newest_model(spec.predictive_query_id).job_id
+        return replace(identify(attempt), training_job_id=model, graph_snapshot_id=snapshot)
+
+    attempt, job, adopted = client.adopt_or_launch(identify, make_launch)
     context.log.info(
         f"{'Adopted' if adopted else 'Launched'} Kumo job {job.job_id} ({job.raw_status}) {job.tracking_url or ''}"
     )
     try:
-        job = client.wait(job.job_id, policy, on_progress=_progress_to(context))
+        job = client.wait(job, policy, on_progress=_progress_to(context))
     except BaseException:
         _cancel_if_dagster_cancels(context, client, job)
         raise
@@ -127,7 +127,7 @@ def _run_job(context: dg.AssetExecutionContext, step: Step, client: KumoClient, 
         seconds_outside=time.perf_counter() - started,
         details={
             "job_id": job.job_id,
-            "model_id": job.model_id or model_id,
+            "model_id": job.model_id,
             "snapshot_id": job.snapshot_id,
             "tracking_url": job.tracking_url,
             "warnings": [asdict(item) for item in job.warnings],

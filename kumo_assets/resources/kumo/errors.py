@@ -1,0 +1,37 @@
+"""How talking to Kumo can fail, each with what to do next."""
+
+from __future__ import annotations
+
+from kumo_assets.errors import KumoApiError
+
+
+class KumoUnauthorized(KumoApiError):
+    """401 or 403: fatal. Resetting a key in Kumo invalidates the old one at once."""
+
+
+class KumoUnreachable(KumoApiError):
+    """No answer, or 408, 429 or 5xx to the end of the retries."""
+
+
+class KumoMalformed(KumoApiError):
+    """An answer that is not what the API documents: HTML from a proxy, a missing field, no JSON."""
+
+
+class KumoRefused(KumoApiError):
+    """Kumo understood and said no: 4xx, or 200 with `[null, {errors}]`."""
+
+
+class KumoJobFailed(KumoApiError):
+    """The job ended FAILED or CANCELLED."""
+
+
+class KumoJobUnusable(KumoApiError):
+    """UNTRAINED or MISSING: statuses a naive poll would wait on for ever."""
+
+
+class KumoJobTimedOut(KumoApiError):
+    """The job was cancelled because its deadline passed."""
+
+
+class KumoOutputUnproved(KumoApiError):
+    """The job says DONE and its table does not bear it out."""

@@ -1,0 +1,120 @@
+"""The one model both dialects map to: jobs, launches, models, progress. Values only."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+class JobStatus(enum.Enum):
+    """Kumo's statuses (kumoapi/common.py), and UNKNOWN for one this client has never heard of."""
+
+    NOT_STARTED = "NOT_STARTED"
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    UNTRAINED = "UNTRAINED"
+    MISSING = "MISSING"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def live(self) -> bool:
+        """It may still end DONE. An unknown status is polled on, to the deadline."""
+        return self in (JobStatus.NOT_STARTED, JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.UNKNOWN)
+
+    @property
+    def unusable(self) -> bool:
+        """Never becomes terminal by itself."""
+        return self in (JobStatus.UNTRAINED, JobStatus.MISSING)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A warning, error or hint of Kumo's, verbatim: free text, no code, no severity."""
+
+    title: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (self.title, self.message)))
+
+
+@dataclass(frozen=True)
+class StageEvent:
+    """One line of a job's event log. Stage names are not documented: never branch on them."""
+
+    stage: str
+    at: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class KumoJob:
+    """A batch prediction job as either dialect tells it; `raw` is the whole payload."""
+
+    job_id: str
+    status: JobStatus
+    raw_status: str
+    entities: int | None = None
+    warnings: tuple[Notice, ...] = ()
+    errors: tuple[Notice, ...] = ()
+    events: tuple[StageEvent, ...] = ()
+    tracking_url: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    created_at: datetime | None = None
+    model_id: str | None = None
+    snapshot_id: str | None = None
+    output_tables: tuple[str, ...] = ()
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Everything a launch says. `table` is upper case: Kumo creates names quoted, case preserved."""
+
+    query_id: str
+    training_job_id: str | None
+    connector: str
+    table: str
+    num_classes: int | None
+    tags: dict[str, str]
+    prediction_time: datetime | None
+    task: str
+    binary_threshold: float | None = None
+    num_workers: int = 1
+    graph_snapshot_id: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A DONE training job. Metrics are of the test split, by name."""
+
+    job_id: str
+    query_id: str
+    created_at: datetime | None
+    metrics: dict[str, float]
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Iterations done and in all; `total` is 0 while Kumo does not know it."""
+
+    completed: int
+    total: int
+
+
+@dataclass(frozen=True)
+class PollPolicy:
+    """Seconds between polls, growing by half each time with some jitter, and the deadline of the whole wait."""
+
+    first_seconds: float = 10.0
+    max_seconds: float = 60.0
+    jitter: float = 0.1
+    deadline_seconds: float = 4 * 3600.0

@@ -1,0 +1,66 @@
+"""The Kumo client as a Dagster resource: fields that come from environment variables, nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from kumo_assets.errors import ConfigError
+from kumo_assets.resources.kumo.client import KumoClient
+from kumo_assets.resources.kumo.transport import Auth, Transport
+
+DIALECTS = ("sdk", "pquery")
+
+
+class KumoResource(dg.ConfigurableResource):
+    """One Kumo tenant."""
+
+    url: str = Field(description="Base URL, https://<customer>.kumoai.cloud/api")
+    api_key: str = Field(default="", repr=False, description="`<customer>:<secret>`; or use token_file.")
+    token_file: str = Field(default="", description="File with Snowflake's token, inside a Snowflake native app.")
+    dialect: str = Field(default="sdk", description="sdk or pquery")
+    group_id: str = Field(default="", description="RBAC group, where the tenant has RBAC")
+    project_id: str = Field(default="", description="RBAC project, where the tenant has RBAC")
+    connect_seconds: float = 5.0
+    read_seconds: float = 30.0
+
+    def client(self) -> KumoClient:
+        """A client to be used as a context manager. ConfigError for a wrong URL, dialect or authentication."""
+        if self.dialect not in DIALECTS:
+            raise ConfigError(
+                "use KUMO_API_DIALECT",
+                to=repr(self.dialect),
+                found="unknown",
+                next=f"use one of: {', '.join(DIALECTS)}",
+            )
+        transport = Transport(
+            self.url,
+            Auth(self.api_key, self.token_file),
+            group_id=self.group_id,
+            project_id=self.project_id,
+            connect_seconds=self.connect_seconds,
+            read_seconds=self.read_seconds,
+        )
+        return KumoClient(transport, self.dialect)
+
+
+_VARIABLES = {
+    "api_key": "KUMO_API_KEY",
+    "token_file": "KUMO_SNOWFLAKE_TOKEN_FILE",
+    "dialect": "KUMO_API_DIALECT",
+    "group_id": "KUMO_GROUP_ID",
+    "project_id": "KUMO_PROJECT_ID",
+}
+
+
+def kumo_resource(environ: Mapping[str, str] | None = None) -> KumoResource:
+    """The resource with each KUMO_* variable that is set, as `EnvVar`: read when a run starts, not now."""
+    source = os.environ if environ is None else environ
+    fields: dict[str, Any] = {
+        name: dg.EnvVar(variable) for name, variable in _VARIABLES.items() if source.get(variable)
+    }
+    return KumoResource(url=dg.EnvVar("KUMO_API_URL"), **fields)
