@@ -1,0 +1,75 @@
+"""Prediction tables spoilt on request: short, stale, duplicated, users lost, scores shifted, one item everywhere.
+
+Applied in SQL to the work table, before it is copied to its destination, so that what a client finds in the warehouse
+is exactly what such a fault would leave there. Faults of HTTP and of job states are in `faults.py`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+STAMP = "%Y-%m-%d %H:%M:%S.%f"
+
+
+def spoil(cursor: Any, work: str, faults: list[dict[str, Any]], job_time: str) -> str:
+    """Apply every table fault of a job to its work table; the JOB_TIMESTAMP to write."""
+    for fault in faults:
+        kind, with_ = fault["kind"], fault.get("with") or {}
+        if kind == "short_table":
+            keep = int(100 * float(with_.get("keep", 0.5)))
+            # Hashed over whole rows, so that single rows are dropped and not whole entities.
+            row = ", ".join(_columns(cursor, work))
+            cursor.execute(f"DELETE FROM {work} WHERE MOD(ABS(HASH({row})), 100) >= {keep}")  # noqa: S608
+        elif kind == "users_lost":
+            lost = int(100 * float(with_.get("fraction", 0.5)))
+            cursor.execute(f"DELETE FROM {work} WHERE MOD(ABS(HASH(ENTITY)), 100) < {lost}")  # noqa: S608
+        elif kind == "duplicated_rows":
+            share = int(100 * float(with_.get("fraction", 0.1)))
+            cursor.execute(
+                f"INSERT INTO {work} SELECT * FROM {work} WHERE MOD(ABS(HASH(ENTITY)), 100) < {share}"  # noqa: S608
+            )
+        elif kind == "scores_shifted":
+            column = _score_column(cursor, work)
+            add, times = float(with_.get("add", 10)), float(with_.get("times", 1))
+            cursor.execute(f"UPDATE {work} SET {column} = {column} * {times!r} + {add!r}")  # noqa: S608
+        elif kind == "dominating_item":
+            share = int(100 * float(with_.get("share", 1)))
+            cursor.execute(
+                f"UPDATE {work} SET CLASS = (SELECT MIN(CLASS) FROM {work}) "  # noqa: S608
+                f"WHERE MOD(ABS(HASH(ENTITY)), 100) < {share} AND (ENTITY, SCORE) IN "
+                f"(SELECT ENTITY, MAX(SCORE) FROM {work} GROUP BY ENTITY)"
+            )
+        elif kind == "null_entities":
+            cursor.execute(f"UPDATE {work} SET ENTITY = NULL WHERE MOD(ABS(HASH(ENTITY)), 100) < 1")  # noqa: S608
+        elif kind == "empty_table":
+            cursor.execute(f"DELETE FROM {work}")  # noqa: S608
+        elif kind == "stale_table":
+            moment = datetime.strptime(job_time, STAMP) - timedelta(hours=float(with_.get("hours", 24)))
+            job_time = moment.strftime(STAMP)
+    return job_time
+
+
+TABLE_FAULTS = frozenset(
+    {
+        "short_table",
+        "users_lost",
+        "duplicated_rows",
+        "scores_shifted",
+        "dominating_item",
+        "null_entities",
+        "empty_table",
+        "stale_table",
+    }
+)
+
+
+def _columns(cursor: Any, work: str) -> list[str]:
+    cursor.execute(f"SELECT * FROM {work} LIMIT 0")  # noqa: S608
+    return [column[0] for column in cursor.description]
+
+
+def _score_column(cursor: Any, work: str) -> str:
+    """The column that carries the number: SCORE, or what the task has instead."""
+    columns = _columns(cursor, work)
+    return next(name for name in ("SCORE", "TRUE_PROB", "TARGET_PRED") if name in columns)
