@@ -1,0 +1,149 @@
+"""Where the sandbox lives, on which ports, with which credentials; and the environment that points a user at it.
+
+Kept in `<home>/settings.json`, made once; a second start finds the same credentials and ports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+PARTS = ("aws", "snowflake", "kumo")
+DEFAULT_PORTS = {"snowflake": 4650, "aws": 4651, "kumo": 4652, "ministack": 4653}
+BUCKET = "kumo-assets-sandbox"
+INTEGRATION = "KUMO_SANDBOX"
+REGION = "us-east-1"
+CONNECTOR = "sandbox_snowflake"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One sandbox. Credentials are random per home: a wrong one must be refused, so a right one must exist."""
+
+    home: Path
+    ports: dict[str, int]
+    access_key: str
+    secret_key: str
+    snowflake_password: str
+    kumo_key: str
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def state(self) -> Path:
+        return self.home / "state"
+
+    @property
+    def url(self) -> dict[str, str]:
+        return {part: f"http://127.0.0.1:{port}" for part, port in self.ports.items()}
+
+    def environment(self) -> dict[str, str]:
+        """Every variable of docs/architecture.md that differs from production."""
+        return {
+            "KUMO_ASSETS_ENV": "local",
+            "KUMO_ASSETS_BUCKET": BUCKET,
+            "KUMO_ASSETS_STORAGE_INTEGRATION": INTEGRATION,
+            "KUMO_API_URL": f"{self.url['kumo']}/api",
+            "KUMO_API_KEY": self.kumo_key,
+            "KUMO_API_DIALECT": "sdk",
+            "SNOWFLAKE_ACCOUNT": "sandbox",
+            "SNOWFLAKE_USER": "KUMO_ASSETS",
+            "SNOWFLAKE_PASSWORD": self.snowflake_password,
+            "SNOWFLAKE_ROLE": "SYSADMIN",
+            "SNOWFLAKE_WAREHOUSE": "SANDBOX",
+            "SNOWFLAKE_DATABASE": "KUMO",
+            "SNOWFLAKE_SCHEMA": "PUBLIC",
+            "SNOWFLAKE_HOST": "127.0.0.1",
+            "SNOWFLAKE_PORT": str(self.ports["snowflake"]),
+            "SNOWFLAKE_PROTOCOL": "http",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_ENDPOINT_URL": self.url["aws"],
+            "AWS_EC2_METADATA_DISABLED": "true",
+            # Loopback is never asked through a proxy of the machine.
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+
+    def part_environment(self, part: str) -> dict[str, str]:
+        """What one part's process is told, beside the user's environment."""
+        own = self.environment()
+        if part == "snowflake":
+            own["KUMO_SANDBOX_SNOWFLAKE_STATE"] = str(self.state / "snowflake")
+        if part == "aws":
+            own |= {
+                "KUMO_SANDBOX_AWS_PORT": str(self.ports["aws"]),
+                "KUMO_SANDBOX_MINISTACK_URL": self.url["ministack"],
+            }
+        if part == "ministack":
+            own |= {
+                "GATEWAY_PORT": str(self.ports["ministack"]),
+                # Else it listens on every interface, and MQTT on 8883 besides.
+                "BIND_HOST": "127.0.0.1",
+                "IOT_MTLS_ENABLED": "0",
+                "PERSIST_STATE": "1",
+                "S3_PERSIST": "1",
+                "STATE_DIR": str(self.state / "ministack"),
+                "S3_DATA_DIR": str(self.state / "s3"),
+                "SERVICES": "s3,dynamodb,sts,logs",
+                "LOG_LEVEL": "WARNING",
+            }
+        if part == "kumo":
+            own |= {
+                "KUMO_SANDBOX_KUMO_STATE": str(self.state / "kumo"),
+                "KUMO_SANDBOX_API_KEY": self.kumo_key,
+                "KUMO_SANDBOX_CONNECTOR": CONNECTOR,
+            }
+        return own
+
+
+def default_home() -> Path:
+    """`$KUMO_SANDBOX_HOME`, else `./.sandbox`."""
+    return Path(os.environ.get("KUMO_SANDBOX_HOME", ".sandbox")).resolve()
+
+
+def load(home: Path) -> Settings | None:
+    """The settings of a sandbox that was started before; None for a new home."""
+    path = home / "settings.json"
+    if not path.is_file():
+        return None
+    kept = json.loads(path.read_text())
+    return Settings(**{**kept, "home": home})
+
+
+def make(home: Path, *, automatic_ports: bool = False) -> Settings:
+    """The settings of this home, made and kept when it has none. Automatic ports are free ones of this moment."""
+    found = load(home)
+    if found is not None:
+        return found
+    ports = {
+        part: (free_port() if automatic_ports else int(os.environ.get(f"KUMO_SANDBOX_PORT_{part.upper()}", port)))
+        for part, port in DEFAULT_PORTS.items()
+    }
+    settings = Settings(
+        home=home,
+        ports=ports,
+        access_key="AKIA" + secrets.token_hex(8).upper(),
+        secret_key=secrets.token_urlsafe(30),
+        snowflake_password=secrets.token_urlsafe(18),
+        kumo_key=f"sandbox:{secrets.token_urlsafe(18)}",
+    )
+    home.mkdir(parents=True, exist_ok=True)
+    path = home / "settings.json"
+    path.write_text(json.dumps({**asdict(settings), "home": str(home)}, indent=2))
+    path.chmod(0o600)
+    return settings
+
+
+def free_port() -> int:
+    """A port of the loopback interface nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

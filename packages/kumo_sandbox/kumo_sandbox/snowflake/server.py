@@ -1,0 +1,164 @@
+"""The Snowflake server process: `python -m kumo_sandbox.snowflake.server`, configured by environment variables.
+
+fakesnow's ASGI app over one shared store (its own FAKESNOW_DB_PATH opens the files per session, and the second session
+fails), with a login that is checked and unloads that run. Settings: SNOWFLAKE_* and AWS_* of the sandbox, and
+KUMO_SANDBOX_SNOWFLAKE_STATE, a folder.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+import boto3
+import fakesnow.server as fake
+import snowflake.connector.errors
+import uvicorn
+from botocore.config import Config
+from fakesnow.cursor import FakeSnowflakeCursor
+from fakesnow.dialect import parse_one
+from fakesnow.instance import FakeSnow
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from kumo_sandbox.snowflake.statement import StatementError, is_unload, parse_unload
+from kumo_sandbox.snowflake.unload import run_unload
+
+SCHEMAS = ("PUBLIC", "RAW")
+logger = logging.getLogger("kumo_sandbox.snowflake")
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    state = Path(os.environ["KUMO_SANDBOX_SNOWFLAKE_STATE"])
+    state.mkdir(parents=True, exist_ok=True)
+    fake.shared_fs = FakeSnow(db_path=str(state))
+    _create_schemas()
+    install_unload()
+    uvicorn.run(
+        app(os.environ["SNOWFLAKE_USER"], os.environ["SNOWFLAKE_PASSWORD"]),
+        host=os.environ["SNOWFLAKE_HOST"],
+        port=int(os.environ["SNOWFLAKE_PORT"]),
+        log_level="warning",
+    )
+
+
+def app(user: str, password: str) -> Starlette:
+    """fakesnow's routes, with a login that compares user and password."""
+    routes = [route for route in fake.routes if route.path != "/session/v1/login-request"]
+    fake.logger.setLevel(logging.WARNING)
+    return Starlette(
+        routes=[
+            Route("/session/v1/login-request", _checked_login(user, password), methods=["POST"]),
+            Route("/_sandbox/health", lambda request: JSONResponse({"ok": True})),
+            *routes,
+        ]
+    )
+
+
+def _checked_login(user: str, password: str) -> Any:
+    async def login(request: Request) -> Response:
+        body = await request.body()
+        if request.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        data = json.loads(body).get("data", {})
+        if data.get("LOGIN_NAME", "").upper() != user.upper() or data.get("PASSWORD") != password:
+            # What Snowflake answers (code 390100); fakesnow itself takes any password.
+            return JSONResponse(
+                {
+                    "data": {"nextAction": None},
+                    "code": "390100",
+                    "message": "Incorrect username or password was specified.",
+                    "success": False,
+                    "headers": None,
+                }
+            )
+        return await fake.login_request(request)
+
+    return login
+
+
+def _create_schemas() -> None:
+    database = os.environ.get("SNOWFLAKE_DATABASE", "KUMO")
+    with fake.shared_fs.connect(database, "PUBLIC") as connection:
+        for schema in SCHEMAS:
+            connection.cursor().execute(f'CREATE SCHEMA IF NOT EXISTS "{database}"."{schema}"')
+
+
+def install_unload() -> None:
+    """Let fakesnow's cursor run `COPY INTO 's3://...'`; every other statement goes its own way."""
+    original = FakeSnowflakeCursor.execute
+    local = threading.local()
+
+    def client() -> Any:
+        # boto3 clients are thread-safe, their creation is not; statements run on a thread pool.
+        if not hasattr(local, "s3"):
+            local.s3 = boto3.session.Session().client(
+                "s3", config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard", "max_attempts": 3})
+            )
+        return local.s3
+
+    def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if not is_unload(command):
+            return original(self, command, params, *args, **kwargs)
+        try:
+            unload = parse_unload(command)
+            _check_integration(unload.integration)
+            query_id = str(uuid.uuid4())
+
+            def batches() -> Any:
+                expression = parse_one(unload.source)
+                self.check_db_and_schema(expression)
+                sql = self._transform(expression, None).sql(dialect="duckdb")
+                reader = self._duck_conn.execute(sql).to_arrow_reader(100_000)
+                return reader.schema, reader
+
+            files = run_unload(unload, batches, client(), query_id)
+        except StatementError as error:
+            raise _programming(str(error)) from error
+        except snowflake.connector.errors.Error:
+            raise
+        except Exception as error:
+            # Whatever DuckDB or S3 says is the statement's failure, told as Snowflake tells one.
+            raise _programming(f"{type(error).__name__}: {error}") from error
+        return original(self, _result(unload.detailed, files), None, *args, **kwargs)
+
+    FakeSnowflakeCursor.execute = execute  # type: ignore[method-assign]
+
+
+def _result(detailed: bool, files: list[Any]) -> str:
+    """A SELECT whose rows are the unload's result, with Snowflake's column names."""
+    if detailed:
+        rows = ", ".join(f"('{item.name}', {item.size}, {item.rows})" for item in files)
+        names = "COLUMN1 AS FILE_NAME, COLUMN2 AS FILE_SIZE, COLUMN3 AS ROW_COUNT"
+        if not rows:
+            return f"SELECT {names} FROM VALUES ('', 0, 0) WHERE COLUMN1 <> ''"
+        return f"SELECT {names} FROM VALUES {rows}"
+    total = sum(item.rows for item in files), sum(item.raw for item in files), sum(item.size for item in files)
+    return f'SELECT {total[0]} AS "rows_unloaded", {total[1]} AS "input_bytes", {total[2]} AS "output_bytes"'
+
+
+def _check_integration(name: str | None) -> None:
+    known = os.environ.get("KUMO_ASSETS_STORAGE_INTEGRATION", "")
+    if name is None:
+        raise StatementError("the sandbox unloads through a STORAGE_INTEGRATION only: credentials never stand in SQL")
+    if name.upper() != known.upper():
+        raise StatementError(f"Integration '{name}' does not exist or not authorized.")
+
+
+def _programming(message: str) -> snowflake.connector.errors.ProgrammingError:
+    return snowflake.connector.errors.ProgrammingError(
+        msg=f"SQL execution error: {message}", errno=2003, sqlstate="42501"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Parsing `COPY INTO 's3://...' FROM ... options`, which fakesnow does not know. Text in, values out; nothing runs here.
+
+An option this sandbox does not implement is an error, never ignored: what passes here must mean the same on Snowflake.
+Source of grammar and defaults: Snowflake, "COPY INTO <location>".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_START = re.compile(r"^\s*COPY\s+INTO\s+'(s3://[^']+)'\s+FROM\s+", re.IGNORECASE)
+_OPTION = re.compile(r"([A-Z_]+)\s*=\s*", re.IGNORECASE)
+
+OPTIONS = {
+    "STORAGE_INTEGRATION",
+    "FILE_FORMAT",
+    "HEADER",
+    "MAX_FILE_SIZE",
+    "OVERWRITE",
+    "SINGLE",
+    "DETAILED_OUTPUT",
+    "INCLUDE_QUERY_ID",
+}
+FORMAT_OPTIONS = {
+    "TYPE",
+    "COMPRESSION",
+    "FIELD_OPTIONALLY_ENCLOSED_BY",
+    "NULL_IF",
+    "FIELD_DELIMITER",
+    "RECORD_DELIMITER",
+}
+
+
+class StatementError(Exception):
+    """The statement is wrong, or asks for what this sandbox does not implement."""
+
+
+@dataclass(frozen=True)
+class Unload:
+    """One unload. `source` is a SELECT or a table name; sizes in bytes."""
+
+    bucket: str
+    prefix: str
+    source: str
+    integration: str | None
+    type: str
+    compression: str
+    enclosed: bool
+    header: bool
+    max_file_size: int
+    overwrite: bool
+    single: bool
+    detailed: bool
+    include_query_id: bool
+
+
+def is_unload(sql: str) -> bool:
+    """True for a COPY INTO an S3 URL."""
+    return _START.match(_without_comments(sql)) is not None
+
+
+def parse_unload(sql: str) -> Unload:
+    """The statement as values. StatementError says what is wrong."""
+    text = _without_comments(sql).strip().rstrip(";")
+    match = _START.match(text)
+    if match is None:
+        raise StatementError("not a COPY INTO 's3://...' statement")
+    url, rest = match.group(1), text[match.end() :]
+    if rest.startswith("("):
+        end = _closing(rest)
+        source, rest = rest[1:end], rest[end + 1 :]
+    else:
+        name = re.match(r'(?:"[^"]+"|[\w$]+)(?:\.(?:"[^"]+"|[\w$]+))*', rest)
+        if name is None:
+            raise StatementError("FROM wants a table or a query in parentheses")
+        source, rest = f"SELECT * FROM {name.group(0)}", rest[name.end() :]
+    options = _options(rest, OPTIONS)
+    form = _options(_inside(options.get("FILE_FORMAT", "()")), FORMAT_OPTIONS)
+    kind = _word(form.get("TYPE", "CSV")).upper()
+    if kind not in ("CSV", "JSON"):
+        raise StatementError(f"FILE_FORMAT TYPE = {kind} is not implemented by the sandbox (CSV and JSON are)")
+    compression = _word(form.get("COMPRESSION", "GZIP")).upper()
+    compression = "GZIP" if compression == "AUTO" else compression
+    if compression not in ("GZIP", "NONE"):
+        raise StatementError(f"COMPRESSION = {compression} is not implemented by the sandbox (GZIP and NONE are)")
+    for name, only in (("FIELD_DELIMITER", ","), ("RECORD_DELIMITER", "\\n")):
+        if _word(form.get(name, f"'{only}'")) not in (only, "NONE"):
+            raise StatementError(f"{name} other than '{only}' is not implemented by the sandbox")
+    enclosed = _word(form.get("FIELD_OPTIONALLY_ENCLOSED_BY", "NONE"))
+    if enclosed not in ('"', "NONE"):
+        raise StatementError("FIELD_OPTIONALLY_ENCLOSED_BY must be '\"' or NONE in the sandbox")
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    integration = _word(options["STORAGE_INTEGRATION"]) if "STORAGE_INTEGRATION" in options else None
+    return Unload(
+        bucket=bucket,
+        prefix=prefix,
+        source=source.strip(),
+        integration=integration,
+        type=kind,
+        compression=compression,
+        enclosed=enclosed == '"',
+        header=_true(options.get("HEADER", "FALSE")),
+        max_file_size=_size(options.get("MAX_FILE_SIZE", "16777216")),
+        overwrite=_true(options.get("OVERWRITE", "FALSE")),
+        single=_true(options.get("SINGLE", "FALSE")),
+        detailed=_true(options.get("DETAILED_OUTPUT", "FALSE")),
+        include_query_id=_true(options.get("INCLUDE_QUERY_ID", "FALSE")),
+    )
+
+
+def _without_comments(sql: str) -> str:
+    """The statement without comments; text in quotes is left alone."""
+    pattern = re.compile(r"('(?:[^'\\]|\\.|'')*'|\"[^\"]*\")|(--[^\n]*|/\*.*?\*/)", re.DOTALL)
+    return pattern.sub(lambda match: match.group(1) or " ", sql)
+
+
+def _closing(text: str) -> int:
+    """Index of the parenthesis that closes the one `text` begins with."""
+    depth, position = 0, 0
+    while position < len(text):
+        char = text[position]
+        if char in "'\"":
+            position += 1
+            while position < len(text) and text[position] != char:
+                position += 2 if text[position] == "\\" and char == "'" else 1
+        elif char == "(":
+            depth += 1
+        elif char == ")":
+            depth -= 1
+            if depth == 0:
+                return position
+        position += 1
+    raise StatementError("a parenthesis is not closed")
+
+
+def _options(text: str, known: set[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    rest = text.strip().lstrip(",").strip()
+    while rest:
+        match = _OPTION.match(rest)
+        if match is None:
+            raise StatementError(f"syntax error near {rest[:40]!r}")
+        name = match.group(1).upper()
+        if name not in known:
+            raise StatementError(
+                f"option {name} is not implemented by the sandbox; implemented are {', '.join(sorted(known))}"
+            )
+        rest = rest[match.end() :]
+        if rest.startswith("("):
+            end = _closing(rest)
+            value, rest = rest[: end + 1], rest[end + 1 :]
+        else:
+            word = re.match(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|[^\s,)]+", rest)
+            if word is None:
+                raise StatementError(f"option {name} has no value")
+            value, rest = word.group(0), rest[word.end() :]
+        found[name] = value
+        rest = rest.strip().lstrip(",").strip()
+    return found
+
+
+def _inside(value: str) -> str:
+    return value.strip()[1:-1]
+
+
+def _word(value: str) -> str:
+    value = value.strip()
+    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"" else value
+
+
+def _true(value: str) -> bool:
+    word = _word(value).upper()
+    if word not in ("TRUE", "FALSE"):
+        raise StatementError(f"{value} is neither TRUE nor FALSE")
+    return word == "TRUE"
+
+
+def _size(value: str) -> int:
+    size = int(_word(value))
+    if not 0 < size <= 5_368_709_120:
+        raise StatementError("MAX_FILE_SIZE must be more than 0 and at most 5368709120 (5 GB)")
+    return size
