@@ -26,9 +26,9 @@ def evaluate(cursor: Any, spec: QuerySpec, newest: str | None) -> dict[str, floa
     entity = quoted(spec.entity)
     cursor.execute(f"CREATE OR REPLACE TEMPORARY TABLE KUMO_HELD_OUT AS {predictions_select(spec, start, 10, 0.5)}")
     if spec.task == "temporal_link_prediction":
-        return _ranking(
-            cursor, f"SELECT DISTINCT {entity} AS E, {quoted(spec.item or '')} AS I FROM {source(spec)} WHERE {after}"
-        )
+        item = quoted(spec.item or "")
+        truth = f"SELECT DISTINCT {entity} AS E, {item} AS I FROM {source(spec)} WHERE {after}"  # noqa: S608 - quoted
+        return _ranking(cursor, truth)
     if spec.task == "regression":
         truth = (
             f"SELECT {entity} AS E, SUM({quoted(spec.target or '')}) AS V FROM {source(spec)} WHERE {after} GROUP BY 1"  # noqa: S608

@@ -51,10 +51,11 @@ def where(spec: QuerySpec, cut_off: CutOff) -> str:
     return " AND ".join(conditions)
 
 
-# Weights and caps. Days for the taus; TOP_ITEMS and NEIGHBOURS bound the item-item join, whatever the size of the logs.
-TAU_LONG, TAU_SHORT, TAU_CONTEXT = 300, 30, 30
+# Weights and caps. Days for the taus. The caps bound the item-item join, whatever the size of the logs.
+TAU_LONG, TAU_SHORT, TAU_CONTEXT, TAU_POPULAR = 300.0, 30.0, 30.0, 28.0
 W_SHORT, W_REPEAT, W_LAST, W_CO, W_POPULAR = 0.4, 0.2, 0.1, 0.1, 0.5
-TOP_ITEMS, NEIGHBOURS, BASKET_DAYS, POPULAR_DAYS = 1000, 20, 120, 28
+TOP_ITEMS, NEIGHBOURS = 1000, 20
+BASKET_DAYS, BASKET_ROWS, BASKET_ITEMS = 120, 500_000, 50
 
 
 def ranking_select(spec: QuerySpec, cut_off: CutOff, classes: int) -> str:
@@ -84,8 +85,9 @@ WITH EV AS (
 ), AGAIN AS (
   SELECT I, (COUNT_IF(N >= 2) + 1.0) / (COUNT(*) + 10.0) AS Q FROM OWN GROUP BY 1
 ), SHARES AS (
-  SELECT I, COUNT(DISTINCT E) / NULLIF((SELECT COUNT(DISTINCT E) FROM EV WHERE AGE <= {POPULAR_DAYS}), 0) AS P
-  FROM EV WHERE AGE <= {POPULAR_DAYS} GROUP BY 1
+  SELECT I, SUM(EXP(-LAST / {TAU_POPULAR}))
+    / NULLIF((SELECT SUM(EXP(-LAST / {TAU_POPULAR})) FROM (SELECT E, MIN(LAST) AS LAST FROM OWN GROUP BY 1)), 0) AS P
+  FROM OWN GROUP BY 1
 ), TOP AS (
   SELECT I, P, ROW_NUMBER() OVER (ORDER BY P DESC, I) AS PLACE FROM SHARES
   QUALIFY PLACE <= {max(TOP_ITEMS, 2 * classes)}
@@ -119,10 +121,13 @@ UNION ALL SELECT E, I, S::FLOAT FROM FILL
 
 
 def _co_purchase_ctes() -> str:
-    """Items bought together: among the TOP_ITEMS most popular, NEIGHBOURS each, from the last BASKET_DAYS."""
+    """Items bought together: among the TOP_ITEMS most popular, NEIGHBOURS each, from the newest baskets of the last BASKET_DAYS."""
     return f"""
 , BASKETS AS (
-  SELECT EV.E, EV.B, EV.I FROM EV JOIN TOP ON EV.I = TOP.I WHERE AGE <= {BASKET_DAYS}
+  SELECT E, B, I FROM (
+    SELECT EV.E, EV.B, EV.I, TOP.PLACE FROM EV JOIN TOP ON EV.I = TOP.I
+    WHERE AGE <= {BASKET_DAYS} ORDER BY AGE, EV.B LIMIT {BASKET_ROWS}
+  ) QUALIFY ROW_NUMBER() OVER (PARTITION BY E, B ORDER BY PLACE) <= {BASKET_ITEMS}
 ), FREQ AS (
   SELECT I, COUNT(*) AS N FROM BASKETS GROUP BY 1
 ), PAIRS AS (
@@ -136,7 +141,7 @@ def _co_purchase_ctes() -> str:
 ), NEAR AS (
   SELECT OWN.E, ALIKE.J AS I, SUM(LEAST(CONTEXT, 1.0) * ALIKE.S) AS C
   FROM OWN JOIN ALIKE ON OWN.I = ALIKE.I
-  GROUP BY 1, 2
+  WHERE CONTEXT >= 0.05 GROUP BY 1, 2
 ), CO AS (
   SELECT E, I, C / NULLIF(MAX(C) OVER (PARTITION BY E), 0) AS C FROM NEAR
 )"""  # noqa: S608 - constants only
