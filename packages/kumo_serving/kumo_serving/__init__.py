@@ -1,6 +1,6 @@
 """Read online what kumo_assets put there: the active pointer, then the DynamoDB table it names.
 
-Names are imported when first used: `kumo_serving.pointer` alone needs neither botocore nor awscrt.
+Names are imported when first used: `kumo_serving.pointer` alone needs no botocore.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import random
 import socket
 import ssl
 import time
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from kumo_serving.errors import Unavailable
@@ -20,6 +20,17 @@ from kumo_serving.errors import Unavailable
 log = logging.getLogger("kumo_serving")
 
 RESOLVE_SECONDS = 10.0
+
+
+class Credentials(NamedTuple):
+    """What signs a request. Never shown: a tuple's text would go into whatever prints it."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+    def __repr__(self) -> str:
+        return "Credentials(...)"
 
 
 class Endpoint:
@@ -58,14 +69,13 @@ class Account:
     def __init__(self, session: Any = None, endpoint_url: str | None = None) -> None:
         self._given_session = session
         self._endpoint_url = endpoint_url
-        self.provider: Any = None
+        self.credentials: Credentials | None = None
         self.reset()
 
     def reset(self) -> None:
         """Forget what a fork may have left half-locked; a session that the caller gave is kept."""
         self._session: Any = self._given_session
-        self._credentials: Any = None
-        self._frozen: Any = None
+        self._source: Any = None
         self._endpoints: dict[str, Endpoint] = {}
 
     @property
@@ -91,19 +101,16 @@ class Account:
         from botocore.exceptions import BotoCoreError
 
         try:
-            if self._credentials is None:
-                self._credentials = self.session.get_credentials()
-            if self._credentials is None:
+            if self._source is None:
+                self._source = self.session.get_credentials()
+            if self._source is None:
                 raise _no_credentials("none were found")
             # For refreshable credentials this is where botocore renews them, 15 minutes before they expire.
-            frozen = self._credentials.get_frozen_credentials()
+            frozen = self._source.get_frozen_credentials()
         except (BotoCoreError, OSError) as error:
             raise _no_credentials(f"{type(error).__name__}: {error}") from None
-        if frozen != self._frozen:
-            from awscrt.auth import AwsCredentialsProvider
-
-            self.provider = AwsCredentialsProvider.new_static(frozen.access_key, frozen.secret_key, frozen.token)
-            self._frozen = frozen
+        if self.credentials is None or frozen != self.credentials:
+            self.credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
     def endpoint(self, region: str) -> Endpoint:
         """The DynamoDB endpoint of a region ("" for the session's own). Raises Unavailable when there is none."""

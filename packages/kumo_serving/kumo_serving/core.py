@@ -18,7 +18,7 @@ from kumo_serving.errors import ItemMalformed, ReadError, TableGone, Throttled, 
 from kumo_serving.http1 import Response
 from kumo_serving.items import decode, decode_batch
 from kumo_serving.state import State, Target
-from kumo_serving.wire import BATCH, Problem, canonical, read_batch, read_body, read_get
+from kumo_serving.wire import BATCH, Problem, canonical
 
 # An attempt gets this share of what is left of the budget, so that a lost packet leaves time for a second one.
 ATTEMPT_SHARE = 0.6
@@ -123,7 +123,7 @@ def _lookup(
             break
         chunks = [pending] if single else [pending[at : at + BATCH] for at in range(0, len(pending), BATCH)]
         try:
-            make = target.requests.get if single else target.requests.batch
+            make = target.wire.get if single else target.wire.batch
             requests = [make(chunk[0] if single else chunk) for chunk in chunks]  # type: ignore[arg-type]
         except Unavailable as error:
             outcomes.update(dict.fromkeys(pending, error))
@@ -179,12 +179,9 @@ def _absorb(
     """Put what a reply answers into `outcomes`; return the keys it did not answer, and why."""
     if isinstance(reply, Problem):
         return chunk, reply
-    document = read_body(reply)
-    if isinstance(document, Problem):
-        return chunk, document
     source, age = target.source, view.age()
     if single:
-        text = read_get(document)
+        text = target.wire.read_get(reply)
         if isinstance(text, Problem):
             return chunk, text
         key = chunk[0]
@@ -196,7 +193,7 @@ def _absorb(
         except ItemMalformed as error:
             outcomes[key] = error
         return [], None
-    batch = read_batch(document, source.table, target.key)
+    batch = target.wire.read_batch(reply)
     if isinstance(batch, Problem):
         return chunk, batch
     found, unprocessed = batch

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from kumo_serving.errors import ItemMalformed, PointerError
-from kumo_serving.items import Predictions, decode_value
+from kumo_serving.items import Predictions, decode
+
+
+class _Document(msgspec.Struct):
+    schema_version: int
+    query: str
+    item_format: str
+    p: msgspec.Raw
+    release_id: str = ""
 
 
 def parse_fallback(data: bytes, query: str) -> tuple[str, Predictions]:
     """(release id, predictions) of a fallback document. Raises ItemMalformed for any other bytes."""
     try:
-        document = json.loads(data)
-        if document["schema_version"] != 1 or document["query"] != query:
-            raise ValueError("it is of another schema or query")
-        return str(document.get("release_id", "")), decode_value(document["p"], document["item_format"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        document = msgspec.json.decode(data, type=_Document)
+        if document.schema_version != 1 or document.query != query:
+            raise ValueError(f"it is schema {document.schema_version} of {document.query!r}")
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise ItemMalformed(
-            "read the fallback list",
-            to=f"of {query}",
-            found=f"{type(error).__name__}: {error}",
-            next="see docs/contract.md",
+            "read the fallback list", to=f"of {query}", found=str(error), next="see docs/contract.md"
         ) from None
+    return document.release_id, decode(bytes(document.p), document.item_format)
 
 
 def read_fallback(client: Any, uri: str) -> bytes:
@@ -38,5 +44,8 @@ def read_fallback(client: Any, uri: str) -> bytes:
         return body
     except (BotoCoreError, ClientError, OSError, ValueError) as error:
         raise PointerError(
-            "read the fallback list", to=uri, found=f"{type(error).__name__}: {error}", next="check s3:GetObject on it"
+            "read the fallback list",
+            to=uri,
+            found=f"{type(error).__name__}: {error}",
+            next="check s3:GetObject on it",
         ) from None

@@ -11,8 +11,9 @@ import json
 import logging
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 log = logging.getLogger("kumo_serving")
 
@@ -20,8 +21,7 @@ log = logging.getLogger("kumo_serving")
 TOUCH_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """A pointer's bytes, its release's fallback list ("" when none was read), and how old the knowledge is."""
 
     pointer: bytes

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+import msgspec
 
 log = logging.getLogger("kumo_serving")
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(msgspec.Struct, frozen=True):
     """One call of get or get_many. `outcomes` counts keys by kind: answer, miss, fallback, or an error's class name."""
 
     operation: Literal["get", "get_many"]
@@ -24,8 +24,7 @@ class Lookup:
     pointer_age_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class PointerSeen:
+class PointerSeen(msgspec.Struct, frozen=True):
     """One read of the pointer. `malformed` and `failed` leave the last known good in place."""
 
     outcome: Literal["new", "unchanged", "missing", "malformed", "failed", "from_disk"]

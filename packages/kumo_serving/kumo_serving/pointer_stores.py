@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
+
+import msgspec
 
 from kumo_serving.errors import PointerError, PointerMissing
 
@@ -21,8 +22,7 @@ S3_READ_SECONDS = 3.0
 ZOOKEEPER_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class PointerBytes:
+class PointerBytes(msgspec.Struct, frozen=True):
     """What a store held: the document, and the token that a compare-and-set would compare."""
 
     data: bytes

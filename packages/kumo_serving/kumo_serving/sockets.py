@@ -17,7 +17,7 @@ from kumo_serving.core import Exchange
 from kumo_serving.http1 import BadResponse, Response, ResponseParser
 from kumo_serving.wire import Problem
 
-RECEIVE = 256 * 1024
+RECEIVE = 64 * 1024
 # Load balancers drop idle connections silently; past this a new one is cheaper than finding out.
 IDLE_SECONDS = 30.0
 

@@ -5,41 +5,39 @@ Values only: who asks the tables is `core`, who makes a new state is `refresh`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from kumo_serving.answers import Source
 from kumo_serving.aws import Account, Endpoint
 from kumo_serving.fallback import parse_fallback
 from kumo_serving.items import Predictions
 from kumo_serving.pointer import KeyAttribute, Pointer, partition_of_release, release_of_table
-from kumo_serving.wire import Requests
+from kumo_serving.wire import TableWire
 
 # Previous releases a lookup may fall back to. More would not fit in a time budget anyway.
 PREVIOUS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """One table that can be asked."""
 
     source: Source
     key: KeyAttribute
     item_format: str
     endpoint: Endpoint
-    requests: Requests
+    wire: TableWire
 
 
-@dataclass(frozen=True, slots=True)
-class Fallback:
+class Fallback(msgspec.Struct, frozen=True):
     """A release's fallback list, in memory."""
 
     source: Source
     predictions: Predictions
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(msgspec.Struct, frozen=True):
     """Everything a lookup needs to know, replaced as a whole when the pointer changes."""
 
     active: Target
@@ -53,7 +51,7 @@ def build_state(pointer: Pointer, account: Account, endpoint: Endpoint, fallback
     def target(table: str, release: str, partition: str, via: Literal["active", "previous"]) -> Target:
         source = Source(pointer.query, release, partition, table, pointer.generation, pointer.promoted.at, via)
         return Target(
-            source, pointer.key, pointer.item_format, endpoint, Requests(account, endpoint, table, pointer.key)
+            source, pointer.key, pointer.item_format, endpoint, TableWire(account, endpoint, table, pointer.key)
         )
 
     active = target(pointer.table, pointer.served_release_id, pointer.served_partition, "active")

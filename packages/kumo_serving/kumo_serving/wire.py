@@ -1,4 +1,4 @@
-"""DynamoDB's wire for two operations: the signed request's bytes, and what a response means.
+"""DynamoDB's wire for two operations on one table: the signed request's bytes, and what a response means.
 
 Pure but for the clock in the signature. GetItem and BatchGetItem only; which table is asked, how often and for how long
 is `core`'s.
@@ -6,21 +6,21 @@ is `core`'s.
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import json
 import zlib
 from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Literal, NamedTuple
 
-from awscrt.auth import AwsSignatureType, AwsSigningAlgorithm, AwsSigningConfig, aws_sign_request
-from awscrt.http import HttpHeaders, HttpRequest
+import msgspec
 
-from kumo_serving.aws import Account, Endpoint
+from kumo_serving.aws import Account, Credentials, Endpoint
 from kumo_serving.errors import Unavailable
 from kumo_serving.http1 import Response
 from kumo_serving.items import PREDICTION_ATTRIBUTE
 from kumo_serving.pointer import KeyAttribute
+from kumo_serving.sigv4 import Signer
 
 # BatchGetItem's limit. https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 BATCH = 100
@@ -37,6 +37,7 @@ _THROTTLES = frozenset(
         "SlowDown",
     )
 )
+# Temporary credentials that ran out: the background thread may have newer ones by the next attempt.
 _EXPIRED = frozenset(("ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException", "InvalidClientTokenId"))
 
 
@@ -68,76 +69,127 @@ class Problem(NamedTuple):
     text: str
 
 
-class Requests:
-    """Builds the signed requests for one table."""
+class _Attribute(msgspec.Struct, gc=False):
+    S: str | None = None
+    N: str | None = None
 
-    __slots__ = ("_account", "_batch", "_endpoint", "_get", "_heads")
+
+@functools.cache
+def _decoders(key: str) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
+    """Typed decoders of GetItem's and BatchGetItem's answers: only the two attributes that matter become objects."""
+    fields: list[Any] = [("key", _Attribute | None, None), ("p", _Attribute | None, None)]
+    row = msgspec.defstruct("Row", fields, rename={"key": key, "p": PREDICTION_ATTRIBUTE}, gc=False)
+    got = msgspec.defstruct("Got", [("Item", row | None, None)], gc=False)
+    batch = msgspec.defstruct(
+        "Batch",
+        [
+            ("Responses", dict[str, list[row]], msgspec.field(default_factory=dict)),  # type: ignore[valid-type]
+            ("UnprocessedKeys", dict[str, _Keys], msgspec.field(default_factory=dict)),
+        ],
+    )
+    return msgspec.json.Decoder(got), msgspec.json.Decoder(batch)
+
+
+class _Keys(msgspec.Struct):
+    Keys: list[dict[str, dict[str, str]]]
+
+
+class TableWire:
+    """Requests to one table, and the reading of their responses."""
+
+    __slots__ = ("_account", "_batch", "_endpoint", "_get", "_key", "_read_batch", "_read_get", "_signer", "_table")
 
     def __init__(self, account: Account, endpoint: Endpoint, table: str, key: KeyAttribute) -> None:
         name = quoted(key.name)
         self._account = account
         self._endpoint = endpoint
+        self._table = table
+        self._key = key
+        self._signer: tuple[Credentials, Signer] | None = None
         self._get = (f'{{"TableName":{quoted(table)},"Key":{{{name}:{{"{key.type}":', "}}}")
         self._batch = (
             f'{{"RequestItems":{{{quoted(table)}:{{"Keys":[{{{name}:{{"{key.type}":',
             f'}}}},{{{name}:{{"{key.type}":',
             "}}]}}}",
         )
-        self._heads = {
-            operation: [("Host", endpoint.host_header), ("X-Amz-Target", f"DynamoDB_20120810.{operation}")]
-            for operation in ("GetItem", "BatchGetItem")
-        }
+        got, batch = _decoders(key.name)
+        self._read_get, self._read_batch = got.decode, batch.decode
 
     def get(self, key: str) -> bytes:
         """One GetItem. Raises Unavailable when there are no credentials."""
         begin, end = self._get
-        return self._signed("GetItem", (begin + quoted(key) + end).encode())
+        return self._current().request("DynamoDB_20120810.GetItem", (begin + quoted(key) + end).encode())
 
     def batch(self, keys: Sequence[str]) -> bytes:
         """One BatchGetItem of at most 100 different keys."""
         begin, between, end = self._batch
-        return self._signed("BatchGetItem", (begin + between.join(map(quoted, keys)) + end).encode())
+        body = begin + between.join(map(quoted, keys)) + end
+        return self._current().request("DynamoDB_20120810.BatchGetItem", body.encode())
 
-    def _signed(self, operation: str, body: bytes) -> bytes:
-        provider = self._account.provider
-        if provider is None:
+    def _current(self) -> Signer:
+        credentials = self._account.credentials
+        signer = self._signer
+        if signer is not None and signer[0] is credentials:
+            return signer[1]
+        if credentials is None:
             raise Unavailable("sign a lookup", found="there are no AWS credentials", next="see the log for why")
-        headers = HttpHeaders(self._heads[operation])
-        aws_sign_request(
-            HttpRequest("POST", "/", headers),
-            AwsSigningConfig(
-                algorithm=AwsSigningAlgorithm.V4,
-                signature_type=AwsSignatureType.HTTP_REQUEST_HEADERS,
-                credentials_provider=provider,
-                region=self._endpoint.region,
-                service="dynamodb",
-                # Given the hash, the C signer needs no Python stream to read the body through.
-                signed_body_value=hashlib.sha256(body).hexdigest(),
-            ),
-        ).result()
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
-        head = (
-            f"POST / HTTP/1.1\r\n{lines}Content-Type: application/x-amz-json-1.0\r\nAccept-Encoding: identity\r\n"
-            f"User-Agent: kumo_serving\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        return head.encode("latin-1") + body
+        made = Signer(*credentials, self._endpoint.region, self._endpoint.host_header)
+        self._signer = (credentials, made)
+        return made
+
+    def read_get(self, response: Response) -> str | Problem | None:
+        """GetItem's `p`, None when there is no item, or what is wrong."""
+        wrong = _wrong(response)
+        if wrong is not None:
+            return wrong
+        try:
+            item = self._read_get(response.body).Item
+        except (msgspec.DecodeError, RecursionError) as error:
+            return _not_understood(error)
+        if item is None:
+            return None
+        text = item.p.S if item.p is not None else None
+        return text if text is not None else Problem("refused", f"the item has no string {PREDICTION_ATTRIBUTE!r}")
+
+    def read_batch(self, response: Response) -> tuple[dict[str, str], list[str]] | Problem:
+        """BatchGetItem's `p` by key, and the keys it left unprocessed (which are not misses)."""
+        wrong = _wrong(response)
+        if wrong is not None:
+            return wrong
+        numeric = self._key.type == "N"
+        try:
+            document = self._read_batch(response.body)
+            rows = document.Responses.get(self._table, ())
+            # An item without `p` is not a miss: its empty text becomes malformed when decoded.
+            found = {
+                (row.key.N if numeric else row.key.S): (row.p.S or "") if row.p is not None else "" for row in rows
+            }
+            left = document.UnprocessedKeys.get(self._table)
+            keys = [key[self._key.name][self._key.type] for key in left.Keys] if left is not None else []
+        except (msgspec.DecodeError, RecursionError, AttributeError, KeyError) as error:
+            return _not_understood(error)
+        return found, keys
 
 
-def read_body(response: Response) -> dict[str, Any] | Problem:
-    """A 200's JSON object, or what is wrong with the response."""
+def _not_understood(error: Exception) -> Problem:
+    return Problem("unavailable", f"DynamoDB's answer was not understood ({type(error).__name__}: {error!s:.100})")
+
+
+def _wrong(response: Response) -> Problem | None:
+    """What is wrong with a response, None when it is a whole 200."""
     status, body, crc32, _ = response
     if crc32 is not None and crc32 != str(zlib.crc32(body)):
         return Problem("unavailable", "the response was damaged on the way (x-amz-crc32)")
+    return None if status == 200 else _refusal(status, body)
+
+
+def _refusal(status: int, body: bytes) -> Problem:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         return Problem("unavailable", f"DynamoDB answered {status} with something other than a JSON object")
-    return document if status == 200 else _problem(status, document)
-
-
-def _problem(status: int, document: dict[str, Any]) -> Problem:
     kind = str(document.get("__type", "")).rpartition("#")[2]
     message = str(document.get("message") or document.get("Message") or "")[:300]
     text = f"DynamoDB answered {status} {kind}: {message}".rstrip(": ")
@@ -148,29 +200,3 @@ def _problem(status: int, document: dict[str, Any]) -> Problem:
     if status >= 500 or kind in _EXPIRED:
         return Problem("unavailable", text)
     return Problem("refused", text)
-
-
-def read_get(document: dict[str, Any]) -> str | Problem | None:
-    """GetItem's `p`, or None when there is no item."""
-    item = document.get("Item")
-    if item is None:
-        return None
-    try:
-        text = item[PREDICTION_ATTRIBUTE]["S"]
-    except (KeyError, TypeError):
-        return Problem("refused", f"the item has no string attribute {PREDICTION_ATTRIBUTE!r}")
-    return text if type(text) is str else Problem("refused", "the item's p is no string")
-
-
-def read_batch(document: dict[str, Any], table: str, key: KeyAttribute) -> tuple[dict[str, str], list[str]] | Problem:
-    """BatchGetItem's `p` by key, and the keys it left unprocessed (which are not misses)."""
-    name, kind, found = key.name, key.type, {}
-    try:
-        for item in document.get("Responses", {}).get(table, ()):
-            attribute = item.get(PREDICTION_ATTRIBUTE)
-            # An item without `p` is not a miss: it becomes malformed when decoded.
-            found[item[name][kind]] = attribute["S"] if attribute is not None else ""
-        unprocessed = document.get("UnprocessedKeys", {}).get(table, {}).get("Keys", ())
-        return found, [entry[name][kind] for entry in unprocessed]
-    except (KeyError, TypeError, AttributeError) as error:
-        return Problem("refused", f"DynamoDB's answer is not of the table the pointer describes ({error!r:.100})")

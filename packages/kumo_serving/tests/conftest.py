@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from serving_support import MINISTACK, ZOOKEEPER_CLASSES, FakeDynamoDB, Handler, free_port, imok, running
+from serving_support import MINISTACK, ZOOKEEPER_CLASSES, FakeDynamoDB, Handler, free_port, running, serves
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def zookeeper(tmp_path: Path) -> Callable[[], contextlib.AbstractContextManager[
     ]
 
     def start() -> contextlib.AbstractContextManager[Any]:
-        return running(command, port, {}, tmp_path / "zookeeper.log", imok)
+        return running(command, port, {}, tmp_path / "zookeeper.log", serves)
 
     start.hosts = f"127.0.0.1:{port}"  # type: ignore[attr-defined]
     return start

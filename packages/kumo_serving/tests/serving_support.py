@@ -59,11 +59,11 @@ def listens(port: int) -> bool:
     return False
 
 
-def imok(port: int) -> bool:
-    """ZooKeeper's own health word. It listens before it answers, and a client that comes between waits for 5 s."""
+def serves(port: int) -> bool:
+    """ZooKeeper says that it serves. It listens, and answers `ruok`, before; a client that comes then waits for 5 s."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5) as sock:
-        sock.sendall(b"ruok")
-        return sock.recv(4) == b"imok"
+        sock.sendall(b"srvr")
+        return b"Mode: standalone" in b"".join(iter(lambda: sock.recv(4096), b""))
     return False
 
 
