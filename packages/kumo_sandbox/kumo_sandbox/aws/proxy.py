@@ -1,0 +1,333 @@
+"""The proxy process: `python -m kumo_sandbox.aws.proxy`. Streams to MiniStack; adds refused credentials, AWS's import
+behaviour, and faults on demand (`/_sandbox/...`). Everything else passes through untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import os
+import re
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import aiohttp
+import boto3
+from aiohttp import web
+from botocore.config import Config
+
+from kumo_sandbox.aws.faults import Faults, error_body
+from kumo_sandbox.aws.imports import Imports, fingerprint, shadow
+
+_HOP = {
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "host",
+    "content-length",
+    "content-encoding",
+}
+_AUTHORIZATION = re.compile(
+    r"Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request,\s*SignedHeaders=([^,]+),\s*Signature=([0-9a-f]+)"
+)
+
+
+class Proxy:
+    """One MiniStack, seen as AWS would be."""
+
+    def __init__(self, target: str, access_key: str, secret_key: str) -> None:
+        self.target = target
+        self.access_key = access_key
+        self.secret_key = secret_key
+        self.faults = Faults()
+        self.imports = Imports()
+        self.calls: dict[str, int] = {}
+        self.http: aiohttp.ClientSession | None = None
+
+    async def start(self, app: web.Application) -> None:
+        self.http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=200, keepalive_timeout=60),
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=600),
+        )
+
+    async def stop(self, app: web.Application) -> None:
+        if self.http is not None:
+            await self.http.close()
+
+    # ---- requests
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        target = request.headers.get("X-Amz-Target", "")
+        service = "dynamodb" if target.startswith("DynamoDB") else _service(request)
+        operation = target.rpartition(".")[2] if target else _s3_operation(request)
+        body = await request.read()
+        self.calls[f"{service}.{operation}"] = self.calls.get(f"{service}.{operation}", 0) + 1
+        refusal = self._refused(request, service, body)
+        if refusal is not None:
+            return refusal
+        # Only a fault looks into bodies; without one, megabytes are not decoded.
+        fault = (
+            self.faults.take(service, operation, request.path_qs + body[:20_000].decode("latin-1"))
+            if self.faults.all
+            else None
+        )
+        if fault is not None:
+            if fault.delay:
+                await asyncio.sleep(fault.delay)
+            if fault.cut == "before":
+                return _cut(request)
+            if fault.status:
+                text, kind = error_body(service, fault.code or "InternalServerError", "injected by the sandbox")
+                return web.Response(status=fault.status, body=text, headers={"Content-Type": kind})
+        answer = await (
+            self._import(request, body)
+            if operation == "ImportTable" and service == "dynamodb"
+            else self._described(request, body)
+            if operation == "DescribeImport" and service == "dynamodb"
+            else self._forward(request, body)
+        )
+        if fault is not None and fault.cut == "after":
+            return _cut(request)
+        return answer
+
+    async def _forward(self, request: web.Request, body: bytes, raw: bool = False) -> Any:
+        assert self.http is not None
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
+        if "Content-Encoding" in request.headers:
+            headers["Content-Encoding"] = request.headers["Content-Encoding"]
+        from yarl import URL
+
+        async with self.http.request(
+            request.method,
+            URL(self.target + request.raw_path, encoded=True),
+            headers=headers,
+            data=body or None,
+            allow_redirects=False,
+        ) as answer:
+            data = await answer.read()
+            if raw:
+                return answer.status, dict(answer.headers), data
+            kept = {
+                name: value
+                for name, value in answer.headers.items()
+                if name.lower() not in _HOP - {"content-encoding", "content-length"}
+            }
+            if request.method != "HEAD":
+                kept.pop("Content-Length", None)
+            return web.Response(status=answer.status, body=data, headers=kept)
+
+    # ---- ImportTable
+
+    async def _import(self, request: web.Request, body: bytes) -> web.Response:
+        wanted = json.loads(body)
+        known = self.imports.by_token.get(wanted.get("ClientToken", ""))
+        if known is not None:
+            if known.fingerprint != fingerprint(wanted):
+                text, kind = error_body(
+                    "dynamodb",
+                    "IdempotentParameterMismatchException",
+                    "The client token was used with other parameters.",
+                )
+                return web.Response(status=400, body=text, headers={"Content-Type": kind})
+            return await self._describe(request, known.arn)
+        sent, abandoned = await asyncio.to_thread(shadow, self._s3(), wanted)
+        status, headers, data = await self._forward(request, json.dumps(sent).encode(), raw=True)
+        if status == 200:
+            answer = json.loads(data)
+            self.imports.remember(wanted, answer["ImportTableDescription"]["ImportArn"], abandoned)
+            answer["ImportTableDescription"] = self.imports.corrected(answer["ImportTableDescription"])
+            data = json.dumps(answer).encode()
+        return web.Response(
+            status=status,
+            body=data,
+            headers={"Content-Type": headers.get("Content-Type", "application/x-amz-json-1.0")},
+        )
+
+    async def _described(self, request: web.Request, body: bytes) -> web.Response:
+        status, headers, data = await self._forward(request, body, raw=True)
+        if status == 200:
+            answer = json.loads(data)
+            answer["ImportTableDescription"] = self.imports.corrected(answer["ImportTableDescription"])
+            data = json.dumps(answer).encode()
+        return web.Response(
+            status=status,
+            body=data,
+            headers={"Content-Type": headers.get("Content-Type", "application/x-amz-json-1.0")},
+        )
+
+    async def _describe(self, request: web.Request, arn: str) -> web.Response:
+        assert self.http is not None
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
+        headers["X-Amz-Target"] = "DynamoDB_20120810.DescribeImport"
+        async with self.http.post(self.target + "/", headers=headers, data=json.dumps({"ImportArn": arn})) as answer:
+            found = json.loads(await answer.read())
+        found["ImportTableDescription"] = self.imports.corrected(found["ImportTableDescription"])
+        return web.json_response(found, content_type="application/x-amz-json-1.0")
+
+    def _s3(self) -> Any:
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.target,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=Config(s3={"addressing_style": "path"}),
+        )
+
+    # ---- credentials
+
+    def _refused(self, request: web.Request, service: str, body: bytes) -> web.Response | None:
+        """None for a request signed with the sandbox's credentials; else what AWS answers."""
+        found = _AUTHORIZATION.search(request.headers.get("Authorization", ""))
+        if found is None:
+            if "X-Amz-Signature" in request.query and unquote(request.query.get("X-Amz-Credential", "")).startswith(
+                self.access_key
+            ):
+                return None
+            return _error(
+                service,
+                403 if service != "dynamodb" else 400,
+                "AccessDenied" if service != "dynamodb" else "MissingAuthenticationTokenException",
+                "The request carries no AWS signature.",
+            )
+        if found[1] != self.access_key:
+            if service == "dynamodb":
+                return _error(
+                    service,
+                    400,
+                    "UnrecognizedClientException",
+                    "The security token included in the request is invalid.",
+                )
+            return _error(
+                service, 403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."
+            )
+        if not hmac.compare_digest(self._signature(request, body, found), found[6]):
+            code = "InvalidSignatureException" if service == "dynamodb" else "SignatureDoesNotMatch"
+            return _error(
+                service,
+                400 if service == "dynamodb" else 403,
+                code,
+                "The request signature we calculated does not match the signature you provided.",
+            )
+        return None
+
+    def _signature(self, request: web.Request, body: bytes, found: re.Match[str]) -> str:
+        """AWS Signature Version 4 of the request as it arrived (AWS: "Create a signed AWS API request")."""
+        _, day, region, service, signed, _ = found.groups()
+        parts = urlsplit(request.raw_path)
+        pairs = sorted(
+            (quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~"))
+            for name, _, value in (item.partition("=") for item in parts.query.split("&") if item)
+        )
+        path = parts.path if service == "s3" else quote(parts.path, safe="/-_.~")
+        payload = request.headers.get("X-Amz-Content-Sha256") or hashlib.sha256(body).hexdigest()
+        names = signed.split(";")
+        canonical = "\n".join(
+            [
+                request.method,
+                path or "/",
+                "&".join(f"{name}={value}" for name, value in pairs),
+                *(f"{name}:{' '.join(','.join(request.headers.getall(name, [])).split())}" for name in names),
+                "",
+                signed,
+                payload,
+            ]
+        )
+        scope = f"{day}/{region}/{service}/aws4_request"
+        stamp = request.headers.get("X-Amz-Date", "")
+        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        key = b"AWS4" + self.secret_key.encode()
+        for part in (day, region, service, "aws4_request"):
+            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+    # ---- control
+
+    async def control_faults(self, request: web.Request) -> web.Response:
+        if request.method == "POST":
+            specs = await request.json()
+            self.faults.add(specs if isinstance(specs, list) else [specs])
+        elif request.method == "DELETE":
+            self.faults.clear()
+        return web.json_response([vars(fault) for fault in self.faults.all])
+
+    async def control_calls(self, request: web.Request) -> web.Response:
+        """How often each operation was asked for since the last DELETE: benchmarks compare calls."""
+        if request.method == "DELETE":
+            self.calls.clear()
+        return web.json_response(self.calls)
+
+    async def control_health(self, request: web.Request) -> web.Response:
+        assert self.http is not None
+        try:
+            async with self.http.get(
+                self.target + "/_ministack/health", timeout=aiohttp.ClientTimeout(total=2)
+            ) as answer:
+                return web.json_response({"ok": answer.status == 200})
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return web.json_response({"ok": False, "error": f"MiniStack: {error}"}, status=503)
+
+
+def _error(service: str, status: int, code: str, message: str) -> web.Response:
+    text, kind = error_body(service, code, message)
+    return web.Response(status=status, body=text, headers={"Content-Type": kind})
+
+
+def _cut(request: web.Request) -> web.Response:
+    """Close the connection without an answer."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)
+
+
+def _service(request: web.Request) -> str:
+    found = re.search(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/", request.headers.get("Authorization", ""))
+    return found[1] if found else "s3"
+
+
+def _s3_operation(request: web.Request) -> str:
+    name = request.path.lstrip("/").partition("/")[2]
+    if request.method == "GET" and not name:
+        return "ListObjectsV2"
+    return {
+        "GET": "GetObject",
+        "PUT": "PutObject",
+        "HEAD": "HeadObject",
+        "DELETE": "DeleteObject",
+        "POST": "PostObject",
+    }.get(request.method, request.method)
+
+
+def application(proxy: Proxy) -> web.Application:
+    app = web.Application(client_max_size=6 * 1024**3)
+    app.on_startup.append(proxy.start)
+    app.on_cleanup.append(proxy.stop)
+    app.router.add_route("*", "/_sandbox/faults", proxy.control_faults)
+    app.router.add_route("*", "/_sandbox/calls", proxy.control_calls)
+    app.router.add_get("/_sandbox/health", proxy.control_health)
+    app.router.add_route("*", "/{path:.*}", proxy.handle)
+    return app
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    proxy = Proxy(
+        os.environ["KUMO_SANDBOX_MINISTACK_URL"], os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+    )
+    web.run_app(
+        application(proxy),
+        host="127.0.0.1",
+        port=int(os.environ["KUMO_SANDBOX_AWS_PORT"]),
+        print=None,
+        access_log=None,
+        keepalive_timeout=75,
+    )
+
+
+if __name__ == "__main__":
+    main()

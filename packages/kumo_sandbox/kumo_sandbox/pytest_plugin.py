@@ -1,0 +1,32 @@
+"""pytest fixtures: one sandbox a session, its environment set for each test that asks, its faults cleared after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kumo_sandbox.testing import SandboxHandle, start_sandbox
+
+
+@pytest.fixture(scope="session")
+def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxHandle]:
+    """A sandbox of this session's own."""
+    home: Path = tmp_path_factory.mktemp("sandbox", numbered=True)
+    handle = start_sandbox(home)
+    try:
+        yield handle
+    finally:
+        handle.stop()
+
+
+@pytest.fixture
+def sandbox(running_sandbox: SandboxHandle, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxHandle]:
+    """The session's sandbox, with this process's environment pointing at it."""
+    for name, value in running_sandbox.env.items():
+        monkeypatch.setenv(name, value)
+    running_sandbox.reset_faults()
+    yield running_sandbox
+    running_sandbox.start()  # a part that a test killed is back for the next one
+    running_sandbox.reset_faults()
