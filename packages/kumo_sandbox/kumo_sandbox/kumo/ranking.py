@@ -61,7 +61,8 @@ BASKET_DAYS, BASKET_ROWS, BASKET_ITEMS = 120, 500_000, 50
 def ranking_select(spec: QuerySpec, cut_off: CutOff, classes: int) -> str:
     """SELECT of ENTITY, CLASS, SCORE: `classes` rows per entity with an event before the cut-off.
 
-    Scores are unbounded and comparable within an entity only, as the vendor's are.
+    Scores are unbounded and comparable within an entity only, as the vendor's are. They are rounded before ranking:
+    sums of floats depend on the order of threads in their last digits, and two runs must give one answer.
     """
     assert spec.item is not None
     entity, item, time = quoted(spec.entity), quoted(spec.item), quoted(spec.time)
@@ -93,7 +94,7 @@ WITH EV AS (
   QUALIFY PLACE <= {max(TOP_ITEMS, 2 * classes)}
 ){co_ctes}
 , PERSONAL AS (
-  SELECT E, C.I, SUM(S) + {W_POPULAR} * COALESCE(MAX(TOP.P), 0) AS S
+  SELECT E, C.I, ROUND(SUM(S) + {W_POPULAR} * COALESCE(MAX(TOP.P), 0), 6) AS S
   FROM (
     SELECT OWN.E, OWN.I,
            1 + LN(1 + LONG_RUN) + {W_SHORT} * LN(1 + SHORT_RUN)
