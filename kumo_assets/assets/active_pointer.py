@@ -7,7 +7,6 @@ verdicts, so that no graph order, skipped check or manual click can publish what
 import dagster as dg
 
 from kumo_assets.assets.keys import POINTER_POOL, code_version, key_of
-from kumo_assets.releases.operations.outside import outside
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import author_of
@@ -15,6 +14,8 @@ from kumo_assets.spec.load import QueryDefinition
 
 ASSET = "active_pointer"
 RELEASE_TAG = "kumo_assets/release"
+# Where the promotion sensor finds the definition of a pointer it meets.
+FOLDER_KEY = "kumo_assets/folder"
 
 
 def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
@@ -31,9 +32,10 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
         "`kumo-assets rollback` moves it back.",
         code_version=code_version(definition),
         pool=POINTER_POOL,
+        metadata={FOLDER_KEY: str(definition.folder)},
     )
     def active_pointer(context: dg.AssetExecutionContext, releases: ReleasesResource) -> dg.MaterializeResult:
-        world = outside(definition, releases.environment())
+        world = releases.outside(definition)
         promotion = promote(world, context.run.tags.get(RELEASE_TAG), by=author_of(context), run_id=context.run.run_id)
         pointer = promotion.pointer
         context.log.info(promotion.words)

@@ -65,9 +65,7 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
         if artefact is None:
             attempt, state, was_adopted = _import(context, step, dynamodb.client())
             evidence = _evidence(step, dynamodb.client(), state)
-            step.store.write_verdict(
-                judge_import(evidence, query=definition.name, opened=step.opened, run_id=step.run.run_id)
-            )
+            step.store.write_verdict(judge_import(evidence, opened=step.opened, run_id=step.run.run_id))
         verdict = step.store.verdicts(step.release_id)[GATE]
         # Yielded before anything can raise, so that the UI shows the red check and its reason on a failed import.
         yield dg.AssetCheckResult(

@@ -52,7 +52,8 @@ def read_arrivals(warehouse: Warehouse, sources: Mapping[str, RawSource]) -> lis
             shipped("observe.sql", newest=f"MAX({quote(source.table.event_time)})", table=where),
             doing=f"ask how far the raw logs {name} reach",
         )
-        newest = row["NEWEST"]
+        # The sandbox gives 1970 for the MAX of nothing, Snowflake NULL.
+        newest = row["NEWEST"] if int(row["ROW_COUNT"]) else None
         if newest is not None and newest.tzinfo is None:
             newest = newest.replace(tzinfo=ZoneInfo(source.table.event_time_zone))
         found.append(Arrival(name, newest.astimezone(UTC) if newest is not None else None, int(row["ROW_COUNT"])))

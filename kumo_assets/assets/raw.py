@@ -80,7 +80,8 @@ def _observe(warehouse: Warehouse, asset: str, raw: RawTable, database: str, sch
             next="check the RawLogs definition, and grant SELECT on the table to the role",
         )
     found = warehouse.row(shipped("observe.sql", newest=newest, table=where), doing=f"observe {where}")
-    rows, event = int(found["ROW_COUNT"]), found["NEWEST"]
+    rows = int(found["ROW_COUNT"])
+    event = found["NEWEST"] if rows else None  # the sandbox gives 1970 for the MAX of nothing, Snowflake NULL
     metadata: dict[str, Any] = {
         "dagster/row_count": rows,
         "dagster/column_schema": column_schema(columns),

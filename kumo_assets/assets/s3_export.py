@@ -93,7 +93,7 @@ def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse,
             "prefix": prefix,
             "format": spec.export.format,
             "files": files,
-            "bytes": sum(item["bytes"] for item in files),  # type: ignore[misc]
+            "bytes": sum(item["bytes"] for item in files),
             "fallback": fallback,
             "source": source.name,
             "sample": _sample(step, warehouse, where),

@@ -3,13 +3,14 @@
 Which environment and which bucket is read when a run starts, never when definitions load (rule 10).
 """
 
-from __future__ import annotations
-
 import dagster as dg
 from dagster_aws.s3 import S3Resource
 
+from kumo_assets.releases.documents import Seal
+from kumo_assets.releases.operations.outside import Outside, outside
 from kumo_assets.releases.store import ReleaseStore
 from kumo_assets.spec.environment import Environment
+from kumo_assets.spec.load import QueryDefinition
 
 
 class ReleasesResource(dg.ConfigurableResource):
@@ -24,3 +25,18 @@ class ReleasesResource(dg.ConfigurableResource):
     def store(self, query: str) -> ReleaseStore:
         """The release objects of one query."""
         return ReleaseStore(self.environment().names(query), self.s3.get_client())
+
+    def outside(self, definition: QueryDefinition) -> Outside:
+        """Everything the operations on a query's releases work through."""
+        return outside(definition, self.environment(), s3=self.s3.get_client())
+
+    def active_seal(self, definition: QueryDefinition) -> Seal | None:
+        """The seal of the release that is served now: the gates' baseline. None before the first promotion."""
+        world = self.outside(definition)
+        try:
+            found = world.pointers.read()
+            release = found.pointer.served_release_id if found is not None else ""
+            sealed = world.store.sealed(release) if release else None
+            return sealed.seal if sealed is not None else None
+        finally:
+            world.close()

@@ -153,7 +153,7 @@ def connect(snowflake: SnowflakeResource) -> Iterator[Warehouse]:
             found=_words(error),
             next="check SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and the password or key; `kumo-assets doctor` tries each",
         ) from error
-    warehouse = Warehouse(connection)  # type: ignore[arg-type]
+    warehouse = Warehouse(connection)
     warehouse.seconds += time.perf_counter() - started
     try:
         yield warehouse
