@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from kumo_sandbox.grocery.log import EventLog, quoted
 
+MOST_ENTITIES = 10_000
+
 # Words of the tills' shorthand that do not read well in a shop window.
 _SHORTHAND = {
     "BTL": "bottle",
@@ -64,6 +66,7 @@ _LABELS = {
     "SOFT DRINKS 12/18&15PK CAN CAR": "Soft drink, multipack cans",
     "YOGURT NOT MULTI-PACKS": "Yogurt",
 }
+_UNITS = {"ga": "gal", "dz": "dozen", "ct": "count", "lt": "L", "l": "L", "pt": "pint", "qt": "quart"}
 _DEPARTMENTS = {"DRUG GM": "Household", "MEAT-PCKGD": "Packaged meat", "SEAFOOD-PCKGD": "Packaged seafood"}
 
 
@@ -88,17 +91,27 @@ def catalogue(log: EventLog) -> dict[str, Product]:
         str(item): Product(
             shop_name(kind, category, department),
             _DEPARTMENTS.get(department or "", readable(department or "")),
-            _size(size),
+            _size(size, department),
         )
         for item, kind, category, department, size in rows
     }
 
 
+def busiest_entities(log: EventLog, most: int = MOST_ENTITIES) -> list[str]:
+    """Entities (as text) by falling number of events."""
+    rows = log.database.execute(
+        f"SELECT {quoted(log.entity)}::VARCHAR AS e FROM events GROUP BY 1 ORDER BY COUNT(*) DESC, e LIMIT $most",  # noqa: S608
+        {"most": most},
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
 def write_catalogue(log: EventLog, path: Path) -> Path:
-    """The catalogue as a JSON file `{id: [name, department, size]}`, replaced in one step."""
+    """The file a shop window needs, replaced in one step: `{products: {id: [name, department, size]}, entities: [id]}`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(catalogue(log), separators=(",", ":"), ensure_ascii=False), encoding="utf-8")
+    document = {"products": catalogue(log), "entities": busiest_entities(log)}
+    draft.write_text(json.dumps(document, separators=(",", ":"), ensure_ascii=False), encoding="utf-8")
     draft.replace(path)
     return path
 
@@ -115,11 +128,14 @@ def shop_name(kind: str | None, category: str | None, department: str | None) ->
 def readable(till: str) -> str:
     """'SFT DRNK 2 LITER BTL CARB INCL' -> 'Soft drink 2 liter bottle carbonated incl.'."""
     words = [_SHORTHAND.get(word, word.lower()) for word in re.sub(r"\s*([:/&])\s*", r" \1 ", till.upper()).split()]
-    text = " ".join(words).replace(" / ", "/").replace(" :", ":")
+    text = " ".join(words).replace(" / ", "/").replace(" :", ":").replace(" - ", ", ")
     return text[:1].upper() + text[1:]
 
 
-def _size(size: str | None) -> str:
-    """'22 LB' -> '22 lb'; a bare 'EA' tells a shopper nothing."""
+def _size(size: str | None, department: str | None) -> str:
+    """'1 GA' -> '1 gal'. A bare 'EA' tells a shopper nothing, and neither does the crate that fruit arrives in."""
     text = (size or "").strip().lower()
-    return text if any(letter.isdigit() for letter in text) else ""
+    if department == "PRODUCE" or not any(letter.isdigit() for letter in text):
+        return ""
+    number, _, unit = text.rpartition(" ")
+    return f"{number} {_UNITS.get(unit, unit)}".strip()

@@ -51,7 +51,8 @@ class TableShape:
 class EventLog:
     """Who took which item when. `entity`, `item` and `time` name columns of `events`; times are UTC.
 
-    `items` describes the items (its key column has the name of `item`), with `item_name` the one a person reads.
+    `items` describes the items (its key column has the name of `item`), with `item_name` the one a person reads. `taken`
+    is a SQL condition on the events that really count as taking the item (not a returned one).
     """
 
     title: str
@@ -63,6 +64,7 @@ class EventLog:
     basket: str | None
     items: TableShape
     item_name: str
+    taken: str = "TRUE"
 
     @cached_property
     def database(self) -> duckdb.DuckDBPyConnection:
@@ -163,4 +165,5 @@ def grocery_log() -> EventLog:
             ),
         ),
         item_name="NAME",
+        taken="QUANTITY > 0",
     )
