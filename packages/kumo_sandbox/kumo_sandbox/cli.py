@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kumo_sandbox import supervisor
+from kumo_sandbox.demo.cli import register
 from kumo_sandbox.errors import SandboxUsage
 from kumo_sandbox.settings import Settings, default_home, load, make
 
@@ -98,6 +99,9 @@ def run(home: Home) -> None:
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
     finally:
         supervisor.stop(settings, lambda words: err.print(words))
+
+
+register(app)
 
 
 def _known(home: Path) -> Settings:

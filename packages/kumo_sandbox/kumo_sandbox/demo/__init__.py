@@ -2,10 +2,5 @@
 
 It drives the project from outside, as a person would: `kumo-assets` for releases, the reader for answers, the emulator's
 fault routes for what is to go wrong. Nothing here knows how a release is made.
+Import from the modules: the command line must not wait for DuckDB to print its help.
 """
-
-from __future__ import annotations
-
-from kumo_sandbox.demo.run import Demo, DemoOptions, run_demo
-
-__all__ = ["Demo", "DemoOptions", "run_demo"]

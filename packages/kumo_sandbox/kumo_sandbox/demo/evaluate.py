@@ -72,7 +72,7 @@ def evaluate(log: EventLog, day: date, lists: Mapping[str, Sequence[str]], horiz
           FROM listed LEFT JOIN marked ON marked.e = listed.e GROUP BY 1
         )
         SELECT COUNT(*), COUNT_IF(taken > 0), AVG(own), AVG((own > 0)::INT), AVG(pop), AVG((pop > 0)::INT) FROM hits
-        """,  # noqa: S608 - identifiers are quoted
+        """,
         {
             "before": anchor - timedelta(days=horizon),
             "anchor": anchor,

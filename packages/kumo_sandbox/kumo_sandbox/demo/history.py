@@ -11,7 +11,7 @@ from kumo_sandbox.grocery.log import quoted
 def entities_until(log: EventLog, day: date) -> list[str]:
     """Every entity with an event up to the end of `day`, as text."""
     rows = log.database.execute(
-        f"SELECT DISTINCT {quoted(log.entity)}::VARCHAR AS e FROM events WHERE {quoted(log.time)} < $end ORDER BY e",  # noqa: S608
+        f"SELECT DISTINCT {quoted(log.entity)}::VARCHAR AS e FROM events WHERE {quoted(log.time)} < $end ORDER BY e",
         {"end": day + timedelta(days=1)},
     ).fetchall()
     return [row[0] for row in rows]
@@ -21,7 +21,7 @@ def busiest_entity(log: EventLog, day: date) -> str:
     """The entity with most events in the four weeks up to the end of `day`: its list says something to a reader."""
     end = day + timedelta(days=1)
     row = log.database.execute(
-        f"SELECT {quoted(log.entity)}::VARCHAR AS e, COUNT(*) FILTER ({quoted(log.time)} >= $begin) AS recent "  # noqa: S608
+        f"SELECT {quoted(log.entity)}::VARCHAR AS e, COUNT(*) FILTER ({quoted(log.time)} >= $begin) AS recent "
         f"FROM events WHERE {quoted(log.time)} < $end GROUP BY 1 ORDER BY recent DESC, e LIMIT 1",
         {"begin": end - timedelta(days=28), "end": end},
     ).fetchone()
@@ -33,7 +33,7 @@ def items_before_and_after(log: EventLog, entity: str, day: date, days: int) -> 
     end = day + timedelta(days=1)
     time = quoted(log.time)
     rows = log.database.execute(
-        f"SELECT {quoted(log.item)}::VARCHAR, COUNT(DISTINCT {time}::DATE) FILTER ({time} < $end), "  # noqa: S608
+        f"SELECT {quoted(log.item)}::VARCHAR, COUNT(DISTINCT {time}::DATE) FILTER ({time} < $end), "
         f"COUNT(*) FILTER ({time} >= $end AND {time} < $until) > 0 "
         f"FROM events WHERE {quoted(log.entity)}::VARCHAR = $entity AND ({log.taken}) GROUP BY 1",
         {"end": end, "until": end + timedelta(days=days), "entity": entity},

@@ -60,7 +60,7 @@ def late_tolerance_minutes(log: EventLog, days: list[date], least: int = 60) -> 
     for day in days:
         end = day + timedelta(days=1)
         row = log.database.execute(
-            f"SELECT DATE_DIFF('second', MAX({quoted(log.time)}), $end::TIMESTAMP) FROM events WHERE {quoted(log.time)} < $end",  # noqa: S608
+            f"SELECT DATE_DIFF('second', MAX({quoted(log.time)}), $end::TIMESTAMP) FROM events WHERE {quoted(log.time)} < $end",
             {"end": end},
         ).fetchone()
         worst = max(worst, float(row[0]) if row and row[0] is not None else 0.0)

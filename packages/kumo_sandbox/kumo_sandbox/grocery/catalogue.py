@@ -82,7 +82,7 @@ def catalogue(log: EventLog) -> dict[str, Product]:
     """Every item of the log by its id (as text, as predictions carry it)."""
     columns = {column.name for column in log.items.columns}
     if "PRODUCT_TYPE" not in columns:
-        rows = log.database.execute(f"SELECT {quoted(log.item)}, {quoted(log.item_name)} FROM items").fetchall()  # noqa: S608
+        rows = log.database.execute(f"SELECT {quoted(log.item)}, {quoted(log.item_name)} FROM items").fetchall()
         return {str(item): Product(str(name), "", "") for item, name in rows}
     rows = log.database.execute(
         "SELECT PRODUCT_ID, PRODUCT_TYPE, PRODUCT_CATEGORY, DEPARTMENT, PACKAGE_SIZE FROM items"
@@ -100,7 +100,7 @@ def catalogue(log: EventLog) -> dict[str, Product]:
 def busiest_entities(log: EventLog, most: int = MOST_ENTITIES) -> list[str]:
     """Entities (as text) by falling number of events."""
     rows = log.database.execute(
-        f"SELECT {quoted(log.entity)}::VARCHAR AS e FROM events GROUP BY 1 ORDER BY COUNT(*) DESC, e LIMIT $most",  # noqa: S608
+        f"SELECT {quoted(log.entity)}::VARCHAR AS e FROM events GROUP BY 1 ORDER BY COUNT(*) DESC, e LIMIT $most",
         {"most": most},
     ).fetchall()
     return [row[0] for row in rows]

@@ -73,7 +73,7 @@ def own_log(file: Path, columns: Columns, row_filter: str | None = None) -> Even
         basket=None,
         items=TableShape(
             "ITEMS",
-            f"(SELECT {quoted(item)}, {f'ANY_VALUE({quoted(title)})' if title else 'NULL'} AS name "  # noqa: S608 - quoted
+            f"(SELECT {quoted(item)}, {f'ANY_VALUE({quoted(title)})' if title else 'NULL'} AS name "
             f"FROM {source} WHERE {where} GROUP BY 1)",
             (key, Column("NAME", "VARCHAR", f"COALESCE(name::VARCHAR, {quoted(item)}::VARCHAR)")),
         ),
@@ -98,7 +98,7 @@ def _reader(file: Path) -> str:
 
 def _types(session: duckdb.DuckDBPyConnection, source: str, file: Path) -> dict[str, str]:
     try:
-        return {row[0]: row[1] for row in session.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}  # noqa: S608
+        return {row[0]: row[1] for row in session.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
     except duckdb.Error as error:
         raise LogError(
             "read the events in",
@@ -125,7 +125,7 @@ def _try_filter(
     session: duckdb.DuckDBPyConnection, source: str, row_filter: str, types: dict[str, str], file: Path
 ) -> None:
     try:
-        session.execute(f"SELECT COUNT(*) FROM (SELECT * FROM {source} WHERE ({row_filter}) LIMIT 1)")  # noqa: S608
+        session.execute(f"SELECT COUNT(*) FROM (SELECT * FROM {source} WHERE ({row_filter}) LIMIT 1)")
     except duckdb.Error as error:
         raise LogError(
             f"filter with --filter {row_filter!r} the events in",
@@ -145,7 +145,7 @@ def _moment(session: duckdb.DuckDBPyConnection, source: str, where: str, time: s
     wrong = f"the type {kind}"
     if kind == "VARCHAR":
         row = session.execute(
-            f"SELECT {name} FROM {source} WHERE {where} AND TRY_CAST({name} AS TIMESTAMP) IS NULL LIMIT 1"  # noqa: S608
+            f"SELECT {name} FROM {source} WHERE {where} AND TRY_CAST({name} AS TIMESTAMP) IS NULL LIMIT 1"
         ).fetchone()
         if row is None:
             return f"{name}::TIMESTAMP"

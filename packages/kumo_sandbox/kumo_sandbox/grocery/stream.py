@@ -60,7 +60,7 @@ def stream(log: EventLog, through: date, env: Mapping[str, str]) -> Streamed:
         cursor.execute(f"USE SCHEMA {place}")
         for shape in (log.items, log.events):
             cursor.execute(_create(place, shape))
-        if not _one(cursor, f"SELECT COUNT(*) FROM {place}.{quoted(log.items.name)}")[0]:  # noqa: S608 - quoted
+        if not _one(cursor, f"SELECT COUNT(*) FROM {place}.{quoted(log.items.name)}")[0]:
             _load(cursor, log, log.items, "items", "all", place)
         newest = _newest_day(cursor, log, place)
         if newest is not None and newest >= through:
@@ -71,7 +71,7 @@ def stream(log: EventLog, through: date, env: Mapping[str, str]) -> Streamed:
             cursor,
             log,
             log.events,
-            f"(SELECT * FROM events WHERE {column} >= DATE '{first}' AND {column} < DATE '{through}' + 1 ORDER BY {column})",  # noqa: S608 - quoted
+            f"(SELECT * FROM events WHERE {column} >= DATE '{first}' AND {column} < DATE '{through}' + 1 ORDER BY {column})",
             f"{first}_{through}",
             place,
         )
@@ -88,7 +88,7 @@ def _create(place: str, shape: TableShape) -> str:
 def _newest_day(cursor: Any, log: EventLog, place: str) -> date | None:
     """The last day in the table; None when it is empty. Raises LogError when the days up to it are not the log's."""
     table = f"{place}.{quoted(log.events.name)}"
-    newest, found = _one(cursor, f"SELECT MAX({quoted(log.time)}), COUNT(*) FROM {table}")  # noqa: S608 - quoted
+    newest, found = _one(cursor, f"SELECT MAX({quoted(log.time)}), COUNT(*) FROM {table}")
     if not found:  # and not `newest is None`: fakesnow gives 1970 for the MAX of nothing
         return None
     expected = log.rows_through(newest.date())
