@@ -41,7 +41,8 @@ def spoil(cursor: Any, work: str, faults: list[dict[str, Any]], job_time: str) -
                 f"(SELECT ENTITY, MAX(SCORE) FROM {work} GROUP BY ENTITY)"
             )
         elif kind == "null_entities":
-            cursor.execute(f"UPDATE {work} SET ENTITY = NULL WHERE MOD(ABS(HASH(ENTITY)), 100) < 1")  # noqa: S608
+            share = int(100 * float(with_.get("fraction", 0.1)))
+            cursor.execute(f"UPDATE {work} SET ENTITY = NULL WHERE MOD(ABS(HASH(ENTITY)), 100) < {share}")  # noqa: S608
         elif kind == "empty_table":
             cursor.execute(f"DELETE FROM {work}")  # noqa: S608
         elif kind == "stale_table":

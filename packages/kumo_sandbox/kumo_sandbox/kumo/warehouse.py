@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import snowflake.connector
-from snowflake.connector.errors import Error as SnowflakeError
-
 from kumo_sandbox.kumo.queries import QuerySpec
 from kumo_sandbox.kumo.ranking import CutOff, quoted, source
 from kumo_sandbox.kumo.scalars import predictions_select
@@ -50,6 +47,10 @@ class Newest:
 @contextmanager
 def connect(settings: WarehouseSettings) -> Iterator[Any]:
     """A cursor; the connection is closed after. Raises `WarehouseProblem` for every error of the connector."""
+    # Importing the connector takes two seconds (it imports pandas): not before the emulator answers its first request.
+    import snowflake.connector
+    from snowflake.connector.errors import Error as SnowflakeError
+
     connection = None
     try:
         connection = snowflake.connector.connect(

@@ -6,6 +6,7 @@ its work simply does it again, into tables that are written in one statement. Wh
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 import time
@@ -36,6 +37,8 @@ class Worker:
 
     def start(self) -> None:
         self._thread.start()
+        # Ready for the first job by the time there is one.
+        self._pool.submit(importlib.import_module, "snowflake.connector")
 
     def stop(self) -> None:
         """End the thread. Work under way is abandoned, not awaited: the next start resumes it."""
