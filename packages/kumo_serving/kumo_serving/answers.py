@@ -24,8 +24,9 @@ class Source(msgspec.Struct, frozen=True):
     via: Literal["active", "previous", "fallback"] = "active"
 
 
-# Structs rather than dataclasses: get_many makes a hundred of them, and these are made in C.
-class _Outcome(msgspec.Struct, frozen=True):
+# Structs rather than dataclasses: get_many makes a hundred of them, and these are made in C. They hold no reference
+# to anything that could refer back, so the garbage collector need not look at them.
+class _Outcome(msgspec.Struct, frozen=True, gc=False):
     entity: str
     source: Source
     pointer_age_seconds: float
@@ -41,17 +42,17 @@ class _Outcome(msgspec.Struct, frozen=True):
         return self.source.partition
 
 
-class Answer(_Outcome, frozen=True):
+class Answer(_Outcome, frozen=True, gc=False):
     """The entity's predictions. `pointer_age_seconds`: how long ago the pointer was last seen to be current."""
 
     predictions: Predictions
 
 
-class Miss(_Outcome, frozen=True):
+class Miss(_Outcome, frozen=True, gc=False):
     """The table was asked and holds nothing for this entity."""
 
 
-class FallbackAnswer(_Outcome, frozen=True):
+class FallbackAnswer(_Outcome, frozen=True, gc=False):
     """No table was at hand: the release's most recommended classes, the same for everybody. `reason` says why."""
 
     predictions: Predictions

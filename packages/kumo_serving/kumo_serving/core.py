@@ -18,7 +18,7 @@ from kumo_serving.errors import ItemMalformed, ReadError, TableGone, Throttled, 
 from kumo_serving.http1 import Response
 from kumo_serving.items import decode, decode_batch
 from kumo_serving.state import State, Target
-from kumo_serving.wire import BATCH, Problem, canonical
+from kumo_serving.wire import BATCH, Problem, canonical, plain_keys
 
 # An attempt gets this share of what is left of the budget, so that a lost packet leaves time for a second one.
 ATTEMPT_SHARE = 0.6
@@ -89,10 +89,14 @@ def get_many(
 ) -> Generator[Step, Reply, dict[str | int, Outcome]]:
     """Each entity's outcome by BatchGetItem, in the order given; an error stands in its own key's place only."""
     state = view.state()
+    outcomes: dict[str, Outcome] = {}
+    plain = plain_keys(entities, state.active.key)
+    if plain is not None:
+        yield from _lookup(view, state, plain, deadline, outcomes, single=False)
+        return {key: outcomes[key] for key in plain}
     keys = {entity: canonical(entity, state.active.key) for entity in entities}
     # DynamoDB refuses a batch that names a key twice ("1" and 1 are one key).
     wanted = list(dict.fromkeys(key for key in keys.values() if key is not None))
-    outcomes: dict[str, Outcome] = {}
     if wanted:
         yield from _lookup(view, state, wanted, deadline, outcomes, single=False)
     age = view.age()

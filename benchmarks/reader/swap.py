@@ -1,0 +1,185 @@
+"""Latency while releases are promoted: 200 lookups always in flight, a promotion every 5 s, the pointer in S3 (MiniStack).
+
+    .venv/bin/python benchmarks/reader/swap.py [--long]      20 s twice; --long: 2 minutes, 3 times
+
+One AsyncReader on one event loop, the fast loopback server, promotions by another process through S3. Every answer is
+checked to be of the release it says it is. A run fails on any error, when p99 in the second after a promotion exceeds
+1.2 times p99 elsewhere (median of the runs), or when memory grows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from peers import REGION, text
+from run import fast, ministack
+
+CONCURRENT = 200
+EVERY = 5.0
+# A promotion is seen within a refresh (1 s, jittered by 20%); everything a swap costs happens in this window.
+WINDOW = 1.5
+ENTITIES = 1000
+BUCKET, KEY = "bench", "local/shop/active.json"
+TABLES = ["bench-shop-20171129-0a0b0c0d", "bench-shop-20171130-1a2b3c4d"]
+
+
+def promote(seconds: float) -> None:
+    """The other process: write the pointer, alternating between two releases; print when."""
+    import boto3
+    from kumo_serving.pointer import Pointer, Previous, dump_pointer
+
+    s3 = boto3.client("s3", region_name=REGION)
+    end, generation = time.monotonic() + seconds, 1
+    while time.monotonic() < end:
+        time.sleep(EVERY)
+        generation += 1
+        new, old = TABLES[generation % 2], TABLES[(generation + 1) % 2]
+        pointer = Pointer(
+            "shop",
+            new,
+            generation=generation,
+            release_id=new[-17:],
+            region=REGION,
+            previous=(Previous(old[-17:], "", old),),
+            fallback=f"s3://{BUCKET}/fallback.json",
+        )
+        s3.put_object(Bucket=BUCKET, Key=KEY, Body=dump_pointer(pointer))
+        print(time.monotonic(), flush=True)
+
+
+def prepare(dynamodb: str) -> None:
+    """Two tables whose items say which release they are of, a fallback list, a first pointer."""
+    import boto3
+    from kumo_serving.pointer import Pointer, dump_pointer
+
+    client = boto3.client("dynamodb", region_name=REGION, endpoint_url=dynamodb)
+    for table in TABLES:
+        client.create_table(
+            TableName=table,
+            KeySchema=[{"AttributeName": "e", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "e", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        for start in range(0, ENTITIES, 25):
+            rows = [(str(number), [[table, 1.0], *json.loads(text(number))[1:]]) for number in range(start, start + 25)]
+            puts = [{"PutRequest": {"Item": {"e": {"S": e}, "p": {"S": json.dumps(p)}}}} for e, p in rows]
+            client.batch_write_item(RequestItems={table: puts})
+    s3 = boto3.client("s3", region_name=REGION)
+    s3.create_bucket(Bucket=BUCKET)
+    fallback = {"schema_version": 1, "query": "shop", "item_format": "ranking/1", "p": [["a", 1]]}
+    s3.put_object(Bucket=BUCKET, Key="fallback.json", Body=json.dumps(fallback).encode())
+    first = Pointer(
+        "shop", TABLES[1], release_id=TABLES[1][-17:], region=REGION, fallback=f"s3://{BUCKET}/fallback.json"
+    )
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=dump_pointer(first))
+
+
+def resident() -> float:
+    """MB of this process's memory that are in RAM."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+async def serve(dynamodb: str, seconds: float) -> dict[str, object]:
+    from kumo_serving import Answer, AsyncReader
+
+    promoter = subprocess.Popen(
+        [sys.executable, __file__, "--promote", str(seconds)], stdout=subprocess.PIPE, text=True
+    )
+    samples: list[tuple[float, float]] = []
+    errors: list[str] = []
+    releases: set[str] = set()
+    memory: list[float] = []
+    options = {"endpoint_url": dynamodb, "budget_seconds": 1.0, "pool_size": CONCURRENT, "warm_connections": CONCURRENT}
+    async with AsyncReader("shop", f"s3://{BUCKET}/{KEY}", cache_dir=tempfile.mkdtemp(), **options) as reader:
+        end = time.monotonic() + seconds
+
+        async def worker(number: int) -> None:
+            while True:
+                number += CONCURRENT
+                begun = time.monotonic()
+                if begun > end:
+                    return
+                try:
+                    answer = await reader.get(str(number % ENTITIES))
+                    if not isinstance(answer, Answer) or answer.predictions[0].name != answer.source.table:  # type: ignore[union-attr]
+                        errors.append(f"a wrong answer: {answer}")
+                    releases.add(answer.release_id)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is what this run is looking for
+                    errors.append(str(error))
+                samples.append((begun, time.monotonic() - begun))
+
+        async def watch() -> None:
+            while time.monotonic() < end:
+                await asyncio.sleep(seconds / 10)
+                # What the samples themselves take (two floats in a tuple) is not the reader's.
+                memory.append(resident() - len(samples) * 112 / 1e6)
+
+        await asyncio.gather(watch(), *(worker(number) for number in range(CONCURRENT)))
+    promoter.terminate()
+    assert promoter.stdout is not None
+    swaps = [float(line) for line in promoter.stdout.read().split()]
+    during = [took for begun, took in samples if any(0 <= begun - swap <= WINDOW for swap in swaps)]
+    between = [took for begun, took in samples if not any(0 <= begun - swap <= WINDOW for swap in swaps)]
+    return {
+        "lookups": len(samples),
+        "swaps": len(swaps),
+        "releases": len(releases),
+        "errors": errors[:5],
+        "during": quantiles(during),
+        "between": quantiles(between),
+        "ratio": quantiles(during)["p99"] / quantiles(between)["p99"],
+        "memory": [round(value, 1) for value in memory],
+    }
+
+
+def quantiles(seconds: list[float]) -> dict[str, float]:
+    ordered = sorted(seconds)
+    return {
+        name: round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000, 2)
+        for name, share in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999))
+    }
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--long", action="store_true", help="2 minutes, 3 times")
+    options.add_argument("--promote", type=float, help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    os.environ.update(AWS_ACCESS_KEY_ID="AKIDBENCH", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
+    os.environ.update(AWS_REGION=REGION, AWS_DEFAULT_REGION=REGION)
+    if chosen.promote:
+        promote(chosen.promote)
+        return
+    seconds, runs = (120.0, 3) if chosen.long else (20.0, 2)
+    found = []
+    with fast() as dynamodb, ministack() as s3:
+        os.environ["AWS_ENDPOINT_URL_S3"] = s3
+        prepare(dynamodb)
+        print(f"{CONCURRENT} lookups in flight, a promotion every {EVERY:.0f} s; milliseconds")
+        for _ in range(runs):
+            one = asyncio.run(serve(dynamodb, seconds))
+            found.append(one)
+            print(json.dumps(one))
+    ratios = [float(str(one["ratio"])) for one in found]
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    print(f"p99 during a swap / between swaps: median {statistics.median(ratios):.2f} ({spread}); at most 1.20")
+    memory = [one["memory"] for one in found]
+    growth = max(values[-1] - values[2] for values in memory)  # type: ignore[index]
+    print(f"memory growth after warm-up: {growth:.1f} MB")
+    clean = all(not one["errors"] and one["releases"] == 2 for one in found)
+    print("no error, both releases seen" if clean else "ERRORS: see above")
+    sys.exit(0 if clean and statistics.median(ratios) <= 1.2 and growth < 10 else 1)
+
+
+if __name__ == "__main__":
+    main()
