@@ -49,7 +49,7 @@ def stream(log: EventLog, through: date, env: Mapping[str, str]) -> Streamed:
     """Make the raw tables hold the log exactly up to the end of `through`, or further if they already do.
 
     Only whole days are added, in one COPY that comes whole or not at all, so a call can be repeated and an interrupted
-    one too. The items' table is filled once. Raises LogError when the table holds anything but this log's days.
+    one too. The items' table is filled when it has fewer. Raises LogError when the table holds anything but this log's days.
     """
     started = time.monotonic()
     connection = connect(env)
@@ -60,8 +60,7 @@ def stream(log: EventLog, through: date, env: Mapping[str, str]) -> Streamed:
         cursor.execute(f"USE SCHEMA {place}")
         for shape in (log.items, log.events):
             cursor.execute(_create(place, shape))
-        if not _one(cursor, f"SELECT COUNT(*) FROM {place}.{quoted(log.items.name)}")[0]:
-            _load(cursor, log, log.items, "items", "all", place)
+        _fill_items(cursor, log, place)
         newest = _newest_day(cursor, log, place)
         if newest is not None and newest >= through:
             return Streamed(None, through, 0, time.monotonic() - started)
@@ -83,6 +82,15 @@ def stream(log: EventLog, through: date, env: Mapping[str, str]) -> Streamed:
 def _create(place: str, shape: TableShape) -> str:
     fields = ", ".join(f"{quoted(column.name)} {column.type}" for column in shape.columns)
     return f"CREATE TABLE IF NOT EXISTS {place}.{quoted(shape.name)} ({fields})"
+
+
+def _fill_items(cursor: Any, log: EventLog, place: str) -> None:
+    """Load the items again when the log has others than the table; names only, so nothing waits for them."""
+    expected = log.database.execute("SELECT COUNT(*) FROM items").fetchone()
+    table = f"{place}.{quoted(log.items.name)}"
+    if expected is not None and _one(cursor, f"SELECT COUNT(*) FROM {table}")[0] != expected[0]:
+        cursor.execute(f"DELETE FROM {table}")
+        _load(cursor, log, log.items, "items", "all", place)
 
 
 def _newest_day(cursor: Any, log: EventLog, place: str) -> date | None:
