@@ -55,7 +55,7 @@ def plan(world: Outside, now: datetime | None = None) -> Plan:
             continue
         opened = world.store.opened(release)
         began = opened.opened_at if opened is not None else item.sealed_at
-        reason = (
+        why: str | None = (
             protected.get(release)
             or (f"one of the newest {policy.keep}" if release in newest else None)
             or (
@@ -64,8 +64,8 @@ def plan(world: Outside, now: datetime | None = None) -> Plan:
                 else None
             )
         )
-        if reason is not None:
-            kept[release] = reason
+        if why is not None:
+            kept[release] = why
         else:
             going[release] = "rejected" if item.rejected else "old" if item.sealed else "never sealed"
     owned = {item.release_id for item in listed}

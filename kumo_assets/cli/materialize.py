@@ -1,0 +1,222 @@
+"""`materialize`: the chain of one or more days, in this process, on the Dagster instance of DAGSTER_HOME.
+
+The partition is checked before Dagster is imported. A day whose last run died is resumed: the same release, the same
+Kumo job, the same import (rule 2).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+from kumo_serving.errors import KumoAssetsError
+
+from kumo_assets.cli.output import By, Json, Query, definition_of, note, show, world_of
+from kumo_assets.errors import ConfigError, GateBlocked, Refused
+from kumo_assets.releases.documents import Opened
+from kumo_assets.releases.operations.outside import Outside
+from kumo_assets.releases.run import ROOT_RUN_TAG, person
+from kumo_assets.spec.load import QueryDefinition
+from kumo_assets.spec.names import release_id
+
+# A run that says it is under way but has told nothing for this long is a killed one.
+SILENT_SECONDS = 600.0
+
+
+class RunFailed(KumoAssetsError):
+    """The run ended without a release, and no gate stopped it."""
+
+
+def materialize(
+    query: Query,
+    partition: Annotated[list[str], typer.Option(help="Day, YYYY-MM-DD; may be given several times.")],
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Open a new release even where an earlier run of the day died.")
+    ] = False,
+    promote: Annotated[bool, typer.Option("--promote", help="Promote each release that is sealed.")] = False,
+    by: By = "",
+    as_json: Json = False,
+) -> None:
+    """Build a day's release: the chain up to dynamodb_table, with its gates."""
+    definition = definition_of(query)
+    days = [check_partition(definition, day) for day in partition]
+    if not os.environ.get("DAGSTER_HOME"):
+        raise ConfigError(
+            "find the Dagster instance",
+            found="DAGSTER_HOME is not set",
+            next="export DAGSTER_HOME=<the folder of dagster.yaml, absolute>",
+        )
+    world = world_of(query)
+    done = [_one_day(world, definition, day, fresh=fresh, promote=promote, by=by or person()) for day in days]
+    show(as_json, done[0] if len(done) == 1 else done, lambda: print("\n".join(item["words"] for item in done)))
+
+
+def check_partition(definition: QueryDefinition, text: str) -> str:
+    """The partition when it is a full day of this query; ConfigError naming the range otherwise."""
+    schedule = definition.spec.schedule
+    today = datetime.now(UTC).astimezone(ZoneInfo(schedule.time_zone)).date()
+    newest = today - timedelta(days=1)
+    advice = f"use a day from {schedule.start} to {newest} (the last full day in {schedule.time_zone})"
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(
+            "use the partition", to=repr(text), found=str(error), next="write it like 2017-11-30"
+        ) from error
+    if len(text) != 10 or text != day.isoformat():
+        raise ConfigError(
+            "use the partition", to=repr(text), found="it is not YYYY-MM-DD", next="write it like 2017-11-30"
+        )
+    if day > newest:
+        raise ConfigError("use the partition", to=text, found="that day has not ended", next=advice)
+    if day < schedule.start:
+        raise ConfigError("use the partition", to=text, found="it is before the query's first partition", next=advice)
+    return text
+
+
+def _one_day(
+    world: Outside, definition: QueryDefinition, day: str, *, fresh: bool, promote: bool, by: str
+) -> dict[str, Any]:
+    import dagster as dg
+
+    from kumo_assets.automation.jobs import daily_job_name
+
+    with dg.DagsterInstance.get() as instance:
+        resumed = None if fresh else _to_resume(world, instance, day)
+        tags = {"kumo_assets/by": by}
+        if resumed is not None:
+            tags[ROOT_RUN_TAG] = resumed.root_run_id
+            note(f"Resuming release {resumed.release_id}, opened at {resumed.opened_at}")
+        job = load_definitions().resolve_job_def(daily_job_name(definition.name))
+        _quiet()
+        result = job.execute_in_process(instance=instance, partition_key=day, tags=tags, raise_on_error=False)
+        failed = next((event for event in result.all_events if event.is_step_failure), None)
+        words = _root_cause(failed) if failed is not None else ""
+    release = release_id(day, resumed.root_run_id if resumed is not None else result.run_id)
+    sealed = world.store.sealed(release)
+    if not result.success or sealed is None:
+        _raise(world, definition, day, release, words)
+    assert sealed is not None
+    document: dict[str, Any] = {
+        "query": definition.name,
+        "partition": day,
+        "release_id": release,
+        "run_id": result.run_id,
+        "resumed": resumed is not None,
+        "table": sealed.seal.table,
+        "counts": sealed.seal.counts,
+        "words": f"{release} is sealed: {sealed.seal.counts['imported']:,} items in {sealed.seal.table}",
+    }
+    if promote:
+        from kumo_assets.releases.operations.promote import promote as move
+
+        moved = move(world, release, by=by)
+        document |= {"promoted": moved.moved, "generation": moved.pointer.generation, "words": moved.words}
+    return document
+
+
+def load_definitions() -> Any:
+    """The Definitions of the project around the current folder, else this package's own, resolved."""
+    name = "kumo_assets.definitions"
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        path = folder / "pyproject.toml"
+        if path.is_file():
+            project = tomllib.loads(path.read_text()).get("tool", {}).get("dg", {}).get("project", {})
+            if project.get("root_module"):
+                name = project.get("code_location_target_module", f"{project['root_module']}.definitions")
+                break
+    module = import_module(name)
+    found = getattr(module, "defs", None)
+    if found is None:
+        raise ConfigError(
+            "load the definitions", to=name, found="it has no `defs`", next="assemble them with @dg.definitions"
+        )
+    return found() if callable(found) else found
+
+
+def _to_resume(world: Outside, instance: Any, day: str) -> Opened | None:
+    """The newest unsealed release of the day that no gate stopped and no live run is building.
+
+    Refused when a run of the day is under way.
+    """
+    import dagster as dg
+
+    listed = [item for item in world.store.listings() if item.release_id.startswith(day.replace("-", "") + "-")]
+    opened = [
+        found
+        for item in listed
+        if not item.sealed and not item.retired and (found := world.store.opened(item.release_id))
+    ]
+    for found in sorted(opened, key=lambda item: item.opened_at, reverse=True):
+        runs = instance.get_run_records(dg.RunsFilter(run_ids=[found.run_id]))
+        runs += instance.get_run_records(dg.RunsFilter(tags={ROOT_RUN_TAG: found.root_run_id}))
+        alive = [record for record in runs if not record.dagster_run.is_finished and not _silent(instance, record)]
+        if alive:
+            raise Refused(
+                "materialise",
+                to=f"{world.query}, {day}",
+                found=f"run {alive[0].dagster_run.run_id} is building {found.release_id} now",
+                next="wait for it, or cancel it in the Dagster UI",
+            )
+        if any(verdict.blocks for verdict in world.store.verdicts(found.release_id).values()):
+            return None
+        return found
+    return None
+
+
+def _silent(instance: Any, record: Any) -> bool:
+    """True for a run whose process is gone. In-process runs tell their process id in their own events."""
+    pid = next((item.pid for item in _engine_processes(instance, record.dagster_run.run_id)), None)
+    if pid is not None:
+        return not Path(f"/proc/{pid}").exists()
+    age = (datetime.now(UTC) - record.update_timestamp.replace(tzinfo=UTC)).total_seconds()
+    return bool(age > SILENT_SECONDS)
+
+
+def _engine_processes(instance: Any, run_id: str) -> list[Any]:
+    return [entry for entry in instance.all_logs(run_id) if getattr(entry, "pid", None)][-1:]
+
+
+def _root_cause(event: Any) -> str:
+    """The deepest error's own words, without its trace."""
+    error = event.event_specific_data.error if event.event_specific_data is not None else None
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return ""
+    text = str(error.message).strip()
+    return text.partition(": ")[2] if text.startswith("kumo_") else text
+
+
+def _raise(world: Outside, definition: QueryDefinition, day: str, release: str, words: str) -> None:
+    """GateBlocked with the gate's words when a verdict of this release stopped it, else RunFailed with the root cause."""
+    opened = world.store.opened(release)
+    verdicts = world.store.required_verdicts(opened) if opened is not None else {}
+    for gate, verdict in sorted(verdicts.items()):
+        if verdict is not None and verdict.blocks:
+            raise GateBlocked(
+                "build a release of",
+                to=f"{definition.name}, {day}",
+                found=f"gate {gate}: {verdict.message}",
+                next=f"kumo-assets gates {definition.name} --partition {day}; the active release was not touched",
+            )
+    raise RunFailed(
+        "build a release of",
+        to=f"{definition.name}, {day}",
+        found=words or "the run ended without a seal",
+        next="mend that and run the same command again: what was started is adopted",
+    )
+
+
+def _quiet() -> None:
+    """Dagster's debug lines are for its UI; a terminal gets what is INFO and above, on stderr, once."""
+    import logging
+
+    logging.getLogger("dagster").setLevel(logging.INFO)

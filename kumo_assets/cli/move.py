@@ -1,0 +1,156 @@
+"""Commands that change what is live, or what is kept: promote, rollback, hold, unhold, retire."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from kumo_assets.cli.output import By, Json, Query, Reason, note, show, world_of
+from kumo_assets.errors import ConfigError
+from kumo_assets.releases.run import person
+
+
+def promote(
+    query: Query,
+    release: Annotated[str | None, typer.Argument(help="Default: the newest that may go live.")] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Pass failed gates; never counts that disagree, a hold, or an older partition."),
+    ] = False,
+    reason: Reason = "",
+    by: By = "",
+    as_json: Json = False,
+) -> None:
+    """Put a release live, if the one decision allows it."""
+    from kumo_assets.releases.operations.promote import promote as move
+
+    if force and not reason.strip():
+        raise ConfigError(
+            "force a promotion", found="no reason", next="give --reason TEXT: it stays with the release and the pointer"
+        )
+    done = move(world_of(query), release, by=by or person(), forced=reason if force else None)
+    pointer = done.pointer
+    document = {
+        "query": query,
+        "moved": done.moved,
+        "release_id": pointer.release_id,
+        "partition": pointer.partition,
+        "generation": pointer.generation,
+        "table": pointer.table,
+        "pointer": done.where,
+        "words": done.words,
+    }
+    show(as_json, document, lambda: print(done.words))
+
+
+def rollback(
+    query: Query,
+    reason: Reason,
+    to: Annotated[
+        str | None, typer.Option(help="Release to go back to; default the newest earlier known-good one.")
+    ] = None,
+    by: By = "",
+    as_json: Json = False,
+) -> None:
+    """Back to a known-good release; rejects what it leaves, and holds until `unhold`."""
+    from kumo_assets.releases.operations.rollback import rollback as move
+
+    if not reason.strip():
+        raise ConfigError("roll back", to=query, found="no reason", next="give --reason TEXT")
+    done = move(world_of(query), by=by or person(), reason=reason, to=to)
+    document = {
+        "query": query,
+        "left": done.left,
+        "release_id": done.pointer.release_id,
+        "partition": done.pointer.partition,
+        "generation": done.pointer.generation,
+        "table": done.pointer.table,
+        "hold": asdict(done.pointer.hold) if done.pointer.hold is not None else None,
+        "pointer": done.where,
+    }
+
+    def words() -> None:
+        print(f"{done.pointer.release_id} (partition {done.pointer.partition}) is live again; {done.left} is rejected.")
+        print(f"Promotion is on hold until: kumo-assets unhold {query}")
+
+    show(as_json, document, words)
+
+
+def hold(query: Query, reason: Reason, by: By = "", as_json: Json = False) -> None:
+    """Stop automatic promotion; releases go on being built and gated."""
+    from kumo_assets.releases.operations.hold import hold as place
+
+    pointer = place(world_of(query), by=by or person(), reason=reason)
+    show(
+        as_json,
+        {
+            "query": query,
+            "generation": pointer.generation,
+            "release_id": pointer.release_id,
+            "hold": asdict(pointer.hold) if pointer.hold else None,
+        },
+        lambda: print(f"Held: {pointer.served_release_id} stays live until kumo-assets unhold {query}"),
+    )
+
+
+def unhold(
+    query: Query,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    by: By = "",
+    as_json: Json = False,
+) -> None:
+    """Lift a hold; says first what will go active, and asks."""
+    from kumo_assets.releases.operations.hold import preview_unhold
+    from kumo_assets.releases.operations.hold import unhold as lift
+
+    world = world_of(query)
+    preview = preview_unhold(world)
+    note(f"After this, {preview.words}.")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise ConfigError("lift the hold on", to=query, found="nobody is here to be asked", next="give --yes")
+        typer.confirm("Lift the hold?", abort=True, err=True)
+    pointer = lift(world, preview, by=by or person())
+    show(
+        as_json,
+        {
+            "query": query,
+            "generation": pointer.generation,
+            "release_id": pointer.served_release_id,
+            "next_release": preview.next_release,
+            "hold": None,
+        },
+        lambda: print(f"The hold is lifted; {preview.words}."),
+    )
+
+
+def retire(
+    query: Query,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; change nothing.")] = False,
+    by: By = "",
+    as_json: Json = False,
+) -> None:
+    """Delete old releases' tables and exports; never one that anybody may still read."""
+    from kumo_assets.releases.operations.retire import plan
+    from kumo_assets.releases.operations.retire import retire as delete
+
+    world = world_of(query)
+    planned = plan(world)
+    retired: list[str] = []
+    if not dry_run and planned.going:
+        from kumo_assets.resources.drop import drop_tables
+
+        retired = delete(world, drop_tables, by=by or person())
+
+    def words() -> None:
+        for release, why in planned.going.items():
+            print(f"{'would retire' if dry_run else 'retired'} {release}: {why}")
+        for release, why in planned.kept.items():
+            print(f"kept {release}: {why}")
+        for name in planned.orphans:
+            print(f"orphan table {name}: it has our name and no release")
+
+    show(as_json, {"query": query, "dry_run": dry_run, "retired": retired, **asdict(planned)}, words)

@@ -1,0 +1,59 @@
+"""What every command prints: one JSON document on stdout with --json, else words for a person; all else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kumo_assets.spec.load import QueryDefinition, defs_folder, load_query
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; logs and progress go to stderr.")]
+Query = Annotated[str, typer.Argument(help="Name of a predictive query: its folder under defs/.", metavar="QUERY")]
+By = Annotated[str, typer.Option(help="Who asks, for the ledger.", metavar="NAME", show_default="you@this-machine")]
+Reason = Annotated[str, typer.Option(help="Why, for the ledger and whoever looks next.", metavar="TEXT")]
+
+
+def show(as_json: bool, document: Any, words: Callable[[], None]) -> None:
+    """Print the document, or call `words` to print for a person."""
+    if as_json:
+        print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    else:
+        words()
+
+
+def note(text: str) -> None:
+    """A line for a person, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def table(columns: list[str], rows: list[list[str]]) -> None:
+    """Columns of text, aligned; plain enough to pipe."""
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        grid.add_row(*row)
+    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(grid)
+
+
+def definition_of(query: str) -> QueryDefinition:
+    """The query's definition; only its own file is read."""
+    return load_query(query, folder())
+
+
+def folder() -> Path:
+    return defs_folder()
+
+
+def world_of(query: str) -> Any:
+    """Everything the operations work through, from the environment."""
+    from kumo_assets.releases.operations.outside import outside
+    from kumo_assets.spec.environment import Environment
+
+    return outside(definition_of(query), Environment.from_variables())

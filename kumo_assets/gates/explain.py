@@ -1,0 +1,47 @@
+"""Verdicts in words: what each gate found, against what, and what to look at. Pure text from stored verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kumo_assets.releases.documents import Opened, Verdict
+
+ADVICE = {
+    "kumo_warnings": "read the warnings in Kumo's job; list harmless titles under gates.kumo_warnings.allow",
+    "volume": "compare the raw logs of the day with those of the day before: are entities missing upstream?",
+    "keys": "look at repeated (ENTITY, CLASS) pairs in Kumo's table; a graph with a duplicated key gives them",
+    "list_shape": "look at postprocess.sql: which rule leaves lists short, or ranks twice?",
+    "import_complete": "look at the import's error log in CloudWatch (/aws-dynamodb/imports)",
+}
+
+
+def explain(opened: Opened, verdicts: Mapping[str, Verdict | None]) -> str:
+    """A page of text, a paragraph a gate, those that stop the release first."""
+    blocks = [(gate, verdict) for gate, verdict in sorted(verdicts.items())]
+    blocks.sort(key=lambda item: _rank(item[1]))
+    head = f"{opened.query}, partition {opened.partition}, release {opened.release_id}"
+    if opened.adopted:
+        head += "\n  adopts " + ", ".join(f"{asset} of {release}" for asset, release in opened.adopted.items())
+    return "\n".join([head, *(_paragraph(gate, verdict) for gate, verdict in blocks)])
+
+
+def _rank(verdict: Verdict | None) -> int:
+    if verdict is None:
+        return 1
+    return {"error": 0, "warn": 2, "ok": 3}[verdict.severity]
+
+
+def _paragraph(gate: str, verdict: Verdict | None) -> str:
+    if verdict is None:
+        return f"\n  {gate}: MISSING\n    the check was not reached, was skipped, or raised; promotion is refused without it"
+    state = {"error": "BLOCKS" if verdict.blocks else "ERROR", "warn": "WARNS", "ok": "passes"}[verdict.severity]
+    lines = [f"\n  {gate}: {state} (mode {verdict.mode})", f"    {verdict.message}"]
+    if verdict.value is not None:
+        lines.append(f"    value     {verdict.value:g}")
+    if verdict.limits:
+        lines.append("    limits    " + ", ".join(f"{name} {value}" for name, value in verdict.limits.items()))
+    if verdict.baseline:
+        lines.append("    baseline  " + ", ".join(f"{name} {value}" for name, value in verdict.baseline.items()))
+    if verdict.severity != "ok" and gate in ADVICE:
+        lines.append(f"    look at   {ADVICE[gate]}")
+    return "\n".join(lines)
