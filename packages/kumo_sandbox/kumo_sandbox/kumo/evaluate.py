@@ -27,31 +27,31 @@ def evaluate(cursor: Any, spec: QuerySpec, newest: str | None) -> dict[str, floa
     cursor.execute(f"CREATE OR REPLACE TEMPORARY TABLE KUMO_HELD_OUT AS {predictions_select(spec, start, 10, 0.5)}")
     if spec.task == "temporal_link_prediction":
         item = quoted(spec.item or "")
-        truth = f"SELECT DISTINCT {entity} AS E, {item} AS I FROM {source(spec)} WHERE {after}"  # noqa: S608 - quoted
+        truth = f"SELECT DISTINCT {entity} AS E, {item} AS I FROM {source(spec)} WHERE {after}"
         return _ranking(cursor, truth)
     if spec.task == "regression":
         truth = (
-            f"SELECT {entity} AS E, SUM({quoted(spec.target or '')}) AS V FROM {source(spec)} WHERE {after} GROUP BY 1"  # noqa: S608
+            f"SELECT {entity} AS E, SUM({quoted(spec.target or '')}) AS V FROM {source(spec)} WHERE {after} GROUP BY 1"
         )
         sql = f"""
 SELECT AVG(ABS(TARGET_PRED - COALESCE(V, 0))), SQRT(AVG(POWER(TARGET_PRED - COALESCE(V, 0), 2)))
-FROM KUMO_HELD_OUT AS H LEFT JOIN ({truth}) AS T ON T.E = H.ENTITY"""  # noqa: S608
+FROM KUMO_HELD_OUT AS H LEFT JOIN ({truth}) AS T ON T.E = H.ENTITY"""
         return _named(cursor.execute(sql).fetchone(), "mae", "rmse")
     if spec.task == "binary_classification":
         score = "SCORE" if spec.binary_form == "score" else "TRUE_PROB"
-        truth = f"SELECT DISTINCT {entity} AS E FROM {source(spec)} WHERE {after}"  # noqa: S608
+        truth = f"SELECT DISTINCT {entity} AS E FROM {source(spec)} WHERE {after}"
         # AUROC by ranks (Mann-Whitney): (sum of ranks of positives - n1 (n1 + 1) / 2) / (n1 n0).
         sql = f"""
 WITH R AS (
   SELECT IFF(T.E IS NULL, 1, 0) AS Y, {score} AS P, RANK() OVER (ORDER BY {score}) AS PLACE
   FROM KUMO_HELD_OUT AS H LEFT JOIN ({truth}) AS T ON T.E = H.ENTITY)
 SELECT (SUM(Y * PLACE) - SUM(Y) * (SUM(Y) + 1) / 2.0) / NULLIF(SUM(Y) * SUM(1 - Y), 0),
-       AVG(IFF((P >= 0.5) = (Y = 1), 1.0, 0.0)) FROM R"""  # noqa: S608
+       AVG(IFF((P >= 0.5) = (Y = 1), 1.0, 0.0)) FROM R"""
         return _named(cursor.execute(sql).fetchone(), "auroc", "acc")
     truth = f"""SELECT {entity} AS E, {quoted(spec.item or "")} AS I FROM {source(spec)} WHERE {after}
-GROUP BY 1, 2 QUALIFY ROW_NUMBER() OVER (PARTITION BY E ORDER BY COUNT(*) DESC, I) = 1"""  # noqa: S608
+GROUP BY 1, 2 QUALIFY ROW_NUMBER() OVER (PARTITION BY E ORDER BY COUNT(*) DESC, I) = 1"""
     sql = f"""SELECT AVG(IFF(T.I = H.CLASS, 1.0, 0.0))
-FROM KUMO_HELD_OUT AS H JOIN ({truth}) AS T ON T.E = H.ENTITY WHERE PREDICTED"""  # noqa: S608
+FROM KUMO_HELD_OUT AS H JOIN ({truth}) AS T ON T.E = H.ENTITY WHERE PREDICTED"""
     return _named(cursor.execute(sql).fetchone(), "acc")
 
 
@@ -70,7 +70,7 @@ WITH T AS ({truth}), N AS (SELECT E, COUNT(*) AS N FROM T GROUP BY 1), R AS (
 ), S AS (
   SELECT H.E, SUM(HIT) AS HITS, SUM(HIT / LOG(2, PLACE + 1)) AS DCG, MAX(N.N) AS N
   FROM H JOIN N ON N.E = H.E GROUP BY 1)
-SELECT AVG(HITS / {k}), AVG(HITS / S.N), AVG(DCG / BEST) FROM S JOIN IDEAL ON IDEAL.N = LEAST(S.N, {k})"""  # noqa: S608
+SELECT AVG(HITS / {k}), AVG(HITS / S.N), AVG(DCG / BEST) FROM S JOIN IDEAL ON IDEAL.N = LEAST(S.N, {k})"""
         metrics.update(_named(cursor.execute(sql).fetchone(), f"precision@{k}", f"recall@{k}", f"ndcg@{k}"))
     return metrics
 

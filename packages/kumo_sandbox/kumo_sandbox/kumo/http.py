@@ -84,11 +84,20 @@ class RequestLog:
         self.counts: dict[str, int] = {}
         self.recent: deque[dict[str, Any]] = deque(maxlen=2000)
 
-    def record(self, operation: str, method: str, path: str, status: int | None, unknown: list[str]) -> None:
-        self.counts[operation] = self.counts.get(operation, 0) + 1
+    def record(self, call: Call, request: Request, status: int | None) -> None:
+        """Keep what was asked; `status` is null when the connection was dropped. Headers, and so keys, are not kept."""
+        self.counts[call.operation] = self.counts.get(call.operation, 0) + 1
         self.recent.append(
-            {"at": time.time(), "operation": operation, "method": method, "path": path, "status": status}
-            | ({"unknown_fields": unknown} if unknown else {})
+            {
+                "at": time.time(),
+                "operation": call.operation,
+                "method": request.method,
+                "path": request.url.path,
+                "query": call.query,
+                "status": status,
+                "body": call.body,
+                "unknown_fields": call.unknown_fields,
+            }
         )
 
 
@@ -125,7 +134,7 @@ def endpoint(operation: str, handler: Handler) -> Callable[[Request], Any]:
                     return early
             return response
         finally:
-            kumo.log.record(operation, request.method, request.url.path, status, call.unknown_fields)
+            kumo.log.record(call, request, status)
 
     return serve
 

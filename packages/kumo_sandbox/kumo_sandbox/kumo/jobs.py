@@ -34,7 +34,8 @@ Step = Literal["wait", "queue", "start", "work", "finish", "cancel", "fail"]
 
 
 def new_job(kind: Kind, query: str, pquery_id: str, now: float, **fields: Any) -> Document:
-    """A job that has just been accepted."""
+    """A job that has just been accepted. Its event log has an entry at once: the SDK's `attach()` reads the last one."""
+    silent = any(item["kind"] == "failed_without_detail" for item in fields.get("faults", []))
     return {
         "job_id": PREFIX[kind] + secrets.token_hex(16),
         "kind": kind,
@@ -50,7 +51,7 @@ def new_job(kind: Kind, query: str, pquery_id: str, now: float, **fields: Any) -
         "tags": {},
         "config": {},
         "unknown_fields": [],
-        "events": [],
+        "events": [] if silent else [{"stage": "Preparing", "at": now, "detail": None}],
         "warnings": [],
         "errors": [],
         "entities": None,

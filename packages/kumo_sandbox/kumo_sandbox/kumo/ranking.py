@@ -69,7 +69,7 @@ def ranking_select(spec: QuerySpec, cut_off: CutOff, classes: int) -> str:
     basket = quoted(spec.basket) if spec.basket else f"{time}::DATE"
     blend = spec.recommender == "blend"
     co_ctes = _co_purchase_ctes() if blend else ""
-    co_union = f"UNION ALL SELECT E, I, {W_CO} * C FROM CO" if blend else ""  # noqa: S608 - a constant
+    co_union = f"UNION ALL SELECT E, I, {W_CO} * C FROM CO" if blend else ""
     return f"""
 WITH EV AS (
   SELECT {entity} AS E, {item} AS I, {basket} AS B,
@@ -118,7 +118,7 @@ WITH EV AS (
 )
 SELECT E AS ENTITY, I AS CLASS, S::FLOAT AS SCORE FROM KEPT
 UNION ALL SELECT E, I, S::FLOAT FROM FILL
-"""  # noqa: S608 - identifiers are quoted, values are the emulator's own
+"""
 
 
 def _co_purchase_ctes() -> str:
@@ -145,4 +145,4 @@ def _co_purchase_ctes() -> str:
   WHERE CONTEXT >= 0.05 GROUP BY 1, 2
 ), CO AS (
   SELECT E, I, C / NULLIF(MAX(C) OVER (PARTITION BY E), 0) AS C FROM NEAR
-)"""  # noqa: S608 - constants only
+)"""

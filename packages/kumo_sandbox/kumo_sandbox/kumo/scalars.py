@@ -14,7 +14,7 @@ def _events(spec: QuerySpec, cut_off: CutOff, *columns: str) -> str:
     listed = ", ".join((f"{quoted(spec.entity)} AS E", *columns))
     return f"""
   SELECT {listed}, DATEDIFF('second', {quoted(spec.time)}, {cut_off.literal}) / 86400.0 AS AGE
-  FROM {source(spec)} WHERE {where(spec, cut_off)}"""  # noqa: S608 - identifiers are quoted
+  FROM {source(spec)} WHERE {where(spec, cut_off)}"""
 
 
 def regression_select(spec: QuerySpec, cut_off: CutOff) -> str:
@@ -30,7 +30,7 @@ WITH EV AS ({_events(spec, cut_off, f"{quoted(spec.target)} AS V")}), RATE AS (
     AS R FROM EV GROUP BY 1
 )
 SELECT E AS ENTITY, (0.9 * R + 0.1 * AVG(R) OVER ())::FLOAT AS TARGET_PRED FROM RATE
-"""  # noqa: S608 - identifiers are quoted
+"""
 
 
 def binary_select(spec: QuerySpec, cut_off: CutOff, threshold: float) -> str:
@@ -52,7 +52,7 @@ WITH EV AS ({_events(spec, cut_off, f"{quoted(spec.time)}::DATE AS D")}), DAYS A
   SELECT E, POWER(1 + {h} / ({h} * 1.5), -(SUM(EXP(-AGE / {h})) + 0.5))::FLOAT AS P FROM DAYS GROUP BY 1
 )
 SELECT {columns} FROM PROB
-"""  # noqa: S608 - identifiers are quoted
+"""
 
 
 def multiclass_select(spec: QuerySpec, cut_off: CutOff, classes: int | None) -> str:
@@ -70,7 +70,7 @@ WITH EV AS ({_events(spec, cut_off, f"{quoted(spec.item)} AS I")}), W AS (
   FROM W {keep}
 )
 SELECT E AS ENTITY, I AS CLASS, S::FLOAT AS SCORE, PLACE = 1 AS PREDICTED FROM RANKED
-"""  # noqa: S608 - identifiers are quoted
+"""
 
 
 def predictions_select(spec: QuerySpec, cut_off: CutOff, classes: int | None, threshold: float | None) -> str:

@@ -20,31 +20,29 @@ def spoil(cursor: Any, work: str, faults: list[dict[str, Any]], job_time: str) -
             keep = int(100 * float(with_.get("keep", 0.5)))
             # Hashed over whole rows, so that single rows are dropped and not whole entities.
             row = ", ".join(_columns(cursor, work))
-            cursor.execute(f"DELETE FROM {work} WHERE MOD(ABS(HASH({row})), 100) >= {keep}")  # noqa: S608
+            cursor.execute(f"DELETE FROM {work} WHERE MOD(ABS(HASH({row})), 100) >= {keep}")
         elif kind == "users_lost":
             lost = int(100 * float(with_.get("fraction", 0.5)))
-            cursor.execute(f"DELETE FROM {work} WHERE MOD(ABS(HASH(ENTITY)), 100) < {lost}")  # noqa: S608
+            cursor.execute(f"DELETE FROM {work} WHERE MOD(ABS(HASH(ENTITY)), 100) < {lost}")
         elif kind == "duplicated_rows":
             share = int(100 * float(with_.get("fraction", 0.1)))
-            cursor.execute(
-                f"INSERT INTO {work} SELECT * FROM {work} WHERE MOD(ABS(HASH(ENTITY)), 100) < {share}"  # noqa: S608
-            )
+            cursor.execute(f"INSERT INTO {work} SELECT * FROM {work} WHERE MOD(ABS(HASH(ENTITY)), 100) < {share}")
         elif kind == "scores_shifted":
             column = _score_column(cursor, work)
             add, times = float(with_.get("add", 10)), float(with_.get("times", 1))
-            cursor.execute(f"UPDATE {work} SET {column} = {column} * {times!r} + {add!r}")  # noqa: S608
+            cursor.execute(f"UPDATE {work} SET {column} = {column} * {times!r} + {add!r}")
         elif kind == "dominating_item":
             share = int(100 * float(with_.get("share", 1)))
             cursor.execute(
-                f"UPDATE {work} SET CLASS = (SELECT MIN(CLASS) FROM {work}) "  # noqa: S608
+                f"UPDATE {work} SET CLASS = (SELECT MIN(CLASS) FROM {work}) "
                 f"WHERE MOD(ABS(HASH(ENTITY)), 100) < {share} AND (ENTITY, SCORE) IN "
                 f"(SELECT ENTITY, MAX(SCORE) FROM {work} GROUP BY ENTITY)"
             )
         elif kind == "null_entities":
             share = int(100 * float(with_.get("fraction", 0.1)))
-            cursor.execute(f"UPDATE {work} SET ENTITY = NULL WHERE MOD(ABS(HASH(ENTITY)), 100) < {share}")  # noqa: S608
+            cursor.execute(f"UPDATE {work} SET ENTITY = NULL WHERE MOD(ABS(HASH(ENTITY)), 100) < {share}")
         elif kind == "empty_table":
-            cursor.execute(f"DELETE FROM {work}")  # noqa: S608
+            cursor.execute(f"DELETE FROM {work}")
         elif kind == "stale_table":
             moment = datetime.strptime(job_time, STAMP) - timedelta(hours=float(with_.get("hours", 24)))
             job_time = moment.strftime(STAMP)
@@ -66,7 +64,7 @@ TABLE_FAULTS = frozenset(
 
 
 def _columns(cursor: Any, work: str) -> list[str]:
-    cursor.execute(f"SELECT * FROM {work} LIMIT 0")  # noqa: S608
+    cursor.execute(f"SELECT * FROM {work} LIMIT 0")
     return [column[0] for column in cursor.description]
 
 

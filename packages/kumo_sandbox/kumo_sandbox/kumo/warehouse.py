@@ -77,10 +77,10 @@ def connect(settings: WarehouseSettings) -> Iterator[Any]:
 
 def measure(cursor: Any, spec: QuerySpec) -> Newest:
     """Newest event, rows and column statistics of a query's source table."""
-    cursor.execute(f"SELECT * FROM {source(spec)} LIMIT 0")  # noqa: S608 - quoted
+    cursor.execute(f"SELECT * FROM {source(spec)} LIMIT 0")
     names = [column[0] for column in cursor.description]
     parts = ", ".join(f"MIN({quoted(n)}), MAX({quoted(n)}), COUNT({quoted(n)})" for n in names)
-    row = cursor.execute(f"SELECT COUNT(*), {parts} FROM {source(spec)}").fetchone()  # noqa: S608 - quoted
+    row = cursor.execute(f"SELECT COUNT(*), {parts} FROM {source(spec)}").fetchone()
     rows = int(row[0])
     columns = []
     newest: datetime | None = None
@@ -126,16 +126,16 @@ def write(
     rows of the same JOB_TIMESTAMP are removed in the same transaction.
     """
     job_time = spoil(cursor, work, faults, job_time)
-    rows, entities = cursor.execute(f"SELECT COUNT(*), COUNT(DISTINCT ENTITY) FROM {work}").fetchone()  # noqa: S608
+    rows, entities = cursor.execute(f"SELECT COUNT(*), COUNT(DISTINCT ENTITY) FROM {work}").fetchone()
     stamps = {"ANCHOR_TIMESTAMP": anchor, "JOB_TIMESTAMP": job_time}
     for output in outputs:
         target = ".".join(quoted(p) for p in (settings.database, settings.schema, output.table))
         extra = "".join(f", '{stamps[f]}'::TIMESTAMP_NTZ AS {f}" for f in dict.fromkeys(output.extra_fields))
-        select = f"SELECT *{extra} FROM {work}"  # noqa: S608 - the emulator's own table
+        select = f"SELECT *{extra} FROM {work}"
         if output.write_mode == "APPEND" and _exists(cursor, settings, output.table):
             cursor.execute("BEGIN")
             if "JOB_TIMESTAMP" in output.extra_fields:
-                cursor.execute(f"DELETE FROM {target} WHERE JOB_TIMESTAMP = '{job_time}'::TIMESTAMP_NTZ")  # noqa: S608
+                cursor.execute(f"DELETE FROM {target} WHERE JOB_TIMESTAMP = '{job_time}'::TIMESTAMP_NTZ")
             cursor.execute(f"INSERT INTO {target} {select}")
             cursor.execute("COMMIT")
         else:
@@ -145,7 +145,7 @@ def write(
 
 def _exists(cursor: Any, settings: WarehouseSettings, table: str) -> bool:
     row = cursor.execute(
-        f"SELECT COUNT(*) FROM {quoted(settings.database)}.INFORMATION_SCHEMA.TABLES "  # noqa: S608 - quoted
+        f"SELECT COUNT(*) FROM {quoted(settings.database)}.INFORMATION_SCHEMA.TABLES "
         "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s",
         (settings.schema, table),
     ).fetchone()

@@ -114,8 +114,9 @@ def test_training_measures_the_hold_out(emulator) -> None:
     assert client.get(f"/training_jobs/{job_id}/progress").json()["completed_trials"] == 1
     assert client.get(f"/training_jobs/{job_id}/encoders").json() is None
     listed = client.get("/training_jobs", params={"pquery_id": job["config"]["pquery_id"], "job_status": "DONE"}).json()
-    assert [j["job_id"] for j in listed][0] == job_id
-    assert len(listed) == 2
+    newest, seeded = listed
+    assert newest["job_id"] == job_id
+    assert seeded["created_at"] < newest["created_at"]
 
 
 def test_every_query_has_a_model_from_the_start(emulator) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from kumo_sandbox.kumo.jobs import Conditions, enter, new_job, next_step
 
 

@@ -1,0 +1,182 @@
+"""The vendor's unmodified SDK cannot tell the emulator from Kumo, in its newest release and in one a year older.
+
+And the other way round: every reply of the emulator, and every request of our own client, is one that `kumo-api` knows.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kumo_assets.resources.kumo.client import KumoClient
+from kumo_assets.resources.kumo.model import Launch, PollPolicy
+from kumo_assets.resources.kumo.transport import Auth, Transport
+
+HERE = Path(__file__).parent
+# Under importlib's import mode a test's neighbours are not on the path.
+_spec = importlib.util.spec_from_file_location("conformance_environments", HERE / "environments.py")
+assert _spec is not None
+assert _spec.loader is not None
+environments = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(environments)
+
+
+def python_of(name: str) -> Path:
+    """The environment's interpreter; without it a skip that says why, or in CI a failure."""
+    try:
+        return Path(environments.python_of(name))
+    except environments.EnvironmentMissing as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no conformance environment: {missing}")
+
+
+def run(python: Path, script: str, *arguments: str, stdin: str | None = None) -> Any:
+    done = subprocess.run(
+        [str(python), str(HERE / script), *arguments], input=stdin, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("REPORT ")]
+    return json.loads(line.removeprefix("REPORT "))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("release", ["current", "year_earlier"])
+def test_the_vendors_sdk_runs_against_the_emulator(emulator, warehouse, table, release) -> None:
+    python = python_of(release)
+    report = run(python, "drive_sdk.py", f"{emulator.url}/api", "demo:secret", table)
+    assert report.pop("version").removeprefix("v") == environments.RELEASES[release].split()[1]
+    assert report.pop("tracking_url").startswith(f"{emulator.url}/ui/jobs/bp-job-")
+    assert report.pop("frame")[:3] == ["ENTITY", "CLASS", "SCORE"]
+    assert report.pop("statuses")[-1] == "DONE"
+    assert 0.5 < report.pop("trained_metrics")["precision@5"] <= 1
+    assert len(report.pop("models")) == 1
+    assert report == {
+        "metrics": ["precision@5", "recall@5", "ndcg@5", "precision@10", "recall@10", "ndcg@10"],
+        "snapshot_type": True,
+        "stages": {"INGEST": "DONE", "MATERIALIZE": "DONE"},
+        "launch_ok": True,
+        "progress": [4, 4],
+        "elapsed_is_time": True,
+        "future_status": "DONE",
+        "entities": 40,
+        "by_tag": True,
+        "by_model": True,
+        "tags_updated": True,
+        "tags_deleted": True,
+        "tags": {"release": "r2"},
+        "cancelled": True,
+        "after_cancel": "CANCELLED",
+        "export": "DONE",
+        "training": "DONE",
+        "training_progress": 1,
+        "encoders": None,
+        "connector": "PUBLIC",
+        "no_connector": None,
+        "unknown_job": 404,
+        "refused": True,
+    }
+    assert warehouse.rows(f"SELECT COUNT(*) FROM {table}_EXPORT") == [(200,)]
+    # The launch, the cancelled one; no more.
+    assert len(emulator.jobs()) == 2
+
+
+def replies(emulator: Any, table: str) -> list[dict[str, Any]]:
+    """One of each kind of reply, in each state a job can be in."""
+    client = emulator.client()
+    found: list[dict[str, Any]] = []
+
+    def keep(model: str, answer: Any) -> Any:
+        assert answer.is_success, answer.text
+        found.append({"model": model, "where": str(answer.request.url), "body": answer.json(), "exact": True})
+        return answer.json()
+
+    keep("connectors", client.get("/connectors"))
+    keep("connector", client.get("/connectors/sandbox_snowflake"))
+    [model] = keep("training_jobs", client.get("/training_jobs", params={"pquery_id": "next_best_product"}))
+    keep("training_job", client.get(f"/training_jobs/{model['job_id']}"))
+    keep("training_progress", client.get(f"/training_jobs/{model['job_id']}/progress"))
+    snapshot = client.post("/graphsnapshots", params={"graph_id": "grocery", "refresh_source": True}).json()["id"]
+    while keep("snapshot", client.get(f"/graphsnapshots/{snapshot}"))["stages"]["MATERIALIZE"]["status"] != "DONE":
+        time.sleep(0.05)
+    keep("edge_health", client.get(f"/graphsnapshots/edge_health/{snapshot}"))
+    keep("table_snapshot", client.get(f"/tablesnapshots/{snapshot}.RAW.TRANSACTIONS"))
+    emulator.fault("launch_warnings")
+    emulator.fault("job_warnings")
+    body = emulator.body(
+        table, job_tags={"release": "1"}, prediction_time="2017-11-01T00:00:00Z", graph_snapshot_id=snapshot
+    )
+    job_id, _ = keep("launch_reply", client.post("/prediction_jobs", json=body))
+    deadline = time.monotonic() + 30
+    while keep("job", client.get(f"/prediction_jobs/{job_id}"))["job_status_report"]["status"] != "DONE":
+        keep("progress", client.get(f"/prediction_jobs/{job_id}/progress"))
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    keep("progress", client.get(f"/prediction_jobs/{job_id}/progress"))
+    keep("urls", client.get(f"/prediction_jobs/{job_id}/get_prediction_df_urls"))
+    keep("cancel", client.post(f"/prediction_jobs/{job_id}/cancel"))
+    export = keep("export", client.post("/artifact", json={"job_id": job_id, "prediction_output": body["outputs"][0]}))
+    keep("export_status", client.get(f"/artifact/{export['job_id']}"))
+    emulator.fault("refused")
+    keep("launch_reply", client.post("/prediction_jobs", json=body))
+    emulator.fault("failed")
+    failed = client.post("/prediction_jobs", json=emulator.body(None)).json()[0]
+    emulator.wait(failed)
+    keep("jobs", client.get("/prediction_jobs"))
+    return found
+
+
+@pytest.mark.timeout(600)
+def test_every_reply_of_the_emulator_is_one_of_the_vendors(emulator, table) -> None:
+    python = python_of("current")
+    assert run(python, "validate.py", stdin=json.dumps(replies(emulator, table))) == []
+
+
+@pytest.mark.timeout(600)
+def test_the_validation_itself_finds_what_is_wrong() -> None:
+    documents = [
+        {"model": "cancel", "where": "missing", "body": {}},
+        {"model": "progress", "where": "extra", "body": {"total_iterations": 1, "ours": 1}, "exact": True},
+        {"model": "cancel", "where": "good", "body": {"is_cancelled": True}, "exact": True},
+    ]
+    failures = run(python_of("current"), "validate.py", stdin=json.dumps(documents))
+    assert [failure["where"] for failure in failures] == ["missing", "extra"]
+
+
+@pytest.mark.timeout(600)
+def test_every_request_of_our_client_is_one_of_the_vendors(emulator, table) -> None:
+    python = python_of("current")
+    for task, query in (
+        ("ranking", "next_best_product"),
+        ("binary_classification", "churn"),
+        ("regression", "spend_next_28_days"),
+    ):
+        with KumoClient(Transport(f"{emulator.url}/api", Auth(api_key="demo:secret"))) as client:
+            policy = PollPolicy(first_seconds=0.05, max_seconds=0.2, deadline_seconds=60)
+            launch = Launch(
+                query_id=query,
+                training_job_id=client.newest_model(query).job_id,
+                connector="sandbox_snowflake",
+                table=f"{table}_{query.upper()}",
+                num_classes=None if task == "regression" else 12,
+                tags={"kumo_assets.release": "20171101-0123abcd", "kumo_assets.query": query},
+                prediction_time=datetime(2017, 11, 1, tzinfo=UTC),
+                task=task,
+                binary_threshold=0.5 if task == "binary_classification" else None,
+                num_workers=1,
+                graph_snapshot_id=client.refresh_snapshot("grocery", policy),
+            )
+            client.wait(client.launch(launch), policy)
+    sent = emulator.control.get("/requests", params={"operation": "launch"}).json()
+    assert len(sent) == 3
+    assert [request["unknown_fields"] for request in sent] == [[], [], []]
+    documents = [{"model": "launch_request", "where": r["path"], "body": r["body"], "exact": True} for r in sent]
+    assert run(python, "validate.py", stdin=json.dumps(documents)) == []
