@@ -99,7 +99,7 @@ class Releases:
         )
 
 
-@pytest.fixture()
+@pytest.fixture
 def releases(sandbox: SandboxHandle) -> Iterator[Releases]:  # noqa: F811
     """An empty shelf of releases; what was written is taken away again."""
     shelf = Releases(sandbox.env)
@@ -119,7 +119,7 @@ def catalogue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_catalogue(grocery_log(), tmp_path_factory.mktemp("shop") / "catalogue.json")
 
 
-@pytest.fixture()
+@pytest.fixture
 def shop(sandbox: SandboxHandle, catalogue_file: Path, tmp_path: Path) -> Iterator[str]:  # noqa: F811
     """The address of a running storefront."""
     with socket.socket() as probe:
@@ -175,7 +175,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     yield context.new_page()

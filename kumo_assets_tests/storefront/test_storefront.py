@@ -21,7 +21,7 @@ NEW_LIST = ["1106523", "1044078", "999999999", "1126899", "951590"]
 POPULAR = ["1082185", "1029743", "995242", "6534178", "981760", "1106523", "1127831", "5569230", "1044078", "883404"]
 
 
-@pytest.fixture()
+@pytest.fixture
 def stocked(releases: Releases) -> Releases:
     releases.seal(OLD, {HOUSEHOLD: OLD_LIST}, POPULAR)
     releases.seal(NEW, {HOUSEHOLD: NEW_LIST}, POPULAR)

@@ -44,7 +44,8 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Days of real logs, end to end: raw logs, releases, promotion, a lookup, and how good it was."""
-    from kumo_sandbox.demo.run import DemoOptions, run_demo
+    from kumo_sandbox.demo.outcome import DemoOptions
+    from kumo_sandbox.demo.run import run_demo
     from kumo_sandbox.grocery import Columns
 
     done = run_demo(

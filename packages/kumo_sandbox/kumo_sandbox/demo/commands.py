@@ -1,4 +1,4 @@
-"""Other programs, run as a person would type them: `kumo-assets` and `kumo-sandbox`, with the sandbox's environment.
+"""Another program, run as a person would type it: `kumo-assets`, with the sandbox's environment.
 
 What they say goes to the caller line by line; one JSON document comes back. What is run when is in `run`.
 """
@@ -37,6 +37,13 @@ class Outcome:
     document: Any
     words: str
 
+    @property
+    def message(self) -> str:
+        """The error's own sentence in the document, else the last line of what was said."""
+        error = self.document.get("error") if isinstance(self.document, dict) else None
+        said = error.get("message") if isinstance(error, dict) else error
+        return str(said or (self.words.splitlines() or ["it said nothing"])[-1])
+
 
 @dataclass(frozen=True)
 class Commands:
@@ -48,10 +55,6 @@ class Commands:
     def assets(self, *arguments: str, on_line: Line = lambda line: None) -> Outcome:
         """`kumo-assets ARGUMENTS --json`."""
         return self._run([program("kumo-assets"), *arguments, "--json"], on_line)
-
-    def sandbox(self, *arguments: str, on_line: Line = lambda line: None) -> Outcome:
-        """`kumo-sandbox ARGUMENTS`."""
-        return self._run([program("kumo-sandbox"), *arguments], on_line)
 
     def _run(self, command: list[str], on_line: Line) -> Outcome:
         process = subprocess.Popen(
@@ -72,9 +75,10 @@ class Commands:
 
         def listen() -> None:
             for line in stderr:
-                if line.strip():
-                    last.append(line.rstrip())
-                    on_line(line.strip())
+                told = readable(line)
+                if told:
+                    last.append(told)
+                    on_line(told)
 
         listener = threading.Thread(target=listen, daemon=True)
         listener.start()
@@ -88,6 +92,21 @@ class Commands:
             raise
         listener.join(timeout=5)
         return Outcome(status, _document(printed), "\n".join(last))
+
+
+def readable(line: str) -> str:
+    """What a line of a program's log tells a person; "" for Dagster's book-keeping.
+
+    Dagster writes `time - dagster - LEVEL - job - run - [pid - ]step - message`.
+    """
+    text = line.strip()
+    parts = text.split(" - ")
+    if len(parts) < 6 or parts[1] != "dagster":
+        return text
+    if parts[2] == "DEBUG":
+        started = parts.index("STEP_START") if "STEP_START" in parts else None
+        return parts[started - 1].replace("__", "/") if started else ""
+    return " - ".join(parts[6:])
 
 
 def program(name: str) -> str:

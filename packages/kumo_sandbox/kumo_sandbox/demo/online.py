@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-import botocore.session
 from kumo_serving import Answer, Reader, S3Pointer
 from kumo_serving.errors import PointerMissing
 from kumo_serving.pointer import Pointer, parse_pointer
@@ -16,25 +17,21 @@ CHUNK = 1000
 BUDGET_SECONDS = 30.0
 
 
-def pointer_store(env: Mapping[str, str], query: str) -> S3Pointer:
-    """The S3 pointer of a query, with the sandbox's credentials and not this machine's."""
-    return S3Pointer(
-        f"s3://{env['KUMO_ASSETS_BUCKET']}/{env['KUMO_ASSETS_ENV']}/{query}/active.json",
-        region=env["AWS_REGION"],
-        endpoint_url=env["AWS_ENDPOINT_URL"],
-        session=_session(env),
-    )
+def pointer_address(env: Mapping[str, str], query: str) -> str:
+    """Where a query's S3 pointer is."""
+    return f"s3://{env['KUMO_ASSETS_BUCKET']}/{env['KUMO_ASSETS_ENV']}/{query}/active.json"
 
 
 def active_pointer(env: Mapping[str, str], query: str) -> Pointer | None:
     """The pointer now; None before there ever was one."""
-    store = pointer_store(env, query)
-    try:
-        found = store.read()
-    except PointerMissing:
-        return None
-    finally:
-        store.close()
+    store = S3Pointer(pointer_address(env, query))
+    with _sandbox_account(env):
+        try:
+            found = store.read()
+        except PointerMissing:
+            return None
+        finally:
+            store.close()
     return parse_pointer(found.data, query) if found is not None else None
 
 
@@ -52,14 +49,7 @@ def served_lists(
     Raises ReadError when an entity got no answer at all: a figure over the rest would flatter.
     """
     lists: dict[str, list[str]] = {}
-    with Reader(
-        query,
-        pointer=pointer_store(env, query),
-        region=env["AWS_REGION"],
-        endpoint_url=env["AWS_ENDPOINT_URL"],
-        session=_session(env),
-        cache_dir=cache,
-    ) as reader:
+    with _sandbox_account(env), Reader(query, pointer=pointer_address(env, query), cache_dir=cache) as reader:
         _follow(reader, release)
         for start in range(0, len(entities), CHUNK):
             found = reader.get_many(entities[start : start + CHUNK], budget_seconds=BUDGET_SECONDS)
@@ -81,8 +71,17 @@ def _follow(reader: Reader, release: str) -> None:
         time.sleep(0.05)
 
 
-def _session(env: Mapping[str, str]) -> botocore.session.Session:
-    session = botocore.session.Session()
-    session.set_credentials(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
-    session.set_config_variable("region", env["AWS_REGION"])
-    return session
+@contextmanager
+def _sandbox_account(env: Mapping[str, str]) -> Iterator[None]:
+    """This process's AWS variables are the sandbox's for as long as the body runs: no profile of this machine is used."""
+    ours = {name: value for name, value in env.items() if name.startswith("AWS_") or name == "NO_PROXY"}
+    before = {name: value for name, value in os.environ.items() if name.startswith("AWS_") or name == "NO_PROXY"}
+    for name in before:
+        del os.environ[name]
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
+        os.environ.update(before)

@@ -7,80 +7,25 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from kumo_sandbox import supervisor
-from kumo_sandbox.demo.commands import Commands, DemoFailed, Outcome, dagster_home
-from kumo_sandbox.demo.evaluate import Evaluation, days_after, evaluate
+from kumo_sandbox.demo.commands import Commands, DemoFailed, Line, Outcome, dagster_home
+from kumo_sandbox.demo.evaluate import days_after, evaluate
 from kumo_sandbox.demo.faults import BREAKS, clear, inject
 from kumo_sandbox.demo.history import busiest_entity, entities_until, items_before_and_after
 from kumo_sandbox.demo.online import active_day, active_pointer, served_lists
+from kumo_sandbox.demo.outcome import BLOCKED, Demo, DemoOptions
 from kumo_sandbox.demo.own_project import query_name, register_query, write_project
-from kumo_sandbox.demo.plan import DEFAULT_DAYS, days_to_run, first_day, late_tolerance_minutes
+from kumo_sandbox.demo.plan import days_to_run, first_day, late_tolerance_minutes
 from kumo_sandbox.demo.show import Show, ShownItem
-from kumo_sandbox.grocery import Columns, EventLog, catalogue, grocery_log, own_log, stream, write_catalogue
+from kumo_sandbox.grocery import EventLog, catalogue, grocery_log, own_log, stream, write_catalogue
 from kumo_sandbox.settings import Settings, make
 
 GROCERY_QUERY = "next_best_product"
-BLOCKED = 3
-
-
-@dataclass(frozen=True)
-class DemoOptions:
-    """What a person can ask for. `events` None is the grocery year; `break_kind` one of `faults.BREAKS`."""
-
-    home: Path
-    days: int = DEFAULT_DAYS
-    break_kind: str | None = None
-    events: Path | None = None
-    columns: Columns = field(default_factory=Columns)
-    row_filter: str | None = None
-    entity: str | None = None
-    folder: Path = field(default_factory=Path.cwd)
-
-
-@dataclass
-class Demo:
-    """What came of it, also as JSON (`document`)."""
-
-    query: str
-    releases: list[dict[str, Any]] = field(default_factory=list)
-    lookup: dict[str, Any] | None = None
-    evaluation: Evaluation | None = None
-    blocked: dict[str, Any] | None = None
-    seconds: float = 0.0
-
-    @property
-    def exit_status(self) -> int:
-        return BLOCKED if self.blocked else 0
-
-    def document(self) -> dict[str, Any]:
-        found = self.evaluation
-        return {
-            "query": self.query,
-            "releases": self.releases,
-            "lookup": self.lookup,
-            "evaluation": found
-            and {
-                "partition": self.releases[-1]["partition"],
-                "entities": found.entities,
-                "active": found.active,
-                "days": found.days,
-                "listed": found.listed,
-                "mean_hits": found.predicted.mean_hits,
-                "hit_share": found.predicted.hit_share,
-                "popular_mean_hits": found.popular.mean_hits,
-                "popular_hit_share": found.popular.hit_share,
-            },
-            "blocked": self.blocked,
-            "exit_status": self.exit_status,
-            "seconds": round(self.seconds, 1),
-        }
 
 
 def run_demo(options: DemoOptions, console: Console) -> Demo:
@@ -142,12 +87,9 @@ class _Run:
 
     def _good_day(self, day: date) -> None:
         self._stream(day)
-        with self.show.step(f"{day}  build a release") as step:
-            built = self.commands.assets("materialize", self.query, "--partition", day.isoformat(), on_line=step.line)
-            self._demand(built, "build the release of", str(day))
-        with self.show.step(f"{day}  promote it") as step:
-            promoted = self.commands.assets("promote", self.query, on_line=step.line)
-            self._demand(promoted, "promote the release of", str(day))
+        with self.show.step(f"{day}  build a release and promote it") as step:
+            built = self._materialize(day, "--promote", on_line=step.line)
+            self._demand(built, "build and promote the release of", str(day))
             pointer = active_pointer(self.env, self.query)
             if pointer is None or pointer.partition != day.isoformat():
                 raise DemoFailed(
@@ -169,9 +111,7 @@ class _Run:
         fault = inject(self.settings.url["kumo"], kind, self.query, day)
         try:
             with self.show.step(f"{day}  build a release") as step:
-                built = self.commands.assets(
-                    "materialize", self.query, "--partition", day.isoformat(), on_line=step.line
-                )
+                built = self._materialize(day, on_line=step.line)
                 step.done = f"{day}  the release was built as far as its gates let it"
                 if built.status not in (0, BLOCKED):
                     self._demand(built, "build the release of", str(day))
@@ -188,7 +128,7 @@ class _Run:
                     found=f"`materialize` ended with {built.status}, `promote` with {promoted.status}",
                     next=f"kumo-assets gates {self.query} --partition {day}",
                 )
-        words = self._gates_words(day) or _message(built) or built.words
+        words = self._gates_words(day) or built.message
         self.demo.blocked = {
             "partition": day.isoformat(),
             "kind": kind,
@@ -208,7 +148,9 @@ class _Run:
         return "\n".join(
             f"{verdict.get('gate')}: {verdict.get('message')}"
             for verdict in verdicts
-            if isinstance(verdict, dict) and verdict.get("passed") is False and verdict.get("mode", "block") == "block"
+            if isinstance(verdict, dict)
+            and verdict.get("passed") is False
+            and (verdict.get("mode"), verdict.get("severity")) == ("block", "error")
         )
 
     def _look(self, day: date) -> None:
@@ -245,6 +187,11 @@ class _Run:
             days_after(self.log, day),
         )
 
+    def _materialize(self, day: date, *options: str, on_line: Line) -> Outcome:
+        return self.commands.assets(
+            "materialize", self.query, "--partition", day.isoformat(), *options, on_line=on_line
+        )
+
     def _stream(self, day: date) -> None:
         with self.show.step(f"{day}  stream raw logs into Snowflake") as step:
             done = stream(self.log, day, self.env)
@@ -277,7 +224,7 @@ class _Run:
             raise DemoFailed(
                 doing,
                 to=to,
-                found=_message(outcome) or (outcome.words.splitlines() or ["it said nothing"])[-1],
+                found=outcome.message,
                 next=f"kumo-assets status {self.query}",
                 exit_status=outcome.status if outcome.status > 0 else 1,
             )
@@ -326,11 +273,3 @@ def _alone(home: Path) -> Iterator[None]:
                 next="let it end, or give another KUMO_SANDBOX_HOME",
             ) from None
         yield
-
-
-def _message(outcome: Outcome) -> str:
-    """The error's sentence in a command's JSON."""
-    if not isinstance(outcome.document, dict):
-        return ""
-    error = outcome.document.get("error")
-    return str(error.get("message", "")) if isinstance(error, dict) else str(error or "")

@@ -34,7 +34,7 @@ class Show:
         self.console.print(Text(text, style="bold"))
 
     def note(self, text: str) -> None:
-        self.console.print(Text(f"    {text}", style="dim"))
+        self.console.print(Text(f"    {text}", style="dim"), soft_wrap=True)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
@@ -61,7 +61,7 @@ class Show:
         line.append(mark, style=style)
         line.append(f" {text}")
         line.append(f"  {time.monotonic() - started:.1f} s", style="dim")
-        self.console.print(line)
+        self.console.print(line, soft_wrap=True)
 
     def answer(self, title: str, subtitle: str, rows: Sequence[ShownItem], days: int) -> None:
         """One entity's list, with what the log says of each item before and after."""
