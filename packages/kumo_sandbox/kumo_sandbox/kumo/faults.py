@@ -41,6 +41,7 @@ JOB = TABLE_FAULTS | {
     "job_warnings",
     "long_queue",
     "long_run",
+    "slow_write",
     "unknown_status",
     "untrained",
     "missing",

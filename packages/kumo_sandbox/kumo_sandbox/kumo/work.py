@@ -6,6 +6,7 @@ the warehouse answers: that is a FAILED job, as at the vendor's.
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -60,6 +61,9 @@ class Work:
             work = compute(
                 cursor, spec, cut_off, options["num_classes_to_return"], options["binary_classification_threshold"]
             )
+            slow = fault(job, "slow_write")
+            if slow is not None:
+                time.sleep(float((slow.get("with") or {}).get("seconds", 1)))
             current = self.store.get(job["kind"], job["job_id"]) or job
             if current["cancel_requested"] and fault(job, "late_cancel") is None:
                 return {"status": "CANCELLED"}

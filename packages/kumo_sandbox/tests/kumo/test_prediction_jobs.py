@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from datetime import datetime
 
 import httpx
@@ -148,6 +149,16 @@ def test_a_cancelled_job_leaves_no_table(emulator, warehouse, table) -> None:
     assert not warehouse.exists(table)
 
 
+def test_a_job_cancelled_while_it_computes_leaves_no_table_either(emulator, warehouse, table) -> None:
+    emulator.fault("slow_write", with_={"seconds": 1.5})
+    job_id = emulator.launch(table, prediction_time=ANCHOR)
+    emulator.until(job_id, lambda j: j["job_status_report"]["status"] == "RUNNING")
+    time.sleep(0.3)
+    assert emulator.client().post(f"/prediction_jobs/{job_id}/cancel").json() == {"is_cancelled": True}
+    assert emulator.wait(job_id)["job_status_report"]["status"] == "CANCELLED"
+    assert not warehouse.exists(table)
+
+
 def test_no_more_jobs_run_at_once_than_allowed(emulator) -> None:
     emulator.settings(concurrency=1)
     emulator.fault("long_run", with_={"seconds": 20})
@@ -155,6 +166,8 @@ def test_no_more_jobs_run_at_once_than_allowed(emulator) -> None:
     emulator.until(running, lambda j: j["job_status_report"]["status"] == "RUNNING")
     waiting = emulator.launch(None, prediction_time=ANCHOR)
     emulator.until(waiting, lambda j: j["job_status_report"]["status"] == "QUEUED")
+    time.sleep(0.4)
+    assert emulator.client().get(f"/prediction_jobs/{waiting}").json()["job_status_report"]["status"] == "QUEUED"
     emulator.client().post(f"/prediction_jobs/{running}/cancel")
     assert emulator.wait(waiting)["job_status_report"]["status"] == "DONE"
 
