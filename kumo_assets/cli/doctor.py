@@ -195,7 +195,7 @@ def _kumo() -> str:
 
 
 def _zookeeper() -> str:
-    from kumo_assets.releases.pointers import ZooKeeperPointerStore
+    from kumo_assets.releases.pointer_zookeeper import ZooKeeperPointerStore
 
     environment = Environment.from_variables()
     store = ZooKeeperPointerStore(environment.names("doctor"), environment.zookeeper)

@@ -17,7 +17,10 @@ Outcome = Literal["promote", "wait", "refuse", "blocked"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A release and all the evidence about it. `sealed` is None while it is being built."""
+    """A release and all the evidence about it. `sealed` is None while it is being built.
+
+    `forced` and `was_active` matter to a rollback only: it goes to known good releases, and to no others.
+    """
 
     release_id: str
     opened: Opened | None
@@ -26,6 +29,8 @@ class Candidate:
     rejected: bool = False
     retired: bool = False
     table_fault: str | None = None
+    forced: bool = False
+    was_active: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ def decide(candidate: Candidate, active: Active | None, *, forced: bool = False,
     """Whether `candidate` may go live now.
 
     `forced` lets a release pass failed or missing verdicts, never an incomplete import (rule 6), an older partition, a
-    rejection or a hold. `rollback` lets it go backwards and past a hold, and asks all else.
+    rejection or a hold. `rollback` lets it go backwards and past a hold, to a known good release: one that was active,
+    was not forced and is not rejected. Its gates were judged when it was promoted, and are not asked again.
     """
     release = candidate.release_id
     if active is not None and active.release_id == release and not active.hand_edited:
@@ -75,10 +81,14 @@ def decide(candidate: Candidate, active: Active | None, *, forced: bool = False,
             "refuse",
             f"the counts of {release} disagree: {candidate.sealed.seal.counts} (rule 6; no force overrides it)",
         )
-    blocked = _verdicts(candidate, forced)
+    blocked = _verdicts(candidate, forced or rollback)
     if blocked is not None:
         return blocked
-    if not rollback:
+    if rollback:
+        unknown = _not_known_good(candidate)
+        if unknown is not None:
+            return unknown
+    else:
         held = _held_or_older(candidate.sealed, active)
         if held is not None:
             return held
@@ -109,7 +119,7 @@ def _verdicts(candidate: Candidate, forced: bool) -> Decision | None:
                 f"gate {gate} has no verdict for {candidate.release_id}: it was skipped, or raised",
                 "run the gate's check for the partition, or materialise the partition again",
             )
-        if verdict.blocks:
+        if verdict.blocks or (not verdict.passed and _set_to_block(candidate, gate, verdict)):
             return Decision(
                 "blocked",
                 f"gate {gate}: {verdict.message}",
@@ -117,6 +127,26 @@ def _verdicts(candidate: Candidate, forced: bool) -> Decision | None:
             )
     if IMPORT_GATE not in candidate.verdicts:
         return Decision("blocked", f"{candidate.release_id} has no verdict on its import (rule 6)")
+    return None
+
+
+def _set_to_block(candidate: Candidate, gate: str, verdict: Verdict) -> bool:
+    """True when the gate blocked as the release was opened, and was judged in warn mode later: a release is judged by
+    the definition it was opened under. What only warned by its limits (`severity` warn in block mode) still passes."""
+    record = candidate.opened.gates.get(gate) if candidate.opened is not None else None
+    opened_to_block = gate == IMPORT_GATE or (record is not None and record.mode == "block")
+    return opened_to_block and verdict.mode == "warn"
+
+
+def _not_known_good(candidate: Candidate) -> Decision | None:
+    if candidate.forced:
+        return Decision("refuse", f"{candidate.release_id} went live by force, past a gate: it is not known good")
+    if not candidate.was_active:
+        return Decision(
+            "refuse",
+            f"{candidate.release_id} has never been active: it is not known good",
+            "kumo-assets promote, if it is newer than the active one",
+        )
     return None
 
 

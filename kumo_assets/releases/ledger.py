@@ -1,13 +1,17 @@
 """The ledger: one object per event, appended, never changed; it outlives Dagster's own storage.
 
-Names start with the time, so a listing is the history in order. The newest are read, the whole is there.
+Names start with the time, so a listing is the history in order. A move's name is made of the pointer document it
+belongs to (its time and digest), so that whoever records it, the mover or whoever finds it unrecorded after a crash,
+writes the same object, once.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,50 +23,117 @@ from kumo_assets.spec.names import QueryNames
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+# Actions that wrote a new pointer document, and so have a generation of their own.
+MOVES = ("promote", "force", "rollback", "hold", "unhold", "retire")
+# Clocks of different machines may differ by this much; listings start so much earlier.
+SKEW = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An entry, and the object it stands in: its name orders it, and says whose it is."""
+
+    name: str
+    entry: LedgerEntry
+
+    @property
+    def mark(self) -> str:
+        return self.name.removesuffix(".json").rpartition("-")[2]
+
 
 class Ledger:
-    """History of one query."""
+    """History of one query. Raises ReleaseError when S3 does not answer."""
 
     def __init__(self, names: QueryNames, s3: S3Client) -> None:
         self.names = names
         self.s3 = s3
 
-    def append(self, entry: LedgerEntry) -> None:
-        """Write one entry under a new name. ReleaseError when S3 does not take it."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        key = f"{self.names.ledger_prefix}{stamp}-{secrets.token_hex(4)}.json"
+    def append(self, entry: LedgerEntry, mark: str | None = None) -> None:
+        """Write one entry. `mark` is the pointer document's it belongs to; the same entry under it is written once."""
+        name = f"{_stamp(datetime.fromisoformat(entry.at))}-{mark or secrets.token_hex(4)}.json"
+        key = self.names.ledger_prefix + name
         try:
             self.s3.put_object(
                 Bucket=self.names.bucket, Key=key, Body=entry.to_json(), ContentType="application/json", IfNoneMatch="*"
             )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("PreconditionFailed", "412"):
+                return  # recorded already, by us (a retry after a lost answer) or by whoever found it unrecorded
+            raise self._failed("append to", key, error) from error
+        except (BotoCoreError, OSError) as error:
+            raise self._failed("append to", key, error) from error
+
+    def names_since(self, moment: datetime | None = None) -> list[str]:
+        """Names of the entries from `moment` (less clock skew) on, oldest first; all without one. One listing."""
+        start = _stamp(moment - SKEW) if moment is not None else ""
+        prefix = self.names.ledger_prefix
+        after = {"StartAfter": prefix + start} if start else {}
+        try:
+            pages = self.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.names.bucket,
+                Prefix=prefix,
+                **after,  # type: ignore[arg-type]
+            )
+            return [item["Key"].removeprefix(prefix) for page in pages for item in page.get("Contents", [])]
         except (ClientError, BotoCoreError, OSError) as error:
-            raise ReleaseError(
-                "append to the ledger",
-                to=f"s3://{self.names.bucket}/{key}",
-                found=f"{type(error).__name__}: {error}",
-                next=f"nothing else failed; the entry was {entry.action} {entry.from_release} -> {entry.to_release}",
-            ) from error
+            raise self._failed("list", prefix, error) from error
+
+    def read(self, names: list[str]) -> list[Recorded]:
+        """These entries, in this order, read side by side. Entries never change, so each is read once a process."""
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            return list(pool.map(self._entry, names))
 
     def history(self, limit: int | None = None) -> list[LedgerEntry]:
         """Entries, newest first, at most `limit`."""
-        keys = sorted(self._keys(), reverse=True)[:limit]
-        return [self._read(key) for key in keys]
+        names = sorted(self.names_since(), reverse=True)[:limit]
+        return [found.entry for found in self.read(names)]
 
-    def _keys(self) -> Iterator[str]:
+    def moves(self) -> list[LedgerEntry]:
+        """Every move of the pointer, in order of generation."""
+        entries = (found.entry for found in self.read(self.names_since()))
+        return sorted((entry for entry in entries if entry.action in MOVES), key=lambda entry: entry.generation)
+
+    def _entry(self, name: str) -> Recorded:
+        key = self.names.ledger_prefix + name
         try:
-            for page in self.s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self.names.bucket, Prefix=self.names.ledger_prefix
-            ):
-                for item in page.get("Contents", []):
-                    yield item["Key"]
+            return _read(_Source(self.s3, str(self.s3.meta.endpoint_url), self.names.bucket, key), name)
         except (ClientError, BotoCoreError, OSError) as error:
-            raise ReleaseError(
-                "list the ledger",
-                to=f"s3://{self.names.bucket}/{self.names.ledger_prefix}",
-                found=f"{type(error).__name__}: {error}",
-                next="try again",
-            ) from error
+            raise self._failed("read", key, error) from error
 
-    def _read(self, key: str) -> LedgerEntry:
-        body = self.s3.get_object(Bucket=self.names.bucket, Key=key)["Body"].read()
-        return LedgerEntry.from_json(body, f"s3://{self.names.bucket}/{key}")
+    def _failed(self, doing: str, key: str, error: Exception) -> ReleaseError:
+        return ReleaseError(
+            f"{doing} the ledger",
+            to=f"s3://{self.names.bucket}/{key}",
+            found=f"{type(error).__name__}: {error}",
+            next="try again; what was done stands, and is recorded when the ledger answers again",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """An object and the client to read it with; equal when the object is the same, whatever the client."""
+
+    s3: S3Client
+    endpoint: str
+    bucket: str
+    key: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Source) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[str, str, str]:
+        return (self.endpoint, self.bucket, self.key)
+
+
+@lru_cache(maxsize=4096)
+def _read(source: _Source, name: str) -> Recorded:
+    body = source.s3.get_object(Bucket=source.bucket, Key=source.key)["Body"].read()
+    return Recorded(name, LedgerEntry.from_json(body, f"s3://{source.bucket}/{source.key}"))
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

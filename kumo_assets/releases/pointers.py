@@ -1,248 +1,220 @@
-"""The write side of the pointer stores: compare-and-set with a read-back (rule 4), and how a hand edit is told apart.
+"""The write side of the pointer stores: one contract, and how a hand edit is told apart (rules 4 and 9).
 
-The document itself, and reading it, belong to `kumo_serving.pointer`. What we write carries a digest of itself; a
-document without it, or with another one, was written by a person, and is honoured as rule 9 says.
+The document itself, and reading it, belong to `kumo_serving.pointer`. What we write carries, beside its fields, the move
+that led to it and a digest of both: a document without them was written by a person. The two stores are in `pointer_s3`
+and `pointer_zookeeper`; what moves a pointer, and when, is in `operations`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
+from kumo_serving.errors import KumoAssetsError
 from kumo_serving.pointer import Pointer, dump_pointer, parse_pointer
+from pydantic import ValidationError
 
 from kumo_assets.errors import ConfigError, LostRace, ReleaseError
+from kumo_assets.releases.documents import LedgerEntry
 from kumo_assets.spec.environment import Environment
 from kumo_assets.spec.names import QueryNames
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-ZOOKEEPER_SECONDS = 10.0
+
+@dataclass(frozen=True)
+class RawPointer:
+    """What a store holds: bytes, the token a compare-and-set compares, and when the store says they were written."""
+
+    data: bytes
+    version: str
+    modified: datetime
+
+    @property
+    def mark(self) -> str:
+        """8 hex digits of the content: the name under which the ledger knows a document of no digest of ours."""
+        return hashlib.sha256(self.data).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
 class VersionedPointer:
-    """A pointer as read: the token a compare-and-set compares, and whether a person wrote it."""
+    """A pointer as read: its version, whether a person wrote it, and (when we did) the move that led to it."""
 
     pointer: Pointer
     version: str
     hand_edited: bool
+    modified: datetime
+    move: LedgerEntry | None = None
+    mark: str = ""
 
 
 class PointerStore(Protocol):
     """Where one query's pointer is kept. One writer of many wins; the others get LostRace."""
 
     uri: str
+    names: QueryNames
+
+    def peek(self) -> RawPointer | None:
+        """The bytes that stand, None when there are none. ReleaseError when the store does not answer."""
 
     def read(self) -> VersionedPointer | None:
-        """The pointer, None when there is none yet. PointerMalformed or ReleaseError when it cannot be read."""
+        """The pointer, None when there is none yet. PointerMalformed names the field of a damaged one."""
 
-    def write(self, pointer: Pointer, expected: str | None) -> VersionedPointer:
-        """Write when the stored version is `expected` (None: when there is none), and read back what stands."""
+    def write(self, pointer: Pointer, move: LedgerEntry, expected: str | None) -> VersionedPointer:
+        """Write when the stored version is `expected` (None: when there is none); returns once that was read back.
+
+        Raises LostRace when somebody else moved it, ReleaseError when it could not be written, or nobody can tell.
+        """
 
     def close(self) -> None:
         """Give back connections."""
 
 
-def digest_of(pointer: Pointer) -> str:
-    return hashlib.sha256(dump_pointer(pointer)).hexdigest()[:16]
+def digest_of(pointer: Pointer, move: LedgerEntry | None) -> str:
+    """16 hex digits over the fields and the move: what a person with an editor would not update."""
+    told = move.to_json() if move is not None else b""
+    return hashlib.sha256(dump_pointer(pointer) + told).hexdigest()[:16]
 
 
-def to_bytes(pointer: Pointer) -> bytes:
-    """The document as we write it: `dump_pointer`'s, with a digest a person would not update."""
+def to_bytes(pointer: Pointer, move: LedgerEntry) -> bytes:
+    """The document as we write it. Readers ignore `move` and `digest` (docs/contract.md: unknown fields)."""
     document = json.loads(dump_pointer(pointer))
-    document["digest"] = digest_of(pointer)
+    document["move"] = json.loads(move.to_json())
+    document["digest"] = digest_of(pointer, move)
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def from_bytes(data: bytes, version: str, names: QueryNames) -> VersionedPointer:
+def from_raw(raw: RawPointer, names: QueryNames) -> VersionedPointer:
     """Parse what a store holds. Raises PointerMalformed naming the field."""
-    pointer = parse_pointer(data, names.query, names.environment)
-    written = json.loads(data.decode("utf-8-sig")).get("digest")
-    return VersionedPointer(pointer, version, hand_edited=written != digest_of(pointer))
+    pointer = parse_pointer(raw.data, names.query, names.environment)
+    document = json.loads(raw.data.decode("utf-8-sig"))
+    written = document.get("digest")
+    try:
+        move = LedgerEntry.model_validate(document["move"]) if document.get("move") else None
+    except ValidationError:
+        move = None  # a person's work on our field; the digest below says so too
+    ours = move is not None and written == digest_of(pointer, move)
+    return VersionedPointer(
+        pointer=pointer,
+        version=raw.version,
+        hand_edited=not ours,
+        modified=raw.modified,
+        move=move if ours else None,
+        mark=str(written)[:8] if ours else raw.mark,
+    )
 
 
-class S3PointerStore:
-    """The pointer as an S3 object: `If-None-Match: *` creates, `If-Match` moves; 412 lost, 409 asked again."""
-
-    def __init__(self, names: QueryNames, s3: S3Client, key: str | None = None) -> None:
-        self.names = names
-        self.s3 = s3
-        self.key = key or names.pointer_key
-        self.uri = f"s3://{names.bucket}/{self.key}"
-
-    def read(self) -> VersionedPointer | None:
-        try:
-            answer = self.s3.get_object(Bucket=self.names.bucket, Key=self.key)
-            return from_bytes(answer["Body"].read(), answer["ETag"], self.names)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                return None
-            raise _failed("read the active pointer", self.uri, error) from error
-        except (BotoCoreError, OSError) as error:
-            raise _failed("read the active pointer", self.uri, error) from error
-
-    def write(self, pointer: Pointer, expected: str | None) -> VersionedPointer:
-        data = to_bytes(pointer)
-        condition: dict[str, Any] = {"IfMatch": expected} if expected else {"IfNoneMatch": "*"}
-        trouble: Exception | None = None
-        for _ in range(5):
-            try:
-                self.s3.put_object(
-                    Bucket=self.names.bucket, Key=self.key, Body=data, ContentType="application/json", **condition
-                )
-                trouble = None
-            except ClientError as error:
-                code = error.response["Error"]["Code"]
-                if code in ("ConditionalRequestConflict", "409"):
-                    continue
-                # 412 after a retry by the SDK may be our own first write; 404: the object was deleted meanwhile. The
-                # read-back tells what stands.
-                trouble = error
-            except (BotoCoreError, OSError) as error:
-                trouble = error
-            break
-        return _read_back(self, pointer, trouble)
-
-    def close(self) -> None:
-        """The client is shared; nothing to give back."""
-
-
-class ZooKeeperPointerStore:
-    """The pointer as a znode: versioned `setData`. `expected` is the version and the creating transaction, so that a
-    znode deleted and made anew (whose version starts at 0 again) is not mistaken for the one that was read.
-
-    ACLs: KUMO_ASSETS_ZOOKEEPER_AUTH=`user:password` (digest) lets only that user write, and anybody read.
-    """
-
-    def __init__(self, names: QueryNames, hosts: str, path: str | None = None) -> None:
-        if not hosts:
-            raise ConfigError(
-                "open the pointer in ZooKeeper",
-                to=names.query,
-                found="KUMO_ASSETS_ZOOKEEPER is not set",
-                next="set it to host:port,host:port of the ensemble",
-            )
-        self.names = names
-        self.hosts = hosts
-        self.path = path or names.znode
-        self.uri = f"zk://{hosts}{self.path}"
-        self._client: Any = None
-
-    def read(self) -> VersionedPointer | None:
-        from kazoo.exceptions import KazooException, NoNodeError
-        from kazoo.handlers.threading import KazooTimeoutError
-
-        client = self._connected()
-        try:
-            client.sync_async(self.path).get(timeout=ZOOKEEPER_SECONDS)  # a follower may lag; sync catches it up
-            data, stat = client.get_async(self.path).get(timeout=ZOOKEEPER_SECONDS)
-        except NoNodeError:
-            return None
-        except (KazooException, KazooTimeoutError, OSError) as error:
-            raise _failed("read the active pointer", self.uri, error) from error
-        return from_bytes(data, f"{stat.version}/{stat.czxid}", self.names)
-
-    def write(self, pointer: Pointer, expected: str | None) -> VersionedPointer:
-        from kazoo.exceptions import KazooException
-        from kazoo.handlers.threading import KazooTimeoutError
-
-        client = self._connected()
-        data = to_bytes(pointer)
-        trouble: Exception | None = None
-        try:
-            if expected is None:
-                parent = self.path.rpartition("/")[0]
-                client.ensure_path_async(parent).get(timeout=ZOOKEEPER_SECONDS)
-                client.create_async(self.path, data, acl=self._acl()).get(timeout=ZOOKEEPER_SECONDS)
-            else:
-                version, _, created = expected.partition("/")
-                stat = client.exists_async(self.path).get(timeout=ZOOKEEPER_SECONDS)
-                if stat is None or str(stat.czxid) != created:
-                    raise _lost(self.uri, "the znode was deleted or made anew")
-                client.set_async(self.path, data, version=int(version)).get(timeout=ZOOKEEPER_SECONDS)
-        except (KazooException, KazooTimeoutError, OSError) as error:
-            # BadVersion and NodeExists lost; a lost session or a time-out may hide a success: the read-back tells.
-            trouble = error
-        return _read_back(self, pointer, trouble)
-
-    def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.stop()
-            client.close()
-
-    def _acl(self) -> Any:
-        from kazoo.security import make_acl, make_digest_acl
-
-        user, _, password = os.environ.get("KUMO_ASSETS_ZOOKEEPER_AUTH", "").partition(":")
-        if not user:
-            return None
-        return [make_digest_acl(user, password, all=True), make_acl("world", "anyone", read=True)]
-
-    def _connected(self) -> Any:
-        if self._client is None:
-            from kazoo.client import KazooClient
-            from kazoo.handlers.threading import KazooTimeoutError
-
-            auth = os.environ.get("KUMO_ASSETS_ZOOKEEPER_AUTH")
-            client = KazooClient(
-                hosts=self.hosts, timeout=ZOOKEEPER_SECONDS, auth_data=[("digest", auth)] if auth else None
-            )
-            try:
-                client.start(timeout=ZOOKEEPER_SECONDS)
-            except (KazooTimeoutError, OSError) as error:
-                client.stop()
-                client.close()
-                raise _failed("connect to ZooKeeper at", self.hosts, error) from error
-            self._client = client
-        return self._client
-
-
-def open_pointer_store(store: str, names: QueryNames, s3: S3Client, environment: Environment) -> PointerStore:
-    """The store a query's definition names: `s3` or `zookeeper`."""
+def open_pointer_store(
+    store: str, names: QueryNames, s3: Callable[[], S3Client], environment: Environment
+) -> PointerStore:
+    """The store a query's definition names: `s3` or `zookeeper`. `s3` makes the client when one is wanted."""
     if store == "zookeeper":
+        from kumo_assets.releases.pointer_zookeeper import ZooKeeperPointerStore
+
         return ZooKeeperPointerStore(names, environment.zookeeper)
-    return S3PointerStore(names, s3)
+    from kumo_assets.releases.pointer_s3 import S3PointerStore
+
+    return S3PointerStore(names, s3())
 
 
-def _read_back(store: PointerStore, wanted: Pointer, trouble: Exception | None) -> VersionedPointer:
-    """What stands after a write. Ours: written. Another's: lost. Nothing of the kind and an error: that error."""
-    found = store.read()
-    if found is not None and found.pointer == wanted:
+def pointer_store_at(uri: str, names: QueryNames, s3: Callable[[], S3Client]) -> PointerStore:
+    """The store of a pointer at an address (`s3://bucket/key`, `zk://host:port/path`). ConfigError for another text."""
+    if uri.startswith("s3://"):
+        from kumo_assets.releases.pointer_s3 import S3PointerStore
+
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        return S3PointerStore(names, s3(), bucket=bucket, key=key)
+    if uri.startswith("zk://"):
+        from kumo_assets.releases.pointer_zookeeper import ZooKeeperPointerStore
+
+        hosts, slash, path = uri.removeprefix("zk://").partition("/")
+        return ZooKeeperPointerStore(names, hosts, path=slash + path)
+    raise ConfigError(
+        "open the active pointer",
+        to=repr(uri),
+        found="it is not a pointer's address",
+        next="write s3://bucket/<env>/<query>/active.json or zk://host:port/kumo_assets/<env>/<query>/active",
+    )
+
+
+def confirm(
+    store: PointerStore, wanted: Pointer, move: LedgerEntry, trouble: Exception | None, *, lost: bool
+) -> VersionedPointer:
+    """What came of a write, by reading back (fault: a failed pointer write reported as good, and the reverse).
+
+    `trouble` is what the store said, None for success; `lost` that it surely said "somebody else was first". Returns
+    our document when it stands, or stood and was followed by a later move. Raises LostRace or ReleaseError.
+    """
+    try:
+        found = store.read()
+    except KumoAssetsError as error:
+        if trouble is None:
+            raise _unsure(store.uri, "the store took it, but it could not be read back", error) from error
+        raise _unsure(store.uri, f"{describe_error(trouble)}, and it could not be read back", error) from error
+    if found is not None and found.pointer == wanted and found.move == move:
         return found
-    if (
-        found is not None
-        and trouble is not None
-        and found.pointer.generation < wanted.generation
-        and not _is_lost(trouble)
-    ):
-        raise _failed("write the active pointer", store.uri, trouble) from trouble
-    raise _lost(store.uri, f"generation {found.pointer.generation} stands" if found else "it is gone")
+    if lost:
+        raise _lost(store.uri, found)
+    if trouble is None:
+        if found is not None and found.pointer.generation > wanted.generation:
+            # The store said yes, so this generation was ours; somebody has moved on from it since.
+            return VersionedPointer(wanted, found.version, False, found.modified, move, digest_of(wanted, move)[:8])
+        raise ReleaseError(
+            "write the active pointer",
+            to=store.uri,
+            found="the store said it was written, but "
+            + (f"generation {found.pointer.generation} stands" if found else "nothing stands"),
+            next="look at `kumo-assets status`; nothing was promoted",
+        )
+    if found is None or found.pointer.generation < wanted.generation:
+        raise write_failed(store.uri, trouble) from trouble
+    raise _lost(store.uri, found)
 
 
-def _is_lost(trouble: Exception) -> bool:
-    """True for the answers that mean somebody else was first."""
-    code = trouble.response["Error"]["Code"] if isinstance(trouble, ClientError) else type(trouble).__name__
-    return code in ("PreconditionFailed", "412", "BadVersionError", "NodeExistsError", "NoSuchKey", "NoNodeError")
-
-
-def _lost(uri: str, found: str) -> LostRace:
+def _lost(uri: str, found: VersionedPointer | None) -> LostRace:
+    standing = f"generation {found.pointer.generation} ({found.pointer.table}) stands" if found else "it is gone"
     return LostRace(
         "move the active pointer",
         to=uri,
-        found=f"somebody else moved it meanwhile: {found}",
+        found=f"somebody else moved it meanwhile: {standing}",
         next="look at `kumo-assets status`; ask again if it is still wanted",
     )
 
 
-def _failed(doing: str, what: str, error: Exception) -> ReleaseError:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+def _unsure(uri: str, what: str, error: Exception) -> ReleaseError:
     return ReleaseError(
-        doing, to=what, found=f"{code}: {error}".rstrip(": "), next="try again; readers keep the last pointer they saw"
+        "know whether the active pointer was moved",
+        to=uri,
+        found=f"{what} ({error})",
+        next="look at `kumo-assets status` when the store answers again; a move that did happen is recorded then",
     )
+
+
+def write_failed(uri: str, error: Exception) -> ReleaseError:
+    return ReleaseError(
+        "write the active pointer",
+        to=uri,
+        found=describe_error(error),
+        next="try again; the old pointer stands, and readers go on with it",
+    )
+
+
+def read_failed(uri: str, error: Exception) -> ReleaseError:
+    return ReleaseError(
+        "read the active pointer",
+        to=uri,
+        found=describe_error(error),
+        next="try again; readers keep the last pointer they saw",
+    )
+
+
+def describe_error(error: Exception) -> str:
+    """An SDK's exception in a few words."""
+    response: Any = getattr(error, "response", None)
+    code = response["Error"].get("Code", "") if isinstance(response, dict) and "Error" in response else ""
+    return f"{code or type(error).__name__}: {error}".rstrip(": ")

@@ -106,7 +106,7 @@ def open_release(
             home = store.opened(adopted[name])
             if home is not None:
                 records |= {gate: record for gate, record in home.gates.items() if record.asset == name}
-    return store.open(
+    opened = store.open(
         Opened(
             query=definition.name,
             environment=store.names.environment,
@@ -121,6 +121,17 @@ def open_release(
             gates=records,
         )
     )
+    # Retirement marks a release before it looks for references to it; looking in the opposite order here means that
+    # one of the two always sees the other.
+    going = sorted({home for home in opened.adopted.values() if store.retirement(home) is not None})
+    if going:
+        raise ReleaseError(
+            f"materialise {asset} of {definition.name} for",
+            to=run.partition,
+            found=f"{going[0]}, whose artefacts it would adopt, is being retired",
+            next=f"materialise the whole job {definition.name}_daily for this partition",
+        )
+    return opened
 
 
 def release_under_check(store: ReleaseStore, run: RunIdentity, asset: str) -> tuple[Opened, Artefact]:

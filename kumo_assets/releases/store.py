@@ -7,10 +7,10 @@ the other is handed the winner's. Verdicts may be decided again until the seal, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 D = TypeVar("D", bound=Document)
+K = TypeVar("K")
+
+MOST_KEPT = 4096
+_kept: dict[tuple[str, str, str], object] = {}
 
 # The file that means each thing, under a release's prefix.
 OPENED, SEAL, REJECTED, FORCED = "opened.json", "release.json", "rejected.json", "forced.json"
@@ -99,7 +103,7 @@ class ReleaseStore:
         return found
 
     def opened(self, release: str) -> Opened | None:
-        return self._read(release, OPENED, Opened)
+        return self._kept(release, OPENED, lambda: self._read(release, OPENED, Opened))
 
     def write_artefact(self, artefact: Artefact) -> Artefact:
         """Record an artefact once; the first record stays and is returned."""
@@ -186,11 +190,15 @@ class ReleaseStore:
 
     def sealed(self, release: str) -> SealedRelease | None:
         """The seal, with the time S3 gives it; None for a release that is not sealed."""
-        answer = self._answer(release, SEAL)
-        if answer is None:
-            return None
-        data, modified = answer
-        return SealedRelease(Seal.from_json(data, self._where(release, SEAL)), utc_text(modified))
+
+        def read() -> SealedRelease | None:
+            answer = self._answer(release, SEAL)
+            if answer is None:
+                return None
+            data, modified = answer
+            return SealedRelease(Seal.from_json(data, self._where(release, SEAL)), utc_text(modified))
+
+        return self._kept(release, SEAL, read)
 
     def reject(self, rejection: Rejection) -> Rejection:
         return self._create(rejection.release_id, REJECTED, rejection)
@@ -250,6 +258,18 @@ class ReleaseStore:
         return max(holding)[1] if holding else None
 
     # ---- S3
+
+    def _kept(self, release: str, name: str, read: Callable[[], K | None]) -> K | None:
+        """What is written once and never deleted is read once a process: a sensor asks for the same seals each tick."""
+        key = (str(self.s3.meta.endpoint_url), self.names.bucket, self.names.release_prefix(release) + name)
+        if key in _kept:
+            return cast("K", _kept[key])
+        found = read()
+        if found is not None:
+            while len(_kept) >= MOST_KEPT:
+                _kept.pop(next(iter(_kept)), None)
+            _kept[key] = found
+        return found
 
     def _where(self, release: str, name: str) -> str:
         return f"s3://{self.names.bucket}/{self.names.release_prefix(release)}{name}"
@@ -318,6 +338,13 @@ class ReleaseStore:
         raise ReleaseError(
             "write", to=self._where(release, name), found="five conflicts with other writers in a row", next="try again"
         )
+
+    def listing_answer(self) -> Any:
+        """S3's whole answer to the smallest listing: its headers tell S3's own time."""
+        try:
+            return self.s3.list_objects_v2(Bucket=self.names.bucket, Prefix=self.names.releases_prefix, MaxKeys=1)
+        except (ClientError, BotoCoreError, OSError) as error:
+            raise _failed("list", self.names.releases_uri, error) from error
 
     def _list(self, prefix: str, after: str | None = None) -> Iterator[tuple[str, datetime]]:
         start = {"StartAfter": after} if after else {}

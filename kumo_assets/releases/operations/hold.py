@@ -1,122 +1,132 @@
-"""Holds: stop automatic promotion, and lift that again. A hold lives in the pointer, so it moves by compare-and-set too."""
+"""Hold and unhold: stop automatic promotion, and let it go on. A hold is in the pointer document, moved as it is moved.
+
+Lifting one says first what will go active (rule 5). A pointer edited by hand counts as held; lifting that makes the edit
+regular, and what was edited stays served until something newer may go live.
+"""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
-from kumo_serving.pointer import Hold, Pointer, Previous, Promoted, partition_of_release
+from kumo_serving.pointer import Hold, Pointer
 
-from kumo_assets.errors import Refused
-from kumo_assets.releases.decision import decide
-from kumo_assets.releases.documents import LedgerEntry, utc_now
-from kumo_assets.releases.operations.outside import Outside, active_of, candidate_of
+from kumo_assets.errors import ConfigError, Refused
+from kumo_assets.releases.decision import Decision, decide
+from kumo_assets.releases.documents import Action, utc_now
+from kumo_assets.releases.operations.move import move_pointer
+from kumo_assets.releases.operations.outside import Outside, active_of, candidate_of, put_back
+from kumo_assets.releases.operations.promote import MOST_CANDIDATES, newer_sealed
+from kumo_assets.releases.operations.target import as_ours, next_generation
 from kumo_assets.releases.pointers import VersionedPointer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Unholding:
-    """What lifting a hold would do: the release that goes live next, None when nothing waits."""
+    """What lifting a hold would do: the pointer it was read from, the hold in words, the release that goes live next
+    (None: nothing does, and `words` says why)."""
 
     found: VersionedPointer
+    hold: str
     next_release: str | None
     words: str
 
 
-def hold(world: Outside, *, by: str, reason: str) -> Pointer:
-    """Stop automatic promotion. Refused when there is no pointer, or a hold stands already."""
-    found = _pointer(world, "hold promotions of")
-    if found.pointer.hold is not None and not found.hand_edited:
-        standing = found.pointer.hold
+def hold(world: Outside, *, by: str, reason: str, run_id: str = "") -> Pointer:
+    """Stop automatic promotion; the pointer that stands. Refused when it is stopped already, or nothing is active yet;
+    LostRace. A pointer edited by hand is made regular, with the table it names."""
+    if not reason.strip():
+        raise ConfigError(
+            "hold promotions of",
+            to=world.query,
+            found="no reason",
+            next="give --reason TEXT, for whoever comes after you",
+        )
+    found = _standing(world, "hold promotions of")
+    old = found.pointer.hold
+    if old is not None and not found.hand_edited:
         raise Refused(
             "hold promotions of",
             to=world.query,
-            found=f"{standing.by} holds since {standing.at}: {standing.reason}",
-            next="kumo-assets unhold, if that one is over",
+            found=f"it is on hold already: {old.reason} ({old.by}, {old.at})",
+            next=f"nothing; or kumo-assets unhold {world.query}, if that one is over",
         )
-    note = Hold(
-        by=by,
-        at=utc_now(),
-        reason=reason,
-        from_release=found.pointer.served_release_id,
-        to_release=found.pointer.served_release_id,
-    )
-    written = world.pointers.write(
-        settled(found).replace(generation=found.pointer.generation + 1, hold=note), found.version
-    )
-    _record(world, "hold", by, reason, written.pointer)
-    return written.pointer
+    note = Hold(by=by, at=utc_now(), reason=reason)
+    pointer = as_ours(world, found, next_generation(world, found)).replace(hold=note)
+    return _move(world, pointer, found, "hold", by, reason, run_id)
 
 
 def preview_unhold(world: Outside) -> Unholding:
-    """What goes live next once the hold is lifted; nothing is changed. Refused when there is nothing to lift."""
-    found = _pointer(world, "lift the hold on")
-    if found.pointer.hold is None and not found.hand_edited:
+    """What would go live if the hold were lifted now; nothing is changed. Refused when there is no hold."""
+    found = _standing(world, "lift the hold on")
+    words = hold_words(world, found)
+    if words is None:
         raise Refused("lift the hold on", to=world.query, found="there is no hold", next="kumo-assets status")
-    release = _next_without_hold(world, found)
-    words = f"{release} goes live next" if release else "nothing waits; the active release stays"
-    return Unholding(found, release, words)
+    release, decision = would_follow(world, found)
+    if release is not None and decision.outcome == "promote":
+        return Unholding(found, words, release, f"{release} goes live next")
+    return Unholding(found, words, None, f"the active release stays: {decision.reason}")
 
 
-def unhold(world: Outside, preview: Unholding, *, by: str) -> Pointer:
+def unhold(world: Outside, preview: Unholding, *, by: str, run_id: str = "") -> Pointer:
     """Lift the hold that `preview` saw. LostRace when the pointer moved since: what goes live might be another."""
-    pointer = settled(preview.found).replace(generation=preview.found.pointer.generation + 1, hold=None)
-    written = world.pointers.write(pointer, preview.found.version)
-    _record(world, "unhold", by, preview.words, written.pointer)
-    return written.pointer
+    found = preview.found
+    pointer = as_ours(world, found, next_generation(world, found)).replace(hold=None)
+    return _move(world, pointer, found, "unhold", by, f"{preview.words}; lifts: {preview.hold}", run_id)
 
 
-def settled(found: VersionedPointer) -> Pointer:
-    """The pointer as it would be had we written it: a hand-edited table's own release, partition and history."""
-    pointer = found.pointer
-    if not pointer.edited:
-        return pointer
-    left = Previous(pointer.release_id, pointer.partition, "", pointer.fallback)
-    known = tuple(item for item in pointer.previous if item.table != pointer.table)
-    release = pointer.served_release_id
-    return pointer.replace(
-        release_id=release,
-        partition=pointer.served_partition or partition_of_release(release),
-        fallback=pointer.served_fallback,
-        previous=known if not left.table else (left, *known),
-        forced=None,
-        promoted=Promoted(at=utc_now(), by="a hand edit"),
-    )
+def hold_words(world: Outside, found: VersionedPointer) -> str | None:
+    """Why promotion is stopped, None when it is not: a hold, a hand edit, or an old document put back."""
+    held = found.pointer.hold
+    if held is not None:
+        way = f", rolled back from {held.from_release or 'an unreadable pointer'}" if held.to_release else ""
+        return f"{held.reason} ({held.by}, {held.at}{way})"
+    if found.hand_edited:
+        return f"edited by hand to {found.pointer.table}"
+    return put_back(world, found)
 
 
-def _next_without_hold(world: Outside, found: VersionedPointer) -> str | None:
-    """The release the sensor would promote at its next tick if nothing were held."""
-    active = active_of(world, VersionedPointer(settled(found).replace(hold=None), found.version, hand_edited=False))
-    assert active is not None
-    for item in reversed(world.store.listings(active.partition or None)):
-        if not item.sealed or item.rejected or item.retired:
-            continue
-        if decide(candidate_of(world, item.release_id, look_at_table=False), active).outcome == "promote":
-            return item.release_id
-    return None
-
-
-def _pointer(world: Outside, doing: str) -> VersionedPointer:
+def _standing(world: Outside, doing: str) -> VersionedPointer:
     found = world.pointers.read()
     if found is None:
         raise Refused(
             doing,
             to=world.query,
-            found="nothing is active yet",
-            next="kumo-assets promote, or wait for the first release",
+            found="there is no active pointer",
+            next=f"kumo-assets promote {world.query}; or rollback --to RELEASE, when it was deleted",
         )
     return found
 
 
-def _record(world: Outside, action: str, by: str, reason: str, pointer: Pointer) -> None:
-    world.ledger.append(
-        LedgerEntry(
-            query=world.query,
-            at=utc_now(),
-            action=action,  # type: ignore[arg-type]
-            by=by,
-            reason=reason,
-            from_release=pointer.served_release_id,
-            to_release=pointer.served_release_id,
-            generation=pointer.generation,
-        )
+def _move(
+    world: Outside, pointer: Pointer, found: VersionedPointer, action: Action, by: str, reason: str, run_id: str
+) -> Pointer:
+    moved = move_pointer(
+        world,
+        pointer,
+        found.version,
+        action=action,
+        by=by,
+        reason=reason,
+        from_release=pointer.release_id,
+        run_id=run_id,
     )
+    if moved.trouble:
+        log.warning("%s", moved.trouble)
+    return moved.pointer
+
+
+def would_follow(world: Outside, found: VersionedPointer) -> tuple[str | None, Decision]:
+    """The release that would go live if nothing held promotion, and the decision on it."""
+    active = active_of(world, found)
+    assert active is not None
+    free = type(active)(active.release_id, active.partition, active.generation, active.order)
+    first: tuple[str | None, Decision] | None = None
+    for item in newer_sealed(world, found, active.partition)[:MOST_CANDIDATES]:
+        decision = decide(candidate_of(world, item.release_id, look_at_table=True), free)
+        if decision.outcome == "promote":
+            return item.release_id, decision
+        first = first or (item.release_id, decision)
+    return first or (None, Decision("wait", "no sealed release is newer than the active one"))

@@ -1,53 +1,152 @@
-"""The bundle of outside systems every operation works through, and reading a release and the pointer out of it."""
+"""The bundle of outside systems every operation works through, and reading a release and the pointer out of it.
+
+Made from the environment and one query's definition, or from a pointer's address alone: a rollback must not need a file.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from kumo_serving.errors import PointerMalformed
+
+from kumo_assets.errors import ConfigError, ReleaseError
 from kumo_assets.releases.decision import Active, Candidate
-from kumo_assets.releases.ledger import Ledger
-from kumo_assets.releases.pointers import PointerStore, VersionedPointer, open_pointer_store
+from kumo_assets.releases.ledger import MOVES, Ledger
+from kumo_assets.releases.pointers import PointerStore, VersionedPointer, open_pointer_store, pointer_store_at
 from kumo_assets.releases.store import ReleaseStore
 from kumo_assets.resources.dynamodb import tables
 from kumo_assets.spec.environment import Environment
 from kumo_assets.spec.load import QueryDefinition
+from kumo_assets.spec.names import QueryNames
+from kumo_assets.spec.query import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outside:
-    """One query's release objects, pointer, ledger and tables, in one environment."""
+    """One query's release objects, pointer, ledger and tables, in one environment.
 
-    definition: QueryDefinition
+    `definition` is None when the bundle was made from a pointer's address: then the definition's options are at their
+    defaults, which ask less of a table.
+    """
+
+    names: QueryNames
+    definition: QueryDefinition | None
     store: ReleaseStore
     pointers: PointerStore
     ledger: Ledger
-    dynamodb: DynamoDBClient
+    make_dynamodb: Callable[[], Any] = field(repr=False)
 
     @property
     def query(self) -> str:
-        return self.definition.name
+        return self.names.query
+
+    @cached_property
+    def dynamodb(self) -> DynamoDBClient:
+        """Made when first wanted: a sensor's tick over a hundred queries wants none."""
+        client: DynamoDBClient = self.make_dynamodb()
+        return client
+
+    @property
+    def table(self) -> Table:
+        """What the definition asks of a table."""
+        return self.definition.spec.table if self.definition is not None else Table()
+
+    @property
+    def plain_text_copy(self) -> bool:
+        return self.definition is not None and self.definition.spec.pointer.plain_text_copy
+
+    def now(self) -> datetime:
+        """The time by S3's clock, which also dates the seals: this machine's may be wrong (fault 19)."""
+        answer: Any = self.store.listing_answer()
+        told = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        return parsedate_to_datetime(told) if told else datetime.now(UTC)
 
     def close(self) -> None:
         self.pointers.close()
 
 
-def outside(definition: QueryDefinition, environment: Environment, s3: Any = None, dynamodb: Any = None) -> Outside:
+def outside(
+    definition: QueryDefinition,
+    environment: Environment,
+    s3: Any = None,
+    dynamodb: Any = None,
+    *,
+    pointer_uri: str | None = None,
+) -> Outside:
     """The bundle made from the environment's variables. ConfigError names what is missing; no call is made yet."""
     from kumo_assets.resources.aws import dynamodb_client, s3_client
 
     names = environment.names(definition.name)
     client = s3 or s3_client()
+    pointers = (
+        pointer_store_at(pointer_uri, names, lambda: client)
+        if pointer_uri
+        else open_pointer_store(definition.spec.pointer.store, names, lambda: client, environment)
+    )
     return Outside(
+        names=names,
         definition=definition,
         store=ReleaseStore(names, client),
-        pointers=open_pointer_store(definition.spec.pointer.store, names, client, environment),
+        pointers=pointers,
         ledger=Ledger(names, client),
-        dynamodb=dynamodb or dynamodb_client(),
+        make_dynamodb=(lambda: dynamodb) if dynamodb is not None else dynamodb_client,
     )
+
+
+def outside_of_pointer(uri: str, s3: Any = None, dynamodb: Any = None) -> Outside:
+    """The bundle made from a pointer's address alone: the document there says the rest. Reads the pointer once.
+
+    Raises ConfigError when nothing is there, PointerMalformed when the document does not say which query it is of.
+    """
+    from kumo_assets.resources.aws import dynamodb_client, s3_client
+
+    client = s3 or s3_client()
+    unknown = QueryNames(environment="unknown", query="unknown", bucket="unknown")
+    store = pointer_store_at(uri, unknown, lambda: client)
+    try:
+        raw = store.peek()
+    finally:
+        store.close()
+    if raw is None:
+        raise ConfigError("read the active pointer", to=uri, found="nothing is there", next="correct the address")
+    names = _names_in(raw.data, uri)
+    region = _region_in(raw.data)
+    return Outside(
+        names=names,
+        definition=None,
+        store=ReleaseStore(names, client),
+        pointers=pointer_store_at(uri, names, lambda: client),
+        ledger=Ledger(names, client),
+        make_dynamodb=(lambda: dynamodb) if dynamodb is not None else partial(dynamodb_client, region),
+    )
+
+
+def _names_in(data: bytes, uri: str) -> QueryNames:
+    """Environment, query and bucket from the document's `releases`, `s3://<bucket>/<env>/<query>/releases/`."""
+    try:
+        parts = json.loads(data.decode("utf-8-sig"))["releases"].removeprefix("s3://").split("/")
+        return QueryNames(bucket=parts[0], environment=parts[1], query=parts[2])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise PointerMalformed(
+            "read the active pointer",
+            to=uri,
+            found=f"field 'releases' does not say where the releases are ({type(error).__name__}: {error})",
+            next="name the query instead of --pointer: its definition says where they are",
+        ) from error
+
+
+def _region_in(data: bytes) -> str | None:
+    region = json.loads(data.decode("utf-8-sig")).get("region")
+    return region if isinstance(region, str) and region else None
 
 
 def candidate_of(world: Outside, release: str, *, look_at_table: bool) -> Candidate:
@@ -57,7 +156,7 @@ def candidate_of(world: Outside, release: str, *, look_at_table: bool) -> Candid
     sealed = store.sealed(release)
     fault = None
     if look_at_table and sealed is not None:
-        fault = tables.fault(tables.describe(world.dynamodb, sealed.seal.table), world.definition.spec.table)
+        fault = tables.fault(tables.describe(world.dynamodb, sealed.seal.table), world.table)
     return Candidate(
         release_id=release,
         opened=opened,
@@ -84,3 +183,35 @@ def active_of(world: Outside, found: VersionedPointer | None) -> Active | None:
         held=f"{pointer.hold.reason} ({pointer.hold.by}, {pointer.hold.at})" if pointer.hold is not None else None,
         hand_edited=found.hand_edited,
     )
+
+
+def put_back(world: Outside, found: VersionedPointer | None) -> str | None:
+    """Words when the ledger knows a later generation than the pointer that stands: somebody deleted the pointer, or put
+    an old document back, digest and all. None when all is in order. One listing, and each new entry read once."""
+    since = datetime.fromisoformat(found.move.at) if found is not None and found.move is not None else None
+    generation = found.pointer.generation if found is not None else 0
+    later = [
+        record.entry
+        for record in world.ledger.read(world.ledger.names_since(since))
+        if record.entry.action in MOVES and record.entry.generation > generation
+    ]
+    if not later:
+        return None
+    # Somebody may simply have moved on between our read and the listing: then what stands is no longer what we read.
+    now = world.pointers.peek()
+    if (now.version if now is not None else None) != (found.version if found is not None else None):
+        return None
+    newest = max(later, key=lambda entry: entry.generation)
+    told = f"generation {newest.generation} ({newest.action} to {newest.to_release or 'nothing'} by {newest.by})"
+    if found is None:
+        return f"the pointer was deleted: the ledger knows {told}"
+    return f"an old pointer, generation {generation}, was put back over {told}"
+
+
+def definition_of(world: Outside) -> QueryDefinition:
+    """The definition, for operations that cannot do without; ReleaseError for a bundle made from an address."""
+    if world.definition is None:
+        raise ReleaseError(
+            "read the definition of", to=world.query, found="only a pointer's address was given", next="name the query"
+        )
+    return world.definition

@@ -5,18 +5,20 @@ Shared by the sensor (`next_promotion`), the pointer asset and the command line 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from kumo_serving.pointer import Forced, Hold, KeyAttribute, Pointer, Previous, Promoted
+from kumo_serving.errors import KumoAssetsError
+from kumo_serving.pointer import Forced, Pointer
 
-from kumo_assets.errors import ConfigError, GateBlocked, Refused, ReleaseError
+from kumo_assets.errors import ConfigError, GateBlocked, Refused
 from kumo_assets.releases.decision import Decision, decide
 from kumo_assets.releases.documents import Forcing, LedgerEntry, utc_now
-from kumo_assets.releases.operations.outside import Outside, active_of, candidate_of
+from kumo_assets.releases.operations.move import move_pointer, record
+from kumo_assets.releases.operations.outside import Outside, active_of, candidate_of, put_back
+from kumo_assets.releases.operations.target import pointer_to, try_lookups
 from kumo_assets.releases.pointers import VersionedPointer
-from kumo_assets.releases.store import SealedRelease
+from kumo_assets.releases.store import Listing
 
-MOST_PREVIOUS = 10
 # Newer partitions than the active one that are looked at for one that may go live.
 MOST_CANDIDATES = 20
 
@@ -31,29 +33,43 @@ class Promotion:
     words: str
 
 
-def next_promotion(world: Outside, found: VersionedPointer | None = None) -> tuple[str | None, Decision]:
-    """The release that should go live next, and the decision on it; without looking at its table (the promotion does).
-
-    Looks at releases of the active partition and later, newest first; one that is blocked or rejected does not hide an
-    older one that is still newer than the active. (None, why) when there is nothing to promote.
-    """
-    found = found or world.pointers.read()
-    active = active_of(world, found)
-    listed = world.store.listings(active.partition if active is not None and active.partition else None)
+def newer_sealed(world: Outside, found: VersionedPointer | None, partition: str) -> list[Listing]:
+    """Sealed releases that come after the active one, newest first; rejected and retired ones left out."""
+    served = found.pointer.served_release_id if found is not None else ""
     ordered = sorted(
-        (item for item in listed if item.sealed and not item.rejected and not item.retired),
+        (item for item in world.store.listings(partition or None) if item.sealed),
         key=lambda item: (item.release_id[:8], item.sealed_at or "", item.release_id),
         reverse=True,
     )
-    first: Decision | None = None
-    for item in ordered[:MOST_CANDIDATES]:
-        if active is not None and item.release_id == active.release_id:
+    newer = []
+    for item in ordered:
+        if item.release_id == served:
             break
-        decision = decide(candidate_of(world, item.release_id, look_at_table=False), active)
-        if decision.outcome in ("promote", "refuse"):
-            return item.release_id, decision
-        first = first or decision
-    return None, first or Decision("wait", "no sealed release is newer than the active one")
+        if not item.rejected and not item.retired:
+            newer.append(item)
+    return newer
+
+
+def next_promotion(world: Outside, found: VersionedPointer | None = None) -> tuple[str | None, Decision]:
+    """The release that should go live next, and the decision on it; (None, why) when there is none.
+
+    Looks at releases of the active partition and later, newest first; one that is blocked, or whose table is gone, does
+    not hide an older one that is still newer than the active. In the usual case, nothing new, this is one listing.
+    """
+    found = found or world.pointers.read()
+    active = active_of(world, found)
+    first: tuple[str, Decision] | None = None
+    for item in newer_sealed(world, found, active.partition if active is not None else "")[:MOST_CANDIDATES]:
+        release = item.release_id
+        decision = decide(candidate_of(world, release, look_at_table=False), active)
+        if decision.outcome == "promote":
+            decision = decide(candidate_of(world, release, look_at_table=True), active)
+        if decision.outcome == "promote":
+            return release, _unless_put_back(world, found, decision)
+        first = first or (release, decision)
+        if active is not None and (active.held or active.hand_edited) and decision.outcome == "refuse":
+            return release, decision
+    return first or (None, Decision("wait", "no sealed release is newer than the active one"))
 
 
 def promote(world: Outside, release: str | None, *, by: str, run_id: str = "", forced: str | None = None) -> Promotion:
@@ -73,159 +89,85 @@ def promote(world: Outside, release: str | None, *, by: str, run_id: str = "", f
     found = world.pointers.read()
     if release is None:
         release, decision = next_promotion(world, found)
-        if release is None:
-            if found is not None and decision.outcome == "wait":
-                return Promotion(found.pointer, False, world.pointers.uri, decision.reason)
-            _raise(world, "a release", decision, by, run_id, found)
-            raise AssertionError("unreachable")
-    decision = decide(
-        candidate_of(world, release, look_at_table=True), active_of(world, found), forced=forced is not None
-    )
-    if decision.outcome == "wait" and found is not None and found.pointer.served_release_id == release:
+    else:
+        decision = decide(
+            candidate_of(world, release, look_at_table=True), active_of(world, found), forced=forced is not None
+        )
+        if decision.outcome == "promote":
+            decision = _unless_put_back(world, found, decision)
+    if decision.outcome == "wait" and found is not None and release in (None, found.pointer.served_release_id):
         return Promotion(found.pointer, False, world.pointers.uri, decision.reason)
-    if decision.outcome != "promote":
-        _raise(world, release, decision, by, run_id, found)
+    if decision.outcome != "promote" or release is None:
+        raise _refusal(world, release, decision, by, run_id, found)
     sealed = world.store.sealed(release)
     assert sealed is not None, "the decision promotes sealed releases only"
     try_lookups(world, sealed)
     now = utc_now()
+    note = None
     if forced is not None:
         # Before the pointer moves: a forced release is never known good, even if this process dies next.
+        note = Forced(by=by, at=now, reason=forced)
         world.store.force(Forcing(query=world.query, release_id=release, at=now, by=by, reason=forced))
-    pointer = pointer_to(
-        world,
-        sealed,
-        found,
-        by=by,
-        run_id=run_id,
-        forced=Forced(by=by, at=now, reason=forced) if forced is not None else None,
-    )
-    written = world.pointers.write(pointer, found.version if found is not None else None)
     leaving = found.pointer.served_release_id if found is not None else ""
-    world.ledger.append(
-        LedgerEntry(
-            query=world.query,
-            at=now,
+    try:
+        moved = move_pointer(
+            world,
+            pointer_to(world, sealed, found, at=now, by=by, run_id=run_id, forced=note),
+            found.version if found is not None else None,
             action="force" if forced is not None else "promote",
             by=by,
             reason=forced or "",
             from_release=leaving,
-            to_release=release,
-            generation=pointer.generation,
             run_id=run_id,
+            at=now,
         )
-    )
-    copy_plain_text(world, written.pointer)
+    except Refused as lost:
+        _record_refusal(world, release, str(lost), by, run_id, found)
+        raise
+    words = f"{release} is live (generation {moved.pointer.generation}), after {leaving or 'nothing'}"
     return Promotion(
-        written.pointer,
-        True,
-        world.pointers.uri,
-        f"{release} is live (generation {pointer.generation}), after {leaving or 'nothing'}",
+        moved.pointer, True, world.pointers.uri, words + (f". But: {moved.trouble}" if moved.trouble else "")
     )
 
 
-def pointer_to(
-    world: Outside,
-    sealed: SealedRelease,
-    found: VersionedPointer | None,
-    *,
-    by: str,
-    run_id: str,
-    forced: Forced | None = None,
-    hold: Hold | None = None,
-) -> Pointer:
-    """The pointer document that names `sealed`, following the one that stands."""
-    previous: tuple[Previous, ...] = ()
-    generation = 1
-    if found is not None:
-        old = found.pointer
-        generation = old.generation + 1
-        leaving = Previous(old.served_release_id, old.served_partition, old.table, old.served_fallback)
-        kept = [item for item in (leaving, *old.previous) if item.table != sealed.seal.table]
-        previous = tuple(dict.fromkeys(kept))[:MOST_PREVIOUS]
-    return Pointer(
-        query=world.query,
-        environment=world.store.names.environment,
-        generation=generation,
-        release_id=sealed.release_id,
-        partition=sealed.seal.partition,
-        table=sealed.seal.table,
-        region=sealed.seal.region,
-        key=KeyAttribute(**sealed.seal.key),
-        item_format=sealed.seal.item_format,
-        fallback=sealed.seal.fallback,
-        releases=world.store.names.releases_uri,
-        promoted=Promoted(at=utc_now(), by=by, run_id=run_id),
-        previous=previous,
-        hold=hold,
-        forced=forced,
+def _unless_put_back(world: Outside, found: VersionedPointer | None, decision: Decision) -> Decision:
+    """Rule 9 for a hand that left no trace in the document itself: an old one put back, or the pointer deleted."""
+    words = put_back(world, found)
+    if words is None:
+        return decision
+    following = (
+        "kumo-assets unhold, once it has done its work"
+        if found is not None
+        else "kumo-assets rollback --to RELEASE puts one back"
     )
+    return replace(decision, outcome="refuse", reason=f"{words}; that counts as a hold", next=following)
 
 
-def try_lookups(world: Outside, sealed: SealedRelease) -> None:
-    """Read the sampled items of a release through the reader that services use; ReleaseError when one differs.
-
-    Items are compared byte for byte by the import's verdict already; this proves that a reader gets an answer at all.
-    """
-    from kumo_serving import Answer, TableReader
-
-    opened = world.store.opened(sealed.release_id)
-    home = world.store.home(opened, "dynamodb_table") if opened is not None else sealed.release_id
-    artefact = world.store.artefact(home, "dynamodb_table")
-    sample = [item["entity"] for item in artefact.details.get("sample", [])] if artefact is not None else []
-    if not sample:
-        raise ReleaseError(
-            "try the table of",
-            to=sealed.release_id,
-            found="its record names no sampled items",
-            next="build a new release",
-        )
-    reader = TableReader(
-        sealed.seal.table,
-        key=KeyAttribute(**sealed.seal.key),
-        item_format=sealed.seal.item_format,
-        region=sealed.seal.region,
-    )
-    try:
-        outcomes = reader.get_many(list(sample))
-    finally:
-        reader.close()
-    wrong = [entity for entity in sample if not isinstance(outcomes.get(entity), Answer)]
-    if wrong:
-        raise ReleaseError(
-            "try the table of",
-            to=sealed.release_id,
-            found=f"{len(wrong)} of {len(sample)} trial lookups got no answer; {wrong[0]}: {outcomes.get(wrong[0])}",
-            next="look at the table in the DynamoDB console; the pointer was not moved",
-        )
+def _refusal(
+    world: Outside, release: str | None, decision: Decision, by: str, run_id: str, found: VersionedPointer | None
+) -> KumoAssetsError:
+    """Record a refusal, and the error that says it."""
+    if release is not None:
+        _record_refusal(world, release, decision.reason, by, run_id, found)
+    kind = GateBlocked if decision.outcome == "blocked" else Refused
+    what = f"{release} of {world.query}" if release is not None else f"a release of {world.query}"
+    return kind("promote", to=what, found=decision.reason, next=decision.next)
 
 
-def copy_plain_text(world: Outside, pointer: Pointer) -> None:
-    """The table's name alone, for the simplest service: derived, written after the document, by nobody else."""
-    if not world.definition.spec.pointer.plain_text_copy:
-        return
-    names = world.store.names
-    world.store.s3.put_object(
-        Bucket=names.bucket, Key=names.pointer_text_key, Body=pointer.table.encode(), ContentType="text/plain"
-    )
-
-
-def _raise(
-    world: Outside, release: str, decision: Decision, by: str, run_id: str, found: VersionedPointer | None
+def _record_refusal(
+    world: Outside, release: str, reason: str, by: str, run_id: str, found: VersionedPointer | None
 ) -> None:
-    """Record the refusal and raise it."""
-    world.ledger.append(
+    record(
+        world,
         LedgerEntry(
             query=world.query,
             at=utc_now(),
             action="refuse",
             by=by,
-            reason=decision.reason,
+            reason=reason,
             from_release=found.pointer.served_release_id if found is not None else "",
-            to_release=release if release != "a release" else "",
+            to_release=release,
             generation=found.pointer.generation if found is not None else 0,
             run_id=run_id,
-        )
+        ),
     )
-    kind = GateBlocked if decision.outcome == "blocked" else Refused
-    raise kind("promote", to=f"{release} of {world.query}", found=decision.reason, next=decision.next)

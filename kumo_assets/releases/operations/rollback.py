@@ -1,129 +1,229 @@
-"""Rollback: back to a known-good release in one step that rejects what it leaves and holds until a person lifts it.
+"""Rollback: back to a known good release by one command, with Snowflake, Kumo and Dagster all down.
 
-Needs S3 (or ZooKeeper) and DynamoDB; neither Snowflake nor Kumo nor Dagster. Known good: was active once, was not
-forced, is not rejected, its table is ACTIVE and answers.
+It verifies the target (table ACTIVE, seal whole, sample reads), rejects the release it leaves, then moves the pointer and
+places a hold in the same compare-and-set. It works from a damaged or deleted pointer too: then the ledger says what was.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from kumo_serving.pointer import Hold, Pointer
+from kumo_serving.errors import PointerMalformed
+from kumo_serving.pointer import MAX_PREVIOUS, Hold, Pointer, Previous
 
-from kumo_assets.errors import Refused, ReleaseError
-from kumo_assets.releases.decision import decide
+from kumo_assets.errors import ConfigError, Refused
+from kumo_assets.releases.decision import Active, Candidate, Decision, decide
 from kumo_assets.releases.documents import LedgerEntry, Rejection, utc_now
-from kumo_assets.releases.operations.hold import settled
+from kumo_assets.releases.operations.move import move_pointer, record
 from kumo_assets.releases.operations.outside import Outside, active_of, candidate_of
-from kumo_assets.releases.operations.promote import copy_plain_text, pointer_to, try_lookups
-from kumo_assets.releases.pointers import VersionedPointer
+from kumo_assets.releases.operations.target import next_generation, pointer_to, previous_after, try_lookups
+from kumo_assets.releases.pointers import RawPointer, VersionedPointer, from_raw
 from kumo_assets.releases.store import SealedRelease
+from kumo_assets.resources.dynamodb import tables
+from kumo_assets.spec.query import Table
+
+# Only that the table is ACTIVE here: at 3 a.m. a cold table or a replica that lags is better than what is being left.
+ENOUGH = Table()
 
 
 @dataclass(frozen=True)
 class Rollback:
-    """What was left, what is live now, and where the pointer is."""
+    """What was left ("" when nobody could tell), the pointer that stands, where it is, and sentences for a person."""
 
     left: str
     pointer: Pointer
     where: str
+    words: str
 
 
 def rollback(world: Outside, *, by: str, reason: str, to: str | None = None, run_id: str = "") -> Rollback:
-    """Put an earlier release live. `to` names it; the default is the newest earlier known-good one.
+    """Go back to `to`, else to the newest earlier known good release.
 
-    Refused: nothing active, a hold and no `to`, a target that is not known good. The pointer moves by compare-and-set,
-    the hold with it; the release that is left is rejected before that, so that a crash in between promotes nothing.
+    Raises ConfigError without a reason; Refused when held by an earlier rollback and no target is named, or the target
+    is not known good; LostRace; ReleaseError when the target's sampled items are not answered. Then nothing moved.
     """
-    found = world.pointers.read()
-    if found is None:
-        raise Refused("roll back", to=world.query, found="nothing is active", next="kumo-assets status")
-    leaving = found.pointer.served_release_id
-    if to is None and found.pointer.hold is not None:
-        standing = found.pointer.hold
-        raise Refused(
-            "roll back",
-            to=world.query,
-            found=f"promotion is on hold: {standing.by} went from {standing.from_release or '?'} to {standing.to_release or '?'} at {standing.at}: {standing.reason}",
-            next="name the target of a second rollback with --to; `kumo-assets releases` lists them",
+    if not reason.strip():
+        raise ConfigError(
+            "roll back", to=world.query, found="no reason", next="give --reason TEXT, for whoever comes after you"
         )
-    target = _target(world, found, to)
+    raw = world.pointers.peek()
+    found = _readable(world, raw)
+    if to is None:
+        _must_not_be_held(world, found)
+    leaving = _left_release(world, raw, found)
+    active = active_of(world, found)
+    target, decision = (
+        _named(world, found, active, to) if to is not None else _newest_known_good(world, found, active, leaving)
+    )
+    if target is None:
+        raise _refused(world, to or "", leaving, decision, by, run_id)
     try_lookups(world, target)
     now = utc_now()
-    if leaving and leaving != target.release_id:
+    if leaving:
+        # First: from here on it can never come back by itself, even if this process dies before the pointer moves.
         world.store.reject(Rejection(query=world.query, release_id=leaving, at=now, by=by, reason=reason))
-    note = Hold(by=by, at=now, reason=reason, from_release=leaving, to_release=target.release_id)
-    base = VersionedPointer(settled(found), found.version, hand_edited=False)
-    pointer = pointer_to(world, target, base, by=by, run_id=run_id, hold=note)
-    written = world.pointers.write(pointer, found.version)
-    world.ledger.append(
-        LedgerEntry(
-            query=world.query,
-            at=now,
-            action="rollback",
-            by=by,
-            reason=reason,
-            from_release=leaving,
-            to_release=target.release_id,
-            generation=pointer.generation,
-            run_id=run_id,
-        )
+    pointer = pointer_to(
+        world,
+        target,
+        found,
+        at=now,
+        by=by,
+        run_id=run_id,
+        hold=Hold(by=by, at=now, reason=reason, from_release=leaving, to_release=target.release_id),
+        generation=next_generation(world, found),
+        previous=previous_after(world, found, target.seal.table)
+        if found is not None
+        else _previous_told(world, target),
     )
-    copy_plain_text(world, written.pointer)
-    return Rollback(leaving, written.pointer, world.pointers.uri)
+    moved = move_pointer(
+        world,
+        pointer,
+        raw.version if raw is not None else None,
+        action="rollback",
+        by=by,
+        reason=reason,
+        from_release=leaving,
+        run_id=run_id,
+        at=now,
+    )
+    words = (
+        f"{target.release_id} (partition {target.seal.partition}) is live again, after {leaving or 'an unreadable pointer'}"
+        f"{', which is rejected' if leaving else ''}. Promotion is on hold until `kumo-assets unhold {world.query}`"
+    )
+    told = words + (f". But: {moved.trouble}" if moved.trouble else "")
+    return Rollback(leaving, moved.pointer, world.pointers.uri, told)
 
 
-def _target(world: Outside, found: VersionedPointer, to: str | None) -> SealedRelease:
-    """The release to go back to, verified; Refused with the reasons when there is none."""
-    pointer = found.pointer
-    if to is not None:
-        fault = _not_good(world, found, to)
-        if fault is not None:
-            raise Refused(
-                "roll back to", to=f"{to} of {world.query}", found=fault, next="`kumo-assets releases` lists the others"
-            )
-        return _sealed(world, to)
-    reasons = []
-    for item in pointer.previous:
-        if not item.release_id or item.release_id == pointer.served_release_id:
-            continue
-        if item.partition > pointer.served_partition:
-            reasons.append(f"{item.release_id} is newer than the active release")
-            continue
-        fault = _not_good(world, found, item.release_id)
-        if fault is None:
-            return _sealed(world, item.release_id)
-        reasons.append(fault)
+def _readable(world: Outside, raw: RawPointer | None) -> VersionedPointer | None:
+    """The pointer, None when there is none or it is damaged: it will be replaced as a whole either way."""
+    if raw is None:
+        return None
+    try:
+        return from_raw(raw, world.names)
+    except PointerMalformed:
+        return None
+
+
+def _must_not_be_held(world: Outside, found: VersionedPointer | None) -> None:
+    """A second rollback must say where to: by default it would leave what the first one chose."""
+    if found is None:
+        return
+    hold = found.pointer.hold
+    if hold is not None and hold.to_release:
+        told = (
+            f"{hold.by} rolled back from {hold.from_release or 'an unreadable pointer'} to {hold.to_release} at {hold.at}"
+            f" ({hold.reason})"
+        )
+    elif found.hand_edited:
+        told = f"the pointer was edited by hand to {found.pointer.table}"
+    else:
+        return
     raise Refused(
         "roll back",
         to=world.query,
-        found="no earlier release is known good" + (": " + "; ".join(reasons) if reasons else ""),
-        next="name one with --to, or edit the pointer by hand",
+        found=f"it is on hold already: {told}",
+        next=f"name the target, if you want another: kumo-assets rollback {world.query} --to RELEASE --reason TEXT",
     )
 
 
-def _not_good(world: Outside, found: VersionedPointer, release: str) -> str | None:
-    """Why a release is no target of a rollback; None when it is."""
-    if release == found.pointer.served_release_id:
-        return f"{release} is the active release"
-    if release not in {item.release_id for item in found.pointer.previous} and not _was_active(world, release):
-        return f"{release} was never active"
-    if world.store.forcing(release) is not None:
-        return f"{release} was forced live past a failed gate"
-    decision = decide(candidate_of(world, release, look_at_table=True), active_of(world, found), rollback=True)
-    return None if decision.outcome == "promote" else decision.reason
+def _left_release(world: Outside, raw: RawPointer | None, found: VersionedPointer | None) -> str:
+    if found is not None:
+        return found.pointer.served_release_id
+    # Damaged or deleted: nobody can say that the release it named was bad, so none is rejected.
+    if raw is None and not world.ledger.names_since():
+        raise Refused(
+            "roll back",
+            to=world.query,
+            found="nothing has been promoted yet",
+            next=f"kumo-assets promote {world.query}",
+        )
+    return ""
 
 
-def _was_active(world: Outside, release: str) -> bool:
-    """True when the ledger tells of it: the pointer remembers the last ten only."""
-    return any(
-        entry.to_release == release and entry.action in ("promote", "rollback", "hand_edit")
-        for entry in world.ledger.history(limit=500)
+def _candidate(world: Outside, release: str, *, was_active: bool) -> Candidate:
+    """The evidence about a target, its table looked at with a rollback's lesser demands."""
+    candidate = candidate_of(world, release, look_at_table=False)
+    fault = None
+    if candidate.sealed is not None and not candidate.rejected and not candidate.retired:
+        fault = tables.fault(tables.describe(world.dynamodb, candidate.sealed.seal.table), ENOUGH)
+    forced = world.store.forcing(release) is not None
+    return replace(candidate, table_fault=fault, forced=forced, was_active=was_active)
+
+
+def _named(
+    world: Outside, found: VersionedPointer | None, active: Active | None, release: str
+) -> tuple[SealedRelease | None, Decision]:
+    world.names.release_prefix(release)  # ConfigError for what is no release id
+    was_active = release in _named_in(found) or release in _told_by_ledger(world)
+    candidate = _candidate(world, release, was_active=was_active)
+    decision = decide(candidate, active, rollback=True)
+    return (candidate.sealed if decision.outcome == "promote" else None), decision
+
+
+def _newest_known_good(
+    world: Outside, found: VersionedPointer | None, active: Active | None, leaving: str
+) -> tuple[SealedRelease | None, Decision]:
+    """The newest release before the one that is left that is known good, and the decision on it, or on the last tried."""
+    left = world.store.sealed(leaving) if leaving else None
+    decision = Decision("refuse", "no earlier known good release is left", f"kumo-assets releases {world.query}")
+    for release in _earlier(world, found):
+        candidate = _candidate(world, release, was_active=True)
+        if left is not None and candidate.sealed is not None and candidate.sealed.order >= left.order:
+            continue
+        tried = decide(candidate, active, rollback=True)
+        if tried.outcome == "promote":
+            return candidate.sealed, tried
+        if release != leaving:
+            decision = replace(
+                decision, reason=f"no earlier known good release is left; the last tried: {tried.reason}"
+            )
+    return None, decision
+
+
+def _earlier(world: Outside, found: VersionedPointer | None) -> Iterator[str]:
+    """Releases that were active, newest partition first: those the pointer names, then all that the ledger knows."""
+    named = sorted(_named_in(found), reverse=True)
+    yield from named
+    yield from sorted(_told_by_ledger(world) - set(named), reverse=True)
+
+
+def _named_in(found: VersionedPointer | None) -> set[str]:
+    return {item.release_id for item in found.pointer.previous if item.release_id} if found is not None else set()
+
+
+def _told_by_ledger(world: Outside) -> set[str]:
+    return {entry.to_release for entry in world.ledger.moves() if entry.to_release}
+
+
+def _previous_told(world: Outside, target: SealedRelease) -> tuple[Previous, ...]:
+    """`previous` when the pointer that stood cannot say: the last active releases by the ledger, newest first."""
+    told: dict[str, Previous] = {}
+    for entry in reversed(world.ledger.moves()):
+        release = entry.to_release
+        if not release or release == target.release_id or release in told or len(told) == MAX_PREVIOUS:
+            continue
+        sealed = world.store.sealed(release)
+        if sealed is None or world.store.rejection(release) is not None or world.store.retirement(release) is not None:
+            continue
+        told[release] = Previous(release, sealed.seal.partition, sealed.seal.table, sealed.seal.fallback)
+    return tuple(told.values())
+
+
+def _refused(world: Outside, to: str, leaving: str, decision: Decision, by: str, run_id: str) -> Refused:
+    record(
+        world,
+        LedgerEntry(
+            query=world.query,
+            at=utc_now(),
+            action="refuse",
+            by=by,
+            reason=f"rollback: {decision.reason}",
+            from_release=leaving,
+            to_release=to,
+            run_id=run_id,
+        ),
     )
-
-
-def _sealed(world: Outside, release: str) -> SealedRelease:
-    sealed = world.store.sealed(release)
-    if sealed is None:
-        raise ReleaseError("roll back to", to=release, found="its seal is gone", next="name another with --to")
-    return sealed
+    what = f"{world.query} to {to}" if to else world.query
+    following = decision.next or f"kumo-assets releases {world.query} lists what there is"
+    return Refused("roll back", to=what, found=decision.reason, next=following)

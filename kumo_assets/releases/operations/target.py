@@ -1,0 +1,157 @@
+"""What a move points at: the pointer document that names a release, and the trial lookups that prove it answers.
+
+Pure but for the trial; writing the document is `move`'s.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from kumo_serving.pointer import MAX_PREVIOUS, Forced, Hold, KeyAttribute, Pointer, Previous, Promoted
+
+from kumo_assets.errors import ReleaseError
+from kumo_assets.releases.documents import utc_text
+from kumo_assets.releases.ledger import MOVES
+from kumo_assets.releases.operations.outside import Outside
+from kumo_assets.releases.pointers import VersionedPointer
+from kumo_assets.releases.store import SealedRelease
+
+
+def pointer_to(
+    world: Outside,
+    sealed: SealedRelease,
+    found: VersionedPointer | None,
+    *,
+    at: str,
+    by: str,
+    run_id: str,
+    forced: Forced | None = None,
+    hold: Hold | None = None,
+    generation: int | None = None,
+    previous: tuple[Previous, ...] | None = None,
+) -> Pointer:
+    """The pointer document that names `sealed`, following the one that stands. `previous`, unless given, is that one's
+    with what is left in front; a rejected release is left out, for a reader falls back to what stands there."""
+    if previous is None:
+        previous = previous_after(world, found, sealed.seal.table)
+    if generation is None:
+        generation = found.pointer.generation + 1 if found is not None else 1
+    return Pointer(
+        query=world.query,
+        environment=world.names.environment,
+        generation=generation,
+        release_id=sealed.release_id,
+        partition=sealed.seal.partition,
+        table=sealed.seal.table,
+        region=sealed.seal.region,
+        key=KeyAttribute(**sealed.seal.key),
+        item_format=sealed.seal.item_format,
+        fallback=sealed.seal.fallback,
+        releases=world.names.releases_uri,
+        promoted=Promoted(at=at, by=by, run_id=run_id),
+        previous=previous[:MAX_PREVIOUS],
+        hold=hold,
+        forced=forced,
+    )
+
+
+def previous_after(world: Outside, found: VersionedPointer | None, table: str) -> tuple[Previous, ...]:
+    """`previous` of a document that follows `found` and names `table`."""
+    if found is None:
+        return ()
+    old = found.pointer
+    leaving = Previous(old.served_release_id, old.served_partition, old.table, old.served_fallback)
+    if leaving.release_id and world.store.rejection(leaving.release_id) is not None:
+        kept = old.previous
+    else:
+        kept = (leaving, *old.previous)
+    return tuple({item.table: item for item in reversed(kept) if item.table != table}.values())[::-1]
+
+
+def as_ours(world: Outside, found: VersionedPointer, generation: int) -> Pointer:
+    """The document that stands, told as we would have written it: a person's edit made regular. Its hold is kept.
+
+    The table is never changed. One of no release of ours stays what it is, with no release named.
+    """
+    old = found.pointer
+    if not found.hand_edited:
+        return old.replace(generation=generation)
+    sealed = world.store.sealed(old.served_release_id) if old.served_release_id else None
+    promoted = Promoted(at=utc_text(found.modified), by="a hand edit")
+    if sealed is None or sealed.seal.table != old.table:
+        return old.replace(
+            environment=world.names.environment,
+            generation=generation,
+            release_id=old.served_release_id,
+            partition=old.served_partition,
+            fallback=old.served_fallback,
+            releases=world.names.releases_uri,
+            promoted=promoted if old.edited else old.promoted,
+        )
+    return pointer_to(
+        world,
+        sealed,
+        None,
+        at=promoted.at if old.edited else old.promoted.at,
+        by=promoted.by if old.edited else old.promoted.by,
+        run_id="" if old.edited else old.promoted.run_id,
+        forced=None if old.edited else old.forced,
+        hold=old.hold,
+        generation=generation,
+        previous=tuple(item for item in old.previous if item.table != old.table),
+    )
+
+
+def next_generation(world: Outside, found: VersionedPointer | None) -> int:
+    """One more than any generation there was: a person may have written a smaller one, or put an old document back."""
+    since = None
+    if found is not None:
+        told = found.move.at if found.move is not None else found.pointer.promoted.at
+        try:
+            since = datetime.fromisoformat(told)
+        except ValueError:
+            since = None
+    known = [
+        record.entry.generation
+        for record in world.ledger.read(world.ledger.names_since(since))
+        if record.entry.action in MOVES
+    ]
+    return max([found.pointer.generation if found is not None else 0, *known]) + 1
+
+
+def try_lookups(world: Outside, sealed: SealedRelease) -> None:
+    """Read the sampled items of a release through the reader that services use; ReleaseError when one gets no answer.
+
+    Items are compared byte for byte by the import's verdict already; this proves that a reader gets an answer at all.
+    """
+    from kumo_serving import Answer, TableReader
+
+    opened = world.store.opened(sealed.release_id)
+    home = world.store.home(opened, "dynamodb_table") if opened is not None else sealed.release_id
+    artefact = world.store.artefact(home, "dynamodb_table")
+    sample = [item["entity"] for item in artefact.details.get("sample", [])] if artefact is not None else []
+    if not sample:
+        raise ReleaseError(
+            "try the table of",
+            to=sealed.release_id,
+            found="its record names no sampled items",
+            next="build a new release",
+        )
+    reader = TableReader(
+        sealed.seal.table,
+        key=KeyAttribute(**sealed.seal.key),
+        item_format=sealed.seal.item_format,
+        region=sealed.seal.region,
+    )
+    try:
+        outcomes = reader.get_many(list(sample))
+    finally:
+        reader.close()
+    wrong = [entity for entity in sample if not isinstance(outcomes.get(entity), Answer)]
+    if wrong:
+        raise ReleaseError(
+            "try the table of",
+            to=sealed.release_id,
+            found=f"{len(wrong)} of {len(sample)} trial lookups got no answer; {wrong[0]}: {outcomes.get(wrong[0])}",
+            next="look at the table in the DynamoDB console; the pointer was not moved",
+        )

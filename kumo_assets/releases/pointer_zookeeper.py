@@ -1,0 +1,133 @@
+"""The pointer as a ZooKeeper znode: versioned `setData`, a lost session resolved by reading back, ACLs by digest.
+
+A version here is `<znode version>/<creating transaction>`, so that a znode deleted and made anew (whose version starts at
+0 again) is never mistaken for the one that was read. kazoo is imported only when a query wants it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from kumo_serving.pointer import Pointer
+
+from kumo_assets.errors import ConfigError
+from kumo_assets.releases.documents import LedgerEntry
+from kumo_assets.releases.pointers import (
+    RawPointer,
+    VersionedPointer,
+    confirm,
+    from_raw,
+    read_failed,
+    to_bytes,
+)
+from kumo_assets.spec.names import QueryNames
+
+SECONDS = 10.0
+# kazoo logs each request at DEBUG, and one of them is the password.
+_log = logging.getLogger("kumo_assets.zookeeper")
+_log.setLevel(logging.WARNING)
+
+
+class ZooKeeperPointerStore:
+    """Compare-and-set on one znode.
+
+    KUMO_ASSETS_ZOOKEEPER_AUTH=`user:password` (digest) has only that user write, create and delete; anybody reads.
+    """
+
+    def __init__(self, names: QueryNames, hosts: str, path: str = "") -> None:
+        if not hosts:
+            raise ConfigError(
+                "open the pointer in ZooKeeper",
+                to=names.query,
+                found="KUMO_ASSETS_ZOOKEEPER is not set",
+                next="set it to host:port,host:port of the ensemble",
+            )
+        self.names = names
+        self.hosts = hosts
+        self.path = path or names.znode
+        self.uri = f"zk://{hosts}{self.path}"
+        self._client: Any = None
+
+    def peek(self) -> RawPointer | None:
+        from kazoo.exceptions import ConnectionLoss, KazooException, NoNodeError, SessionExpiredError
+        from kazoo.handlers.threading import KazooTimeoutError
+
+        client = self._connected()
+        for last in (False, True):
+            try:
+                client.sync_async(self.path).get(timeout=SECONDS)  # a follower may lag; sync catches it up
+                data, stat = client.get_async(self.path).get(timeout=SECONDS)
+                break
+            except NoNodeError:
+                return None
+            except (ConnectionLoss, SessionExpiredError) as error:
+                # A session that is lost is made anew by kazoo; reading twice costs nothing.
+                if last:
+                    raise read_failed(self.uri, error) from error
+            except (KazooException, KazooTimeoutError, OSError) as error:
+                raise read_failed(self.uri, error) from error
+        return RawPointer(data, f"{stat.version}/{stat.czxid}", datetime.fromtimestamp(stat.mtime / 1000, UTC))
+
+    def read(self) -> VersionedPointer | None:
+        raw = self.peek()
+        return from_raw(raw, self.names) if raw is not None else None
+
+    def write(self, pointer: Pointer, move: LedgerEntry, expected: str | None) -> VersionedPointer:
+        from kazoo.exceptions import BadVersionError, KazooException, NodeExistsError, NoNodeError
+        from kazoo.handlers.threading import KazooTimeoutError
+
+        client = self._connected()
+        data = to_bytes(pointer, move)
+        trouble: Exception | None = None
+        try:
+            if expected is None:
+                acl = self._acl()
+                # The folders too: who may write a folder may delete the znode in it.
+                client.ensure_path_async(self.path.rpartition("/")[0], acl=acl).get(timeout=SECONDS)
+                client.create_async(self.path, data, acl=acl).get(timeout=SECONDS)
+            else:
+                version, _, created = expected.partition("/")
+                stat = client.exists_async(self.path).get(timeout=SECONDS)
+                if stat is None or str(stat.czxid) != created:
+                    raise BadVersionError("the znode was deleted or made anew")
+                client.set_async(self.path, data, version=int(version)).get(timeout=SECONDS)
+        except (KazooException, KazooTimeoutError, OSError) as error:
+            # A lost session or a time-out may hide a success: the read-back tells.
+            trouble = error
+        lost = isinstance(trouble, (BadVersionError, NodeExistsError, NoNodeError))
+        return confirm(self, pointer, move, trouble, lost=lost)
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.stop()
+            client.close()
+
+    def _acl(self) -> Any:
+        from kazoo.security import make_acl, make_digest_acl
+
+        user, _, password = os.environ.get("KUMO_ASSETS_ZOOKEEPER_AUTH", "").partition(":")
+        if not user:
+            return None
+        return [make_digest_acl(user, password, all=True), make_acl("world", "anyone", read=True)]
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            from kazoo.client import KazooClient
+            from kazoo.handlers.threading import KazooTimeoutError
+
+            auth = os.environ.get("KUMO_ASSETS_ZOOKEEPER_AUTH")
+            client = KazooClient(
+                hosts=self.hosts, timeout=SECONDS, auth_data=[("digest", auth)] if auth else None, logger=_log
+            )
+            try:
+                client.start(timeout=SECONDS)
+            except (KazooTimeoutError, OSError) as error:
+                client.stop()
+                client.close()
+                raise read_failed(self.uri, error) from error
+            self._client = client
+        return self._client

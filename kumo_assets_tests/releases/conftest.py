@@ -1,0 +1,93 @@
+"""The servers the tests of releases run against. What they are made of is in `releases_support`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from releases_support import BUCKET, MINISTACK, ZOOKEEPER_CLASSES, Shop, client, free_port, running, serves, shop
+
+
+@pytest.fixture(autouse=True)
+def aws_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reads this machine's own AWS configuration."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "KUMO_")) and name != "KUMO_SOAK":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDTEST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    monkeypatch.setenv("KUMO_SERVING_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a MiniStack of this test run's own."""
+    port, home = free_port(), tmp_path_factory.mktemp("ministack")
+    environment = {
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "IOT_MTLS_ENABLED": "0",
+        "STATE_DIR": str(home),
+        "LOG_LEVEL": "WARNING",
+    }
+    with running([str(MINISTACK)], port, environment, home / "log"):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def aws(ministack: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """MiniStack as the AWS of this process's standard variables, with the bucket made."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", ministack)
+    client("s3").create_bucket(Bucket=BUCKET)
+    return ministack
+
+
+@pytest.fixture(scope="session")
+def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`host:port` of a ZooKeeper of this test run's own."""
+    if shutil.which("java") is None or not Path("/usr/share/java/zookeeper.jar").exists():
+        pytest.skip("Debian's zookeeper is not installed")
+    home = tmp_path_factory.mktemp("zookeeper")
+    port = free_port()
+    with running(zookeeper_command(home, port), port, {}, home / "log", serves):
+        yield f"127.0.0.1:{port}"
+
+
+def zookeeper_command(home: Path, port: int) -> list[str]:
+    configuration = home / "zoo.cfg"
+    configuration.write_text(
+        f"dataDir={home}/data\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=500\n"
+        "admin.enableServer=false\n4lw.commands.whitelist=*\nminSessionTimeout=1000\nmaxClientCnxns=0\n"
+    )
+    # Debian's zkServer.sh would write under /var; the class itself needs only a configuration.
+    return [
+        *("java", "-Xmx128m", "-Dzookeeper.jmx.log4j.disable=true", "-cp", ZOOKEEPER_CLASSES),
+        *("org.apache.zookeeper.server.ZooKeeperServerMain", str(configuration)),
+    ]
+
+
+@pytest.fixture(params=["s3", pytest.param("zookeeper", marks=pytest.mark.zookeeper)])
+def either(request: pytest.FixtureRequest, aws: str) -> Iterator[Shop]:
+    """A fresh query, once with its pointer on S3 and once in ZooKeeper."""
+    hosts = request.getfixturevalue("zookeeper") if request.param == "zookeeper" else ""
+    made = shop(request.param, hosts)
+    yield made
+    made.world.close()
+
+
+@pytest.fixture
+def store(aws: str) -> Shop:
+    """A fresh query with its pointer on S3."""
+    return shop()

@@ -1,0 +1,322 @@
+"""What the tests of releases are built on: real MiniStack and ZooKeeper, and releases built through the real store as the
+chain's assets would, in a second instead of a minute. Nothing of ours is replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from kumo_serving.items import encode_item
+
+from kumo_assets.releases.documents import IMPORT_GATE, Artefact, GateRecord, Opened, Seal, Verdict, utc_now
+from kumo_assets.releases.operations.outside import Outside, outside
+from kumo_assets.releases.store import SealedRelease
+from kumo_assets.spec.environment import Environment
+from kumo_assets.spec.load import QueryDefinition
+from kumo_assets.spec.query import PredictiveQuerySpec
+
+REPOSITORY = Path(__file__).parents[2]
+MINISTACK = REPOSITORY / ".venv-ministack" / "bin" / "ministack"
+ZOOKEEPER_CLASSES = "/etc/zookeeper/conf:/usr/share/java/*"
+BUCKET = "kumo-releases-test"
+ENTITIES = ("1", "2", "3")
+GATES = {
+    "kumo_warnings": GateRecord(asset="predictions", mode="block"),
+    "volume": GateRecord(asset="predictions", mode="block"),
+    "list_shape": GateRecord(asset="postprocessed", mode="warn"),
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 30.0) -> Any:
+    end = time.monotonic() + seconds
+    while True:
+        value = what()
+        if value:
+            return value
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.02)
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
+        return True
+    return False
+
+
+def serves(port: int) -> bool:
+    """ZooKeeper says that it serves; it listens before it does."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5) as sock:
+        sock.sendall(b"srvr")
+        return b"Mode: standalone" in b"".join(iter(lambda: sock.recv(4096), b""))
+    return False
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str],
+    port: int,
+    environment: dict[str, str],
+    log: Path,
+    ready: Callable[[int], bool] = listens,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server of our own, until the block ends."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdout=output, stderr=output, cwd=log.parent
+        )
+        try:
+            wait_for(lambda: ready(port) or process.poll() is not None, 60)
+            assert process.poll() is None, log.read_text(errors="replace")[-2000:]
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def client(service: str, endpoint: str | None = None) -> Any:
+    """A client that fails fast: what retries prove is tested where it matters."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        config=Config(
+            connect_timeout=2,
+            read_timeout=5,
+            retries={"mode": "standard", "max_attempts": 1},
+            s3={"addressing_style": "path"},
+            max_pool_connections=64,
+        ),
+    )
+
+
+def definition(query: str, **attributes: Any) -> QueryDefinition:
+    spec = PredictiveQuerySpec.model_validate(
+        {
+            "owners": ["team:tests"],
+            "raw_logs": ["transactions"],
+            "kumo": {"predictive_query_id": "q", "connector": "c"},
+            "schedule": {"start": "2017-11-01"},
+            "retention": {"keep": 1, "min_age_hours": 0, "grace_minutes": 0},
+            **attributes,
+        }
+    )
+    return QueryDefinition(name=query, folder=Path("/nowhere"), spec=spec)
+
+
+def new_query() -> str:
+    """A query no other test has: releases are kept by name, so nothing need be cleaned away between tests."""
+    return f"q{secrets.token_hex(6)}"
+
+
+@dataclass
+class Shop:
+    """One query's outside world, and releases to put into it."""
+
+    world: Outside
+    built: list[str] = field(default_factory=list)
+
+    @property
+    def query(self) -> str:
+        return self.world.query
+
+    def open(
+        self,
+        partition: str = "2017-11-30",
+        *,
+        adopted: dict[str, str] | None = None,
+        gates: dict[str, GateRecord] | None = None,
+        root: str | None = None,
+    ) -> Opened:
+        """A release that has begun."""
+        root = root or secrets.token_hex(16)
+        opened = Opened(
+            query=self.query,
+            environment=self.world.names.environment,
+            partition=partition,
+            release_id=f"{partition.replace('-', '')}-{root[:8]}",
+            run_id=root,
+            root_run_id=root,
+            opened_at=utc_now(),
+            code_version="test",
+            by="a test",
+            adopted=adopted or {},
+            gates=GATES if gates is None else gates,
+        )
+        self.built.append(opened.release_id)
+        return self.world.store.open(opened)
+
+    def verdict(self, opened: Opened, gate: str, *, passed: bool = True, mode: str = "block", **more: Any) -> Verdict:
+        record = opened.gates.get(gate)
+        asset = record.asset if record is not None else "dynamodb_table"
+        fields: dict[str, Any] = {
+            "query": self.query,
+            "release_id": opened.release_id,
+            "partition": opened.partition,
+            "gate": gate,
+            "asset": asset,
+            "mode": mode,
+            "passed": passed,
+            "severity": "ok" if passed else "error" if mode == "block" else "warn",
+            "message": f"{gate} is {'fine' if passed else 'not fine at all'}",
+            "decided_at": utc_now(),
+            "run_id": opened.run_id,
+        }
+        return self.world.store.write_verdict(Verdict(**{**fields, **more}))
+
+    def artefact(self, opened: Opened, asset: str, name: str, **details: Any) -> Artefact:
+        return self.world.store.write_artefact(
+            Artefact(
+                query=self.query,
+                release_id=opened.release_id,
+                asset=asset,
+                attempt=1,
+                name=name,
+                rows=len(ENTITIES),
+                entities=len(ENTITIES),
+                seconds_outside=0.1,
+                created_at=utc_now(),
+                details=details,
+            )
+        )
+
+    def table(self, name: str, release: str) -> None:
+        """The release's own table: every entity's first class is the release's id, so that a reader's answer tells."""
+        dynamodb = self.world.dynamodb
+        dynamodb.create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": "e", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "e", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+            DeletionProtectionEnabled=True,
+        )
+        for entity in ENTITIES:
+            dynamodb.put_item(TableName=name, Item=encode_item(entity, [(release, 0.9), ("milk", 0.5)], "ranking/1"))
+
+    def build(
+        self,
+        partition: str = "2017-11-30",
+        *,
+        failed: str | None = None,
+        missing: str | None = None,
+        seal: bool = True,
+        table: bool = True,
+        whole: bool = True,
+        adopted: dict[str, str] | None = None,
+        root: str | None = None,
+    ) -> str:
+        """A release built to its end as the chain builds it; its id."""
+        opened = self.open(partition, adopted=adopted, root=root)
+        release = opened.release_id
+        names = self.world.names
+        for asset in ("predictions", "postprocessed"):
+            if asset not in opened.adopted:
+                self.artefact(opened, asset, names.warehouse_table(release, asset))
+        for gate, record in opened.gates.items():
+            if gate != missing and record.asset not in opened.adopted:
+                self.verdict(opened, gate, passed=gate != failed, mode=record.mode)
+        prefix = names.export_prefix(release)
+        self.world.store.s3.put_object(Bucket=names.bucket, Key=f"{prefix}part-0.csv.gz", Body=b"rows")
+        self.artefact(opened, "s3_export", f"s3://{names.bucket}/{prefix}", prefix=prefix)
+        fallback = self.world.store.put_fallback(release, "ranking/1", [[release, 1.0]])
+        name = names.dynamodb_table(release)
+        if table:
+            self.table(name, release)
+        self.artefact(
+            opened,
+            "dynamodb_table",
+            name,
+            sample=[{"entity": entity, "p": ""} for entity in ENTITIES],
+            region="us-east-1",
+        )
+        if IMPORT_GATE != missing:
+            self.verdict(opened, IMPORT_GATE, passed=failed != IMPORT_GATE)
+        if seal:
+            self.seal(opened, whole=whole)
+        return release
+
+    def seal(self, opened: Opened, *, whole: bool = True) -> Seal:
+        names = self.world.names
+        count = len(ENTITIES)
+        return self.world.store.seal(
+            Seal(
+                query=self.query,
+                environment=names.environment,
+                release_id=opened.release_id,
+                partition=opened.partition,
+                sealed_at=utc_now(),
+                table=names.dynamodb_table(opened.release_id),
+                region="us-east-1",
+                key={"name": "e", "type": "S"},
+                item_format="ranking/1",
+                fallback=f"s3://{names.bucket}/{names.release_prefix(opened.release_id)}fallback.json",
+                counts={
+                    "rows": count,
+                    "entities": count,
+                    "exported": count,
+                    "imported": count if whole else count - 1,
+                    "errors": 0,
+                },
+                artefacts={},
+                opened=hashlib.sha256(opened.to_json()).hexdigest(),
+            )
+        )
+
+    def active(self) -> str:
+        found = self.world.pointers.read()
+        assert found is not None
+        return found.pointer.served_release_id
+
+    def edit(self, change: Callable[[str], str]) -> None:
+        """A person with an editor."""
+        raw = self.world.pointers.peek()
+        assert raw is not None
+        put_raw(self.world, change(raw.data.decode()).encode())
+
+
+def put_raw(world: Outside, data: bytes) -> None:
+    """Bytes into the pointer's place, past everything of ours."""
+    store: Any = world.pointers
+    if hasattr(store, "key"):
+        world.store.s3.put_object(Bucket=store.bucket, Key=store.key, Body=data)
+    else:
+        store._connected().set(store.path, data)
+
+
+def shop(store: str = "s3", zookeeper: str = "", query: str | None = None, **attributes: Any) -> Shop:
+    """A fresh query's world, made from this process's variables."""
+    attributes.setdefault("pointer", {})
+    attributes["pointer"] = {"store": store, **attributes["pointer"]}
+    environment = Environment(name="local", bucket=BUCKET, zookeeper=zookeeper)
+    found = definition(query or new_query(), **attributes)
+    return Shop(outside(found, environment, s3=client("s3"), dynamodb=client("dynamodb")))
+
+
+def sealed(world: Outside, release: str) -> SealedRelease:
+    found = world.store.sealed(release)
+    assert found is not None
+    return found
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
