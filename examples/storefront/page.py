@@ -126,8 +126,7 @@ def build(
     elif isinstance(result, FallbackAnswer):
         kind = "unavailable"
     items = own or catalogue.items(everybody, SHOWN)
-    shown = {item.id for item in items}
-    rest = [item for item in catalogue.items(everybody, SHOWN + POPULAR) if item.id not in shown][:POPULAR]
+    rest = _others(catalogue.items(everybody, len(everybody)), items)
     return Page(
         household=household,
         kind=kind,
@@ -144,12 +143,12 @@ def build(
 
 def unknown(household: str, fallback: Predictions | None, health: Health, catalogue: Catalogue, now: datetime) -> Page:
     """The page when a lookup raised: everybody's list if there is one, and no claim that it is the household's."""
-    everybody = catalogue.items(_list(fallback), SHOWN + POPULAR)
+    everybody = catalogue.items(_list(fallback), len(_list(fallback)))
     return Page(
         household=household,
         kind="unavailable",
         items=everybody[:SHOWN],
-        popular=everybody[SHOWN:],
+        popular=_others(everybody[SHOWN:], everybody[:SHOWN]),
         release_id=health.release_id,
         logs_until=_day(health.partition),
         live_for="",
@@ -157,6 +156,17 @@ def unknown(household: str, fallback: Predictions | None, health: Health, catalo
         stale=health.state != "fresh",
         version=_version(health),
     )
+
+
+def _others(candidates: list[Item], shown: list[Item]) -> list[Item]:
+    """Some more items, each name once: the catalogue has many articles of one name."""
+    names = {item.name for item in shown}
+    found = []
+    for item in candidates:
+        if item.name not in names:
+            names.add(item.name)
+            found.append(item)
+    return found[:POPULAR]
 
 
 def _version(health: Health) -> str:

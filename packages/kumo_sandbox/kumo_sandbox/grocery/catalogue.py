@@ -129,13 +129,15 @@ def readable(till: str) -> str:
     """'SFT DRNK 2 LITER BTL CARB INCL' -> 'Soft drink 2 liter bottle carbonated incl.'."""
     words = [_SHORTHAND.get(word, word.lower()) for word in re.sub(r"\s*([:/&])\s*", r" \1 ", till.upper()).split()]
     text = " ".join(words).replace(" / ", "/").replace(" :", ":").replace(" - ", ", ")
+    # The tills cut names at 30 characters, often inside a bracket.
+    if text.count("(") > text.count(")"):
+        text = text[: text.rindex("(")].rstrip(" ,-")
     return text[:1].upper() + text[1:]
 
 
 def _size(size: str | None, department: str | None) -> str:
     """'1 GA' -> '1 gal'. A bare 'EA' tells a shopper nothing, and neither does the crate that fruit arrives in."""
-    text = (size or "").strip().lower()
-    if department == "PRODUCE" or not any(letter.isdigit() for letter in text):
+    found = re.search(r"([\d.][\d./-]*)\s*([a-z]+)$", (size or "").strip().lower())
+    if department == "PRODUCE" or found is None:
         return ""
-    number, _, unit = text.rpartition(" ")
-    return f"{number} {_UNITS.get(unit, unit)}".strip()
+    return f"{found[1]} {_UNITS.get(found[2], found[2])}"
