@@ -10,6 +10,12 @@ ADVICE = {
     "kumo_warnings": "read the warnings in Kumo's job; list harmless titles under gates.kumo_warnings.allow",
     "volume": "compare the raw logs of the day with those of the day before: are entities missing upstream?",
     "keys": "look at repeated (ENTITY, CLASS) pairs in Kumo's table; a graph with a duplicated key gives them",
+    "score_drift": "look at the bin that moved most: a retrained model, a changed feature, a column gone constant?",
+    "class_share": "look at the class that moved most: a campaign, a catalogue change, a wrong join?",
+    "top_item": "look at the item that is first most often, and at the raw logs of it",
+    "coverage": "look for a filter in postprocess.sql, or a catalogue that was cut",
+    "entities_lost": "compare the entities of both tables: which segment is missing from the raw logs or the graph?",
+    "overlap": "lists that change altogether overnight point to a changed model or scrambled keys",
     "list_shape": "look at postprocess.sql: which rule leaves lists short, or ranks twice?",
     "import_complete": "look at the import's error log in CloudWatch (/aws-dynamodb/imports)",
 }

@@ -1,4 +1,4 @@
-"""Gate `volume`: how many entities are predicted for, against a least number and against the active release."""
+"""Gate `volume`: how many entities and rows are predicted, against a least number and against the active release."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from kumo_assets.gates.judgement import Judgement
 from kumo_assets.spec.gates import Volume
 
 
-def judge_volume(entities: int, active: int | None, limits: Volume, active_release: str = "") -> Judgement:
-    """`active` is the active release's number of entities, None for a first release (bootstrap: the least number only)."""
+def judge_volume(
+    entities: int, rows: int, active: tuple[int, int] | None, limits: Volume, active_release: str = ""
+) -> Judgement:
+    """`active` are the active release's (entities, rows), None for a first release (bootstrap: the least number only)."""
     bounds = {
         "min_entities": limits.min_entities,
         "warn_change": limits.warn_change,
@@ -21,7 +23,7 @@ def judge_volume(entities: int, active: int | None, limits: Volume, active_relea
             bounds,
             {"kind": "absolute"},
         )
-    if not active:
+    if active is None or not all(active):
         return Judgement(
             "ok",
             f"{entities:,} entities; no active release to compare with (bootstrap)",
@@ -29,9 +31,12 @@ def judge_volume(entities: int, active: int | None, limits: Volume, active_relea
             bounds,
             {"kind": "bootstrap"},
         )
-    change = (entities - active) / active
-    baseline = {"kind": "active", "release_id": active_release, "entities": active}
-    words = f"{entities:,} entities, {change:+.1%} against the active release's {active:,}"
+    changes = {"entities": (entities, active[0]), "rows": (rows, active[1])}
+    moved = {name: (now - before) / before for name, (now, before) in changes.items()}
+    worst = max(moved, key=lambda name: abs(moved[name]))
+    change = moved[worst]
+    baseline = {"kind": "active", "release_id": active_release, "entities": active[0], "rows": active[1]}
+    words = f"{changes[worst][0]:,} {worst}, {change:+.1%} against the active release's {changes[worst][1]:,}"
     if abs(change) > limits.block_change:
         return Judgement("error", f"{words}; the limit is {limits.block_change:.0%}", change, bounds, baseline)
     if abs(change) > limits.warn_change:

@@ -32,8 +32,8 @@ class Volume(Gate):
     """Entities predicted for: a least number, and the change against the active release."""
 
     min_entities: int = Field(default=1, ge=1)
-    warn_change: float = Field(default=0.1, gt=0, description="Relative change of entities that warns.")
-    block_change: float = Field(default=0.3, gt=0, description="Relative change of entities that blocks.")
+    warn_change: float = Field(default=0.1, gt=0, description="Relative change of entities or rows that warns.")
+    block_change: float = Field(default=0.25, gt=0, description="Relative change of entities or rows that blocks.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Volume:
@@ -55,21 +55,92 @@ class ListShape(Gate):
     block_short: float = Field(default=0.5, ge=0, le=1)
 
 
+class Limits(Gate):
+    """A gate with one figure and two limits on it."""
+
+    warn: float = Field(ge=0)
+    block: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _rising(self) -> Limits:
+        if self.warn > self.block:
+            raise ValueError(f"warn ({self.warn}) must not be more than block ({self.block})")
+        return self
+
+
+class ScoreDrift(Limits):
+    """PSI of the scores against the active release, over the baseline's own quantile bins."""
+
+    warn: float = Field(default=0.1, ge=0)
+    block: float = Field(default=0.2, ge=0)
+
+
+class ClassShare(Limits):
+    """Total variation of what is recommended, over classes, against the active release."""
+
+    warn: float = Field(default=0.2, ge=0, le=1)
+    block: float = Field(default=0.4, ge=0, le=1)
+
+
+class TopItem(Limits):
+    """Share of first places of the item that has most, beyond its share in the active release."""
+
+    warn: float = Field(default=0.05, ge=0, le=1)
+    block: float = Field(default=0.1, ge=0, le=1)
+
+
+class Coverage(Limits):
+    """Share of the active release's number of distinct classes that is no longer recommended."""
+
+    warn: float = Field(default=0.2, ge=0, le=1)
+    block: float = Field(default=0.5, ge=0, le=1)
+
+
+class EntitiesLost(Limits):
+    """Share of the active release's entities that have no list any more."""
+
+    warn: float = Field(default=0.01, ge=0, le=1)
+    block: float = Field(default=0.03, ge=0, le=1)
+
+
+class Overlap(Limits):
+    """Share of the active release's list entries that are not in the new list of the same entity."""
+
+    mode: Mode = "warn"
+    warn: float = Field(default=0.8, ge=0, le=1)
+    block: float = Field(default=0.95, ge=0, le=1)
+
+
 class GatesSpec(Strict):
     """All gates of one query."""
 
     kumo_warnings: KumoWarnings = Field(default_factory=KumoWarnings)
     volume: Volume = Field(default_factory=Volume)
     keys: Keys = Field(default_factory=Keys)
+    score_drift: ScoreDrift = Field(default_factory=ScoreDrift)
     list_shape: ListShape = Field(default_factory=ListShape)
+    class_share: ClassShare = Field(default_factory=ClassShare)
+    top_item: TopItem = Field(default_factory=TopItem)
+    coverage: Coverage = Field(default_factory=Coverage)
+    entities_lost: EntitiesLost = Field(default_factory=EntitiesLost)
+    overlap: Overlap = Field(default_factory=Overlap)
 
     def gates_of(self, task: str) -> dict[str, dict[str, str]]:
         """Gate -> {asset, mode} of the gates that are asked for a query of this task, as `opened.json` records them."""
-        found = {
-            "kumo_warnings": {"asset": "predictions", "mode": self.kumo_warnings.mode},
-            "volume": {"asset": "predictions", "mode": self.volume.mode},
-            "keys": {"asset": "predictions", "mode": self.keys.mode},
+        listed = task != "regression"
+        asked = {
+            "predictions": ("kumo_warnings", "volume", "keys", "score_drift"),
+            "postprocessed": (
+                *(("list_shape",) if task in ("ranking", "multiclass_classification") else ()),
+                *(("class_share",) if listed else ()),
+                *(("top_item", "coverage", "overlap") if task == "ranking" else ()),
+                "entities_lost",
+            ),
         }
-        if task in ("ranking", "multiclass_classification"):
-            found["list_shape"] = {"asset": "postprocessed", "mode": self.list_shape.mode}
-        return {gate: record for gate, record in found.items() if record["mode"] != "off"}
+        modes: dict[str, str] = {name: getattr(self, name).mode for names in asked.values() for name in names}
+        return {
+            name: {"asset": asset, "mode": modes[name]}
+            for asset, names in asked.items()
+            for name in names
+            if modes[name] != "off"
+        }

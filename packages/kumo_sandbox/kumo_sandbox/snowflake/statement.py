@@ -84,9 +84,9 @@ def parse_unload(sql: str) -> Unload:
     compression = "GZIP" if compression == "AUTO" else compression
     if compression not in ("GZIP", "NONE"):
         raise StatementError(f"COMPRESSION = {compression} is not implemented by the sandbox (GZIP and NONE are)")
-    for name, only in (("FIELD_DELIMITER", ","), ("RECORD_DELIMITER", "\\n")):
-        if _word(form.get(name, f"'{only}'")) not in (only, "NONE"):
-            raise StatementError(f"{name} other than '{only}' is not implemented by the sandbox")
+    for option, only in (("FIELD_DELIMITER", ","), ("RECORD_DELIMITER", "\\n")):
+        if _word(form.get(option, f"'{only}'")) not in (only, "NONE"):
+            raise StatementError(f"{option} other than '{only}' is not implemented by the sandbox")
     enclosed = _word(form.get("FIELD_OPTIONALLY_ENCLOSED_BY", "NONE"))
     if enclosed not in ('"', "NONE"):
         raise StatementError("FIELD_OPTIONALLY_ENCLOSED_BY must be '\"' or NONE in the sandbox")

@@ -1,0 +1,13 @@
+-- The active release's lists against the new ones: entities lost, entries compared and changed. One join.
+SELECT
+    COUNT(*) AS OLD_ENTITIES,
+    COUNT_IF(SEEN = 0) AS LOST,
+    SUM(IFF(SEEN > 0, LENGTH, 0)) AS ENTRIES,
+    SUM(IFF(SEEN > 0, LENGTH - SHARED, 0)) AS CHANGED
+FROM (
+    SELECT O.ENTITY, COUNT(*) AS LENGTH, COUNT(N.CLASS) AS SHARED, MAX(IFF(E.ENTITY IS NULL, 0, 1)) AS SEEN
+    FROM {{ active }} O
+    LEFT JOIN {{ table }} N ON O.ENTITY = N.ENTITY AND O.CLASS = N.CLASS
+    LEFT JOIN (SELECT DISTINCT ENTITY FROM {{ table }}) E ON O.ENTITY = E.ENTITY
+    GROUP BY O.ENTITY
+)

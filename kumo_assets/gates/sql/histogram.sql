@@ -1,0 +1,2 @@
+-- Counts over given bins alone: asked once, when a release sets bins of its own.
+SELECT {{ histogram }} FROM {{ table }}

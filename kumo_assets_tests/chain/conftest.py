@@ -1,0 +1,227 @@
+"""The chain against the real sandbox: small raw logs, one set of definitions, an environment of its own per test.
+
+Environments share nothing, by name (rule 1's other half); so a new environment name is a clean slate without a restart.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import snowflake.connector
+from kumo_sandbox.testing import SandboxHandle
+
+from kumo_assets.releases.documents import Verdict
+from kumo_assets.releases.operations.outside import Outside, outside
+from kumo_assets.releases.run import ROOT_RUN_TAG
+from kumo_assets.spec.environment import Environment
+from kumo_assets.spec.load import QueryDefinition, load_query
+from kumo_assets.spec.names import CHAIN, release_id
+
+QUERY = "next_best_product"
+DAY, NEXT_DAY = "2017-11-28", "2017-11-29"
+HOUSEHOLDS, PRODUCTS = 60, 40
+SHIPPED = Path(__file__).parents[2] / "kumo_assets" / "defs"
+
+
+@pytest.fixture(scope="session")
+def logs(running_sandbox: SandboxHandle) -> SandboxHandle:
+    """Two months of made-up baskets up to the end of 2017-11-30, in the tables the shipped definitions name."""
+    env = running_sandbox.env
+    rows = [
+        (
+            1 + number % HOUSEHOLDS,
+            1000 + (number * number + number // 7) % PRODUCTS,
+            number,
+            f"2017-{10 + number % 2:02d}-{1 + number % 30:02d} {number % 24:02d}:{number % 60:02d}:00",
+        )
+        for number in range(2400)
+    ]
+    rows += [(1 + day, 1000, 9000 + day, f"2017-11-{day:02d} 23:59:00") for day in range(1, 31)]
+    values = ", ".join(
+        f"({household}, 1, {basket}, {product}, 1, 2.5, '{at}'::TIMESTAMP_NTZ)"
+        for household, product, basket, at in rows
+    )
+    with _connect(env) as connection:
+        cursor = connection.cursor()
+        cursor.execute(
+            'CREATE OR REPLACE TABLE "KUMO"."RAW"."TRANSACTIONS" (HOUSEHOLD_ID NUMBER, STORE_ID NUMBER, BASKET_ID NUMBER, '
+            "PRODUCT_ID NUMBER, QUANTITY NUMBER, SALES_VALUE FLOAT, TRANSACTION_TIMESTAMP TIMESTAMP_NTZ)"
+        )
+        cursor.execute(f'INSERT INTO "KUMO"."RAW"."TRANSACTIONS" VALUES {values}')
+        cursor.execute('CREATE OR REPLACE TABLE "KUMO"."RAW"."PRODUCTS" (PRODUCT_ID NUMBER, NAME VARCHAR)')
+        cursor.execute(
+            'INSERT INTO "KUMO"."RAW"."PRODUCTS" VALUES '
+            + ", ".join(f"({1000 + number}, 'product {number}')" for number in range(PRODUCTS))
+        )
+    return running_sandbox
+
+
+def _connect(env: dict[str, str]) -> Any:
+    return snowflake.connector.connect(
+        account=env["SNOWFLAKE_ACCOUNT"],
+        user=env["SNOWFLAKE_USER"],
+        password=env["SNOWFLAKE_PASSWORD"],
+        host=env["SNOWFLAKE_HOST"],
+        port=int(env["SNOWFLAKE_PORT"]),
+        protocol=env["SNOWFLAKE_PROTOCOL"],
+        database=env["SNOWFLAKE_DATABASE"],
+        schema=env["SNOWFLAKE_SCHEMA"],
+    )
+
+
+@dataclass
+class Chain:
+    """One test's world: an environment name, an ephemeral Dagster instance, and the shipped query's definitions."""
+
+    handle: SandboxHandle
+    instance: dg.DagsterInstance
+    definition: QueryDefinition
+    definitions: dg.Definitions
+    environment: str
+    runs: list[dg.ExecuteInProcessResult] = field(default_factory=list)
+
+    def world(self) -> Outside:
+        return outside(self.definition, Environment.from_variables())
+
+    def run(
+        self, day: str = DAY, *, assets: tuple[str, ...] = (), root: str | None = None, checks: bool = True
+    ) -> dg.ExecuteInProcessResult:
+        """The daily job for a day, or only some of its assets (with or without their checks); `root` continues the
+        release of that root run id."""
+        tags = {ROOT_RUN_TAG: root} if root else {}
+        name = self.definition.name
+        if assets:
+            selection = dg.AssetSelection.assets(*[[name, asset] for asset in assets])
+            if not checks:
+                selection = selection - dg.AssetSelection.all_asset_checks()
+            job = self._with_job(dg.define_asset_job("part", selection=selection)).resolve_job_def("part")
+        else:
+            job = self.definitions.resolve_job_def(f"{name}_daily")
+        result = job.execute_in_process(instance=self.instance, partition_key=day, tags=tags, raise_on_error=False)
+        self.runs.append(result)
+        return result
+
+    def promote(self) -> dg.ExecuteInProcessResult:
+        job = self.definitions.resolve_job_def(f"{self.definition.name}_promote")
+        return job.execute_in_process(instance=self.instance, raise_on_error=False)
+
+    def _with_job(self, job: Any) -> dg.Definitions:
+        return dg.Definitions.merge(self.definitions, dg.Definitions(jobs=[job]))
+
+    def release(self, result: dg.ExecuteInProcessResult, day: str = DAY, root: str | None = None) -> str:
+        return release_id(day, root or result.run_id)
+
+    def verdicts(self, release: str) -> dict[str, Verdict]:
+        return self.world().store.verdicts(release)
+
+    def active(self) -> str | None:
+        found = self.world().pointers.read()
+        return found.pointer.release_id if found is not None else None
+
+    def kumo_jobs(self) -> list[dict[str, Any]]:
+        """Prediction jobs of this environment, as the emulator's own book has them."""
+        import httpx
+
+        book = httpx.get(self.handle.url["kumo"] + "/_sandbox/jobs", trust_env=False).json()
+        jobs = book["jobs"] if isinstance(book, dict) else book
+        return [job for job in jobs if job.get("tags", {}).get("kumo_assets.environment") == self.environment]
+
+    def imports(self) -> list[str]:
+        """Tables that imports were started into in this environment."""
+        client = self.world().dynamodb
+        found: list[str] = []
+        token: dict[str, str] = {}
+        while True:
+            answer = client.list_imports(**token)  # type: ignore[arg-type]
+            found += [item["TableArn"].rpartition("/")[2] for item in answer["ImportSummaryList"]]
+            if not answer.get("NextToken"):
+                return [table for table in found if table.startswith(self.environment + "-")]
+            token = {"NextToken": answer["NextToken"]}
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        with _connect(self.handle.env) as connection:
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    """The deepest error of a failed run, in its own words."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.event_specific_data.error  # type: ignore[union-attr]
+            while error.cause is not None:
+                error = error.cause
+            return error.message
+    return ""
+
+
+def steps(result: dg.ExecuteInProcessResult) -> set[str]:
+    """Assets of the chain that this run materialised."""
+    return {event.asset_key.path[-1] for event in result.get_asset_materialization_events() if event.asset_key} & set(
+        CHAIN
+    )
+
+
+@pytest.fixture(scope="session")
+def shipped(logs: SandboxHandle) -> dg.Definitions:
+    """The project's own definitions, loaded once with the sandbox's variables set."""
+    before = dict(os.environ)
+    os.environ.update(logs.env)
+    try:
+        from kumo_assets.definitions import defs
+
+        return defs()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture
+def chain(
+    logs: SandboxHandle, shipped: dg.Definitions, sandbox: SandboxHandle, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Chain]:
+    environment = "t" + uuid.uuid4().hex[:10]
+    monkeypatch.setenv("KUMO_ASSETS_ENV", environment)
+    with dg.instance_for_test() as instance:
+        yield Chain(logs, instance, load_query(QUERY, SHIPPED), shipped, environment)
+
+
+@pytest.fixture
+def custom(chain: Chain, tmp_path: Path) -> Callable[..., Chain]:
+    """A chain of a query written for one test: YAML changed, SQL added."""
+
+    def make(
+        name: str = "custom_query", *, sql: str | None = None, change: Callable[[dict[str, Any]], None] = lambda _: None
+    ) -> Chain:
+        import yaml
+
+        from kumo_assets.components.predictive_query import build_query
+        from kumo_assets.components.raw_logs import build_raw_logs
+        from kumo_assets.definitions import shell
+        from kumo_assets.spec.load import load_raw_logs
+
+        folder = tmp_path / "defs"
+        for shipped_name in ("raw_logs", QUERY):
+            target = folder / (name if shipped_name == QUERY else shipped_name)
+            target.mkdir(parents=True, exist_ok=True)
+            document = yaml.safe_load((SHIPPED / shipped_name / "defs.yaml").read_text())
+            if shipped_name == QUERY:
+                change(document["attributes"])
+            (target / "defs.yaml").write_text(yaml.safe_dump(document))
+        if sql is not None:
+            (folder / name / "postprocess.sql").write_text(sql)
+        definition = load_query(name, folder)
+        definitions = dg.Definitions.merge(
+            build_query(definition), build_raw_logs("raw_logs", load_raw_logs(folder)["raw_logs"]), shell()
+        )
+        return Chain(chain.handle, chain.instance, definition, definitions, chain.environment)
+
+    return make

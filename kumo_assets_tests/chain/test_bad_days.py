@@ -1,0 +1,212 @@
+"""What goes wrong outside, and how the chain answers: one clear error, nothing half-done, the pointer where it was."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from kumo_assets_tests.chain.conftest import DAY, NEXT_DAY, QUERY, Chain, failure, steps
+
+
+def test_stale_raw_logs_fail_the_run_and_leave_yesterday_active(chain: Chain) -> None:
+    chain.run(DAY)
+    chain.promote()
+    active = chain.active()
+    result = chain.run("2017-12-05")
+    assert not result.success
+    assert "Could not wait for the raw logs to reach 2017-12-06" in failure(result)
+    assert "the cut-off was" in failure(result)
+    assert not any(job["tags"]["kumo_assets.partition"] == "2017-12-05" for job in chain.kumo_jobs())
+    chain.promote()
+    assert chain.active() == active
+
+
+def test_a_refused_launch_is_told_in_kumos_words(chain: Chain) -> None:
+    chain.handle.kumo_faults({"kind": "refused", "query": QUERY})
+    result = chain.run()
+    assert not result.success
+    assert "launch the batch prediction" in failure(result)
+    assert steps(result) == set()
+
+
+def test_a_failed_job_opens_a_second_attempt_on_the_next_run_of_the_release(chain: Chain) -> None:
+    root = str(uuid.uuid4())
+    chain.handle.kumo_faults({"kind": "failed", "query": QUERY})
+    assert not chain.run(root=root).success
+    again = chain.run(root=root)
+    assert again.success
+    predictions = chain.world().store.artefact(chain.release(again, root=root), "predictions")
+    assert predictions is not None
+    assert predictions.attempt == 2
+    assert predictions.name.endswith("_A2")
+    assert [job["tags"]["kumo_assets.attempt"] for job in sorted(chain.kumo_jobs(), key=lambda j: j["created_at"])] == [
+        "1",
+        "2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("done_without_table", "no such table"), ("short_table", "entities"), ("stale_table", "JOB_TIMESTAMP")],
+)
+def test_done_is_not_believed_until_the_table_proves_it(chain: Chain, kind: str, words: str) -> None:
+    chain.handle.kumo_faults({"kind": kind, "query": QUERY})
+    result = chain.run()
+    assert not result.success
+    assert "believe Kumo job" in failure(result)
+    assert words in failure(result)
+    assert steps(result) == set()
+
+
+def test_unlisted_warnings_of_kumo_block_the_release(chain: Chain) -> None:
+    warning = {"title": "Distribution shift", "message": "column X"}
+    chain.handle.kumo_faults({"kind": "job_warnings", "query": QUERY, "with": {"warnings": [warning]}})
+    result = chain.run()
+    assert not result.success
+    assert steps(result) == {"predictions"}
+    verdict = chain.verdicts(chain.release(result))["kumo_warnings"]
+    assert verdict.blocks
+    assert "Distribution shift: column X" in verdict.message
+    assert not chain.promote().success
+    assert chain.active() is None
+
+
+def test_listed_warnings_are_lived_with(custom) -> None:  # type: ignore[no-untyped-def]
+    chain = custom(change=lambda spec: spec.update(gates={"kumo_warnings": {"allow": ["Distribution *"]}}))
+    warning = {"title": "Distribution shift", "message": "column X"}
+    chain.handle.kumo_faults({"kind": "job_warnings", "query": QUERY, "with": {"warnings": [warning]}})
+    assert chain.run().success
+
+
+def test_duplicated_predictions_block_the_release(chain: Chain) -> None:
+    chain.handle.kumo_faults({"kind": "duplicated_rows", "query": QUERY, "with": {"fraction": 0.1}})
+    result = chain.run()
+    assert not result.success
+    assert chain.verdicts(chain.release(result))["keys"].blocks
+    assert "dynamodb_table" not in steps(result)
+
+
+def test_many_entities_lost_against_the_active_release_block(chain: Chain) -> None:
+    chain.run(DAY)
+    chain.promote()
+    active = chain.active()
+    chain.handle.kumo_faults({"kind": "users_lost", "query": QUERY, "with": {"fraction": 0.4}})
+    result = chain.run(NEXT_DAY)
+    assert not result.success
+    verdict = chain.verdicts(chain.release(result, NEXT_DAY))["volume"]
+    assert verdict.blocks
+    assert verdict.baseline["release_id"] == active
+    chain.promote()
+    assert chain.active() == active
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("SELECT NONSENSE FROM {{ predictions }}", "NONSENSE"),
+        ("SELECT ENTITY, CLASS, SCORE FROM {{ predictions }}", "no column RANK"),
+        ("SELECT ENTITY, CLASS, SCORE, 1 AS RANK FROM {{ predictions }}", "repeat an (ENTITY, RANK)"),
+        ("SELECT ENTITY, CLASS, SCORE, 1 AS RANK FROM {{ predictions }} WHERE 1 = 0", "no rows"),
+        ("SELECT * FROM {{ prediction }}", "unknown placeholder"),
+    ],
+)
+def test_bad_postprocessing_is_told_and_nothing_is_exported(custom, sql: str, words: str) -> None:  # type: ignore[no-untyped-def]
+    chain = custom(sql=sql)
+    result = chain.run()
+    assert not result.success
+    assert words in failure(result)
+    assert steps(result) == {"predictions"}
+
+
+def test_mended_postprocessing_continues_the_release_under_a_new_name(custom) -> None:  # type: ignore[no-untyped-def]
+    chain = custom(sql="SELECT ENTITY, CLASS, SCORE, 1 AS RANK FROM {{ predictions }}")
+    root = str(uuid.uuid4())
+    assert not chain.run(root=root).success
+    (chain.definition.folder / "postprocess.sql").unlink()
+    again = chain.run(root=root)
+    assert again.success
+    post = chain.world().store.artefact(chain.release(again, root=root), "postprocessed")
+    assert post is not None
+    assert post.name.endswith("_A2")
+    assert len(chain.kumo_jobs()) == 1
+
+
+def test_leftovers_under_the_export_prefix_are_never_imported(chain: Chain) -> None:
+    root = str(uuid.uuid4())
+    world = chain.world()
+    prefix = world.store.names.export_prefix(chain.release(None, root=root))  # type: ignore[arg-type]
+    world.store.s3.put_object(Bucket=world.store.names.bucket, Key=prefix + "data_0_0_0.csv.gz", Body=b"left over")
+    result = chain.run(root=root)
+    assert result.success
+    export = world.store.artefact(chain.release(result, root=root), "s3_export")
+    assert export is not None
+    assert export.name.endswith("/export-a2/")
+
+
+def test_a_partial_import_is_refused_by_its_verdict(chain: Chain) -> None:
+    root = str(uuid.uuid4())
+    assert chain.run(assets=("predictions", "postprocessed", "s3_export"), root=root).success
+    world = chain.world()
+    release = chain.release(None, root=root)  # type: ignore[arg-type]
+    export = world.store.artefact(release, "s3_export")
+    assert export is not None
+    import gzip
+
+    body = gzip.compress(b'"e","p"\n"extra"\n')
+    world.store.s3.put_object(Bucket=world.store.names.bucket, Key=export.details["prefix"] + "zz.csv.gz", Body=body)
+    result = chain.run(assets=("dynamodb_table",), root=root)
+    assert not result.success
+    verdict = chain.verdicts(release)["import_complete"]
+    assert verdict.blocks
+    assert "errors" in verdict.message
+    assert world.store.sealed(release) is None
+    assert not chain.promote().success
+
+
+def test_a_taken_table_name_is_told_and_not_touched(chain: Chain) -> None:
+    root = str(uuid.uuid4())
+    world = chain.world()
+    name = world.store.names.dynamodb_table(chain.release(None, root=root))  # type: ignore[arg-type]
+    world.dynamodb.create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": "e", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "e", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    result = chain.run(root=root)
+    assert not result.success
+    assert "no import made it" in failure(result)
+    assert world.dynamodb.describe_table(TableName=name)["Table"]["ItemCount"] == 0
+
+
+def test_wrong_aws_credentials_are_told_without_the_secret(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAWRONG")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted-secret-value")
+    result = chain.run()
+    assert not result.success
+    assert "AWS_ACCESS_KEY_ID" in failure(result)
+    assert "planted-secret-value" not in "".join(str(event) for event in result.all_events)
+
+
+def test_a_wrong_snowflake_password_is_told_without_the_secret(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNOWFLAKE_PASSWORD", "planted-secret-value")
+    result = chain.run()
+    assert not result.success
+    assert "log in to Snowflake" in failure(result)
+    assert "planted-secret-value" not in "".join(str(event) for event in result.all_events)
+
+
+def test_a_wrong_kumo_key_is_told_without_the_key(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUMO_API_KEY", "wrong:planted-secret-value")
+    result = chain.run()
+    assert not result.success
+    assert "KUMO_API_KEY" in failure(result)
+    assert "planted-secret-value" not in "".join(str(event) for event in result.all_events)
+
+
+def test_a_missing_environment_name_is_named(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUMO_ASSETS_ENV")
+    result = chain.run()
+    assert not result.success
+    assert "KUMO_ASSETS_ENV" in failure(result)

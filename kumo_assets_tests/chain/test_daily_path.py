@@ -1,0 +1,128 @@
+"""One day's release, from raw logs to an online answer; and the ways in which days follow one another."""
+
+from __future__ import annotations
+
+import json
+
+from kumo_serving import Answer, Miss, TableReader
+
+from kumo_assets_tests.chain.conftest import DAY, HOUSEHOLDS, NEXT_DAY, Chain, steps
+
+
+def test_a_day_becomes_a_sealed_release_whose_counts_agree(chain: Chain) -> None:
+    result = chain.run()
+    assert result.success
+    sealed = chain.world().store.sealed(chain.release(result))
+    assert sealed is not None
+    counts = sealed.seal.counts
+    assert counts["entities"] == counts["exported"] == counts["imported"] == HOUSEHOLDS
+    assert counts["rows"] == HOUSEHOLDS * 5
+    assert counts["errors"] == 0
+    assert {verdict.severity for verdict in chain.verdicts(chain.release(result)).values()} == {"ok"}
+    assert sealed.seal.kumo["model_id"]
+    assert sealed.seal.kumo["snapshot_id"]
+
+
+def test_the_active_pointer_moves_only_when_promoted_and_services_get_ranked_lists(chain: Chain) -> None:
+    result = chain.run()
+    assert chain.active() is None
+    assert chain.promote().success
+    assert chain.active() == chain.release(result)
+    found = chain.world().pointers.read()
+    assert found is not None
+    reader = TableReader(
+        found.pointer.table, key=found.pointer.key, item_format=found.pointer.item_format, region=found.pointer.region
+    )
+    try:
+        answer = reader.get(1)
+        assert isinstance(answer, Answer)
+        scores = [score for _, score in answer.predictions]
+        assert len(scores) == 5
+        assert scores == sorted(scores, reverse=True)
+        assert isinstance(reader.get(10**9), Miss)
+    finally:
+        reader.close()
+
+
+def test_each_day_is_anchored_at_its_own_end(chain: Chain) -> None:
+    chain.run(DAY)
+    [job] = chain.kumo_jobs()
+    assert job["config"]["prediction_time"] == "2017-11-29T00:00:00Z"
+
+
+def test_the_next_day_is_promoted_over_the_day_before(chain: Chain) -> None:
+    first, second = chain.run(DAY), chain.run(NEXT_DAY)
+    assert first.success
+    assert second.success
+    chain.promote()
+    found = chain.world().pointers.read()
+    assert found is not None
+    assert found.pointer.release_id == chain.release(second, NEXT_DAY)
+    assert found.pointer.generation == 1
+
+
+def test_a_late_backfill_never_overtakes_the_newer_day(chain: Chain) -> None:
+    newer = chain.run(NEXT_DAY)
+    chain.promote()
+    older = chain.run(DAY)
+    assert older.success
+    chain.promote()
+    assert chain.active() == chain.release(newer, NEXT_DAY)
+
+
+def test_the_same_day_built_again_is_a_new_release_and_the_later_sealed_wins(chain: Chain) -> None:
+    first = chain.run()
+    chain.promote()
+    second = chain.run()
+    assert chain.release(first) != chain.release(second)
+    chain.promote()
+    assert chain.active() == chain.release(second)
+
+
+def test_a_fallback_list_of_the_most_recommended_stands_beside_the_export(chain: Chain) -> None:
+    result = chain.run()
+    names = chain.world().store.names
+    key = names.release_prefix(chain.release(result)) + "fallback.json"
+    document = json.loads(chain.world().store.s3.get_object(Bucket=names.bucket, Key=key)["Body"].read())
+    shares = [share for _, share in document["p"]]
+    assert shares == sorted(shares, reverse=True)
+    assert 0 < shares[0] <= 1
+
+
+def test_a_run_that_starts_mid_chain_opens_a_release_that_says_what_it_adopts(chain: Chain) -> None:
+    whole = chain.run()
+    part = chain.run(assets=("s3_export", "dynamodb_table"))
+    assert part.success
+    assert steps(part) == {"s3_export", "dynamodb_table"}
+    opened = chain.world().store.opened(chain.release(part))
+    assert opened is not None
+    assert opened.adopted == {"predictions": chain.release(whole), "postprocessed": chain.release(whole)}
+    assert len(chain.kumo_jobs()) == 1
+    chain.promote()
+    assert chain.active() == chain.release(part)
+
+
+def test_dynamodb_json_is_the_other_form_of_export(custom) -> None:  # type: ignore[no-untyped-def]
+    chain = custom(change=lambda spec: spec.update(export={"format": "dynamodb_json"}))
+    assert chain.run().success
+    chain.promote()
+    assert chain.active() is not None
+
+
+def test_a_users_postprocess_sql_decides_what_is_served(custom) -> None:  # type: ignore[no-untyped-def]
+    chain = custom(
+        sql="""
+        SELECT p.ENTITY, p.CLASS, p.SCORE, ROW_NUMBER() OVER (PARTITION BY p.ENTITY ORDER BY p.SCORE DESC, p.CLASS) AS RANK
+        FROM {{ predictions }} p JOIN {{ database }}."RAW"."PRODUCTS" c ON c.PRODUCT_ID = p.CLASS
+        WHERE c.NAME <> 'product 0'
+        QUALIFY RANK <= 3
+        """,
+        change=lambda spec: spec.update(gates={"list_shape": {"mode": "warn"}}),
+    )
+    result = chain.run()
+    assert result.success
+    post = chain.world().store.artefact(chain.release(result), "postprocessed")
+    assert post is not None
+    assert post.details["longest"] == 3
+    served = chain.sql(f'SELECT COUNT(*) FROM "KUMO"."PUBLIC"."{post.name}" WHERE CLASS = 1000')
+    assert served == [(0,)]
