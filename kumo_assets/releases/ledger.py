@@ -27,6 +27,26 @@ if TYPE_CHECKING:
 MOVES = ("promote", "force", "rollback", "hold", "unhold", "retire")
 # Clocks of different machines may differ by this much; listings start so much earlier.
 SKEW = timedelta(hours=1)
+STAMP = "%Y%m%dT%H%M%S.%fZ"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def is_move(entry: LedgerEntry) -> bool:
+    """True for what wrote a pointer document (a retirement does so once, and has an entry for each release too)."""
+    return entry.action in MOVES and entry.generation > 0
+
+
+def name_of(entry: LedgerEntry, mark: str) -> str:
+    """The object's name under the ledger's prefix."""
+    return f"{_stamp(datetime.fromisoformat(entry.at))}-{mark}.json"
+
+
+def time_in(name: str) -> datetime:
+    """The time in an entry's name; the epoch for a name of any other kind."""
+    try:
+        return datetime.strptime(name.partition("-")[0], STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return EPOCH
 
 
 @dataclass(frozen=True)
@@ -35,10 +55,6 @@ class Recorded:
 
     name: str
     entry: LedgerEntry
-
-    @property
-    def mark(self) -> str:
-        return self.name.removesuffix(".json").rpartition("-")[2]
 
 
 class Ledger:
@@ -50,8 +66,7 @@ class Ledger:
 
     def append(self, entry: LedgerEntry, mark: str | None = None) -> None:
         """Write one entry. `mark` is the pointer document's it belongs to; the same entry under it is written once."""
-        name = f"{_stamp(datetime.fromisoformat(entry.at))}-{mark or secrets.token_hex(4)}.json"
-        key = self.names.ledger_prefix + name
+        key = self.names.ledger_prefix + name_of(entry, mark or secrets.token_hex(4))
         try:
             self.s3.put_object(
                 Bucket=self.names.bucket, Key=key, Body=entry.to_json(), ContentType="application/json", IfNoneMatch="*"
@@ -65,7 +80,7 @@ class Ledger:
 
     def names_since(self, moment: datetime | None = None) -> list[str]:
         """Names of the entries from `moment` (less clock skew) on, oldest first; all without one. One listing."""
-        start = _stamp(moment - SKEW) if moment is not None else ""
+        start = _stamp(moment - SKEW) if moment is not None and moment > EPOCH else ""
         prefix = self.names.ledger_prefix
         after = {"StartAfter": prefix + start} if start else {}
         try:
@@ -91,7 +106,7 @@ class Ledger:
     def moves(self) -> list[LedgerEntry]:
         """Every move of the pointer, in order of generation."""
         entries = (found.entry for found in self.read(self.names_since()))
-        return sorted((entry for entry in entries if entry.action in MOVES), key=lambda entry: entry.generation)
+        return sorted(filter(is_move, entries), key=lambda entry: entry.generation)
 
     def _entry(self, name: str) -> Recorded:
         key = self.names.ledger_prefix + name
@@ -136,4 +151,4 @@ def _read(source: _Source, name: str) -> Recorded:
 
 
 def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    return moment.astimezone(UTC).strftime(STAMP)

@@ -62,11 +62,13 @@ class SealedRelease:
 
 @dataclass(frozen=True)
 class Listing:
-    """What one listing shows of a release: its object names under its prefix, and when the seal was written."""
+    """What one listing shows of a release: its object names under its prefix, when the seal was written, and when
+    anything was last (all by S3's clock)."""
 
     release_id: str
     files: frozenset[str]
     sealed_at: str | None
+    touched: str = ""
 
     @property
     def sealed(self) -> bool:
@@ -232,14 +234,19 @@ class ReleaseStore:
         after = root + from_partition.replace("-", "") if from_partition else None
         files: dict[str, set[str]] = {}
         sealed: dict[str, str] = {}
+        touched: dict[str, str] = {}
         for key, modified in self._list(root, after):
             release, _, name = key.removeprefix(root).partition("/")
             if not name or not _is_release(release):
                 continue
             files.setdefault(release, set()).add(name)
+            touched[release] = max(touched.get(release, ""), utc_text(modified))
             if name == SEAL:
                 sealed[release] = utc_text(modified)
-        return [Listing(release, frozenset(files[release]), sealed.get(release)) for release in sorted(files)]
+        return [
+            Listing(release, frozenset(files[release]), sealed.get(release), touched[release])
+            for release in sorted(files)
+        ]
 
     def newest_with(self, partition: str, asset: str) -> str | None:
         """The newest release of `partition` that can vouch for `asset`, with its own artefact or an adopted one."""

@@ -238,7 +238,7 @@ class Shop:
         prefix = names.export_prefix(release)
         self.world.store.s3.put_object(Bucket=names.bucket, Key=f"{prefix}part-0.csv.gz", Body=b"rows")
         self.artefact(opened, "s3_export", f"s3://{names.bucket}/{prefix}", prefix=prefix)
-        fallback = self.world.store.put_fallback(release, "ranking/1", [[release, 1.0]])
+        self.world.store.put_fallback(release, "ranking/1", [[release, 1.0]])
         name = names.dynamodb_table(release)
         if table:
             self.table(name, release)
@@ -249,7 +249,7 @@ class Shop:
             sample=[{"entity": entity, "p": ""} for entity in ENTITIES],
             region="us-east-1",
         )
-        if IMPORT_GATE != missing:
+        if missing != IMPORT_GATE:
             self.verdict(opened, IMPORT_GATE, passed=failed != IMPORT_GATE)
         if seal:
             self.seal(opened, whole=whole)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from kumo_serving.errors import PointerMalformed
 
 from kumo_assets.errors import ConfigError, ReleaseError
 from kumo_assets.releases.decision import Active, Candidate
-from kumo_assets.releases.ledger import MOVES, Ledger
+from kumo_assets.releases.ledger import Ledger, is_move
 from kumo_assets.releases.pointers import PointerStore, VersionedPointer, open_pointer_store, pointer_store_at
 from kumo_assets.releases.store import ReleaseStore
 from kumo_assets.resources.dynamodb import tables
@@ -65,10 +65,11 @@ class Outside:
         return self.definition is not None and self.definition.spec.pointer.plain_text_copy
 
     def now(self) -> datetime:
-        """The time by S3's clock, which also dates the seals: this machine's may be wrong (fault 19)."""
+        """The time by S3's clock, which also dates the seals: this machine's may be wrong (fault 19). Told in whole
+        seconds, and so rounded up: what S3 has dated is never in the future."""
         answer: Any = self.store.listing_answer()
         told = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-        return parsedate_to_datetime(told) if told else datetime.now(UTC)
+        return parsedate_to_datetime(told) + timedelta(seconds=1) if told else datetime.now(UTC)
 
     def close(self) -> None:
         self.pointers.close()
@@ -193,7 +194,7 @@ def put_back(world: Outside, found: VersionedPointer | None) -> str | None:
     later = [
         record.entry
         for record in world.ledger.read(world.ledger.names_since(since))
-        if record.entry.action in MOVES and record.entry.generation > generation
+        if is_move(record.entry) and record.entry.generation > generation
     ]
     if not later:
         return None

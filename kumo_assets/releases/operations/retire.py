@@ -1,166 +1,160 @@
 """Retirement: delete what old releases left, and nothing that anybody may still read (rule 7).
 
-Kept: the active release and every one the pointer remembers, the target and origin of a hold, releases referenced by a
-kept one, releases in flight, the newest `keep` sealed ones, those younger than the minimum age or the grace. The
-pointer is read again right before each delete. A release that was half deleted is finished next time.
+`retention` decides what may go. Here: marks first, then one move of the pointer that drops the going releases from
+`previous` and makes every promotion or rollback decided before it lose its race, then the deletes, each after reading
+the pointer again. A release that was half deleted is finished next time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
-from kumo_serving.pointer import Pointer, release_of_table
+from botocore.exceptions import BotoCoreError, ClientError
+from kumo_serving.errors import KumoAssetsError
 
-from kumo_assets.errors import Refused
+from kumo_assets.errors import Refused, ReleaseError
 from kumo_assets.releases.documents import LedgerEntry, Retirement, utc_now
+from kumo_assets.releases.operations.move import move_pointer, record
 from kumo_assets.releases.operations.outside import Outside
-from kumo_assets.releases.store import RETIRED, RETIRING, Listing
+from kumo_assets.releases.operations.retention import Plan, plan, references
+from kumo_assets.releases.operations.target import as_ours, next_generation
+from kumo_assets.releases.pointers import VersionedPointer, describe_error
 from kumo_assets.resources.dynamodb import tables
+from kumo_assets.resources.dynamodb.imports import MOST_ATTEMPTS
+
+__all__ = ["DropTables", "Plan", "plan", "retire"]
 
 DropTables = Callable[[list[str]], None]
+# S3's DeleteObjects takes so many keys.
+BATCH = 1000
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What would go and what stays, each with its reason; and tables with our name that no release owns."""
+def retire(
+    world: Outside, drop_tables: DropTables, *, by: str, run_id: str = "", now: datetime | None = None
+) -> list[str]:
+    """Delete what `plan` lets go; the releases retired. `drop_tables` drops Snowflake tables by unqualified name, and
+    takes names that do not exist.
 
-    going: dict[str, str]
-    kept: dict[str, str]
-    orphans: list[str]
-
-
-def plan(world: Outside, now: datetime | None = None) -> Plan:
-    """What retirement would do now; nothing is changed."""
-    moment = now or datetime.now(UTC)
-    listed = world.store.listings()
-    found = world.pointers.read()
-    protected = _protected(world, found.pointer if found is not None else None, listed)
-    policy = world.definition.spec.retention
-    finished = [item for item in listed if not _gone(item)]
-    newest = {
-        item.release_id
-        for item in sorted(
-            (item for item in finished if item.sealed), key=lambda item: (item.release_id[:8], item.sealed_at or "")
-        )[-policy.keep :]
-    }
-    oldest_kept = moment - max(timedelta(hours=policy.min_age_hours), timedelta(minutes=policy.grace_minutes))
-    going: dict[str, str] = {}
-    kept: dict[str, str] = {}
-    for item in finished:
-        release = item.release_id
-        if RETIRING in item.files and release not in protected:
-            going[release] = "half retired before"
-            continue
-        opened = world.store.opened(release)
-        began = opened.opened_at if opened is not None else item.sealed_at
-        why: str | None = (
-            protected.get(release)
-            or (f"one of the newest {policy.keep}" if release in newest else None)
-            or (
-                "younger than the minimum age"
-                if began is None or datetime.fromisoformat(item.sealed_at or began) > oldest_kept
-                else None
-            )
-        )
-        if why is not None:
-            kept[release] = why
-        else:
-            going[release] = "rejected" if item.rejected else "old" if item.sealed else "never sealed"
-    owned = {item.release_id for item in listed}
-    prefix = f"{world.store.names.environment}-{world.query}-"
-    orphans = [
-        name
-        for name in tables.list_tables(world.dynamodb, prefix)
-        if (release := release_of_table(name)) is not None
-        and release not in owned
-        and name.startswith(prefix + release)
-    ]
-    return Plan(going, kept, orphans)
-
-
-def retire(world: Outside, drop_tables: DropTables, *, by: str, now: datetime | None = None) -> list[str]:
-    """Delete what `plan` lets go; the releases retired. `drop_tables` drops Snowflake tables by unqualified name.
-
-    Raises Refused when the pointer came to name a release between plan and delete: nothing of it is touched.
+    Raises Refused (LostRace when the pointer moved meanwhile; then nothing was deleted), ReleaseError after all others
+    were tried when something of a release could not be deleted: it stays marked, and is finished next time.
     """
-    done = []
-    for release, reason in plan(world, now).going.items():
-        _check_again(world, release)
-        note = Retirement(query=world.query, release_id=release, at=utc_now(), by=by, reason=reason)
-        world.store.mark_retiring(note)
-        _check_again(world, release)
-        _delete(world, release, drop_tables)
-        world.store.mark_retired(note)
-        world.ledger.append(
-            LedgerEntry(query=world.query, at=utc_now(), action="retire", by=by, reason=reason, from_release=release)
-        )
+    planned = plan(world, now)
+    for table in planned.leftovers:
+        _delete_table(world, table)
+    if not planned.going:
+        return []
+    for release, reason in planned.going.items():
+        world.store.mark_retiring(Retirement(query=world.query, release_id=release, at=utc_now(), by=by, reason=reason))
+    _fence(world, planned, by, run_id)
+    referenced = references(world, world.store.listings())
+    done: list[str] = []
+    trouble: list[str] = []
+    for release, reason in planned.going.items():
+        if release in referenced:
+            trouble.append(f"{release} was adopted by {referenced[release]} meanwhile, and stays")
+            continue
+        try:
+            _delete(world, release, drop_tables)
+            world.store.mark_retired(
+                Retirement(query=world.query, release_id=release, at=utc_now(), by=by, reason=reason)
+            )
+        except KumoAssetsError as error:
+            trouble.append(f"{release}: {error}")
+            continue
         done.append(release)
+        entry = LedgerEntry(
+            query=world.query, at=utc_now(), action="retire", by=by, reason=reason, from_release=release, run_id=run_id
+        )
+        record(world, entry)
+    if trouble:
+        raise ReleaseError(
+            "retire all of",
+            to=f"{world.query} that may go",
+            found=f"{len(done)} are retired; {'; '.join(trouble)}",
+            next="run it again: what was begun is finished then",
+        )
     return done
 
 
-def _gone(item: Listing) -> bool:
-    return RETIRED in item.files
+def _fence(world: Outside, planned: Plan, by: str, run_id: str) -> None:
+    """Move the pointer on by one generation, with what goes taken out of `previous`. From here on, whoever decided to
+    promote or roll back to one of these before they were marked writes over an old version, and loses."""
+    found = _must_not_name(world, planned.going)
+    kept = tuple(item for item in found.pointer.previous if item.release_id not in planned.going)
+    pointer = as_ours(world, found, next_generation(world, found)).replace(previous=kept)
+    move_pointer(
+        world,
+        pointer,
+        found.version,
+        action="retire",
+        by=by,
+        reason=f"{len(planned.going)} old releases go",
+        from_release=pointer.release_id,
+        run_id=run_id,
+    )
 
 
-def _protected(world: Outside, pointer: Pointer | None, listed: list[Listing]) -> dict[str, str]:
-    """Releases the pointer or a kept release needs, with why."""
-    found: dict[str, str] = {}
-    if pointer is not None:
-        found[pointer.served_release_id] = "active"
-        for earlier in pointer.previous[: world.definition.spec.retention.keep]:
-            found.setdefault(earlier.release_id or release_of_table(earlier.table) or "", "a rollback target")
-        if pointer.hold is not None:
-            for release in (pointer.hold.from_release, pointer.hold.to_release):
-                found.setdefault(release, "named by the hold")
-    for item in listed:
-        if not item.sealed and not item.retired and _in_flight(world, item):
-            found.setdefault(item.release_id, "being built")
-    for release in list(found):
-        opened = world.store.opened(release) if release else None
-        for other in opened.adopted.values() if opened is not None else ():
-            found.setdefault(other, f"adopted by {release}")
-    found.pop("", None)
+def _must_not_name(world: Outside, going: dict[str, str]) -> VersionedPointer:
+    """The pointer, read now; Refused when it is gone, edited by hand, or names one of these."""
+    found = world.pointers.read()
+    if found is None or found.hand_edited:
+        raise _refused(world, "the pointer was edited by hand or deleted meanwhile")
+    hold = found.pointer.hold
+    named = {found.pointer.served_release_id, *((hold.from_release, hold.to_release) if hold is not None else ())}
+    for release in going:
+        if release in named:
+            raise _refused(world, f"the pointer names {release} now")
     return found
 
 
-def _in_flight(world: Outside, item: Listing) -> bool:
-    """An unsealed release counts as being built for a day: no chain runs longer than its deadlines."""
-    opened = world.store.opened(item.release_id)
-    if opened is None:
-        return True
-    return datetime.now(UTC) - datetime.fromisoformat(opened.opened_at) < timedelta(days=1)
-
-
-def _check_again(world: Outside, release: str) -> None:
-    found = world.pointers.read()
-    pointer = found.pointer if found is not None else None
-    if pointer is not None and release in (pointer.served_release_id, pointer.hold.to_release if pointer.hold else ""):
-        raise Refused(
-            "retire",
-            to=f"{release} of {world.query}",
-            found="the pointer names it now",
-            next="nothing was deleted; ask again",
-        )
+def _refused(world: Outside, found: str) -> Refused:
+    return Refused(
+        "retire releases of", to=world.query, found=found, next="nothing more was deleted; look at `kumo-assets status`"
+    )
 
 
 def _delete(world: Outside, release: str, drop_tables: DropTables) -> None:
     """Tables first, then the export; the small objects stay, as the release's history."""
-    names = world.store.names
+    names = world.names
+    _must_not_name(world, {release: ""})
     for table in tables.list_tables(world.dynamodb, names.dynamodb_table(release)):
-        tables.delete(world.dynamodb, table)
+        _delete_table(world, table)
     warehouse = []
     for asset in ("predictions", "postprocessed"):
         artefact = world.store.artefact(release, asset)
-        if artefact is not None:
-            warehouse += [names.warehouse_table(release, asset, attempt) for attempt in range(1, artefact.attempt + 1)]
-        else:
-            warehouse.append(names.warehouse_table(release, asset))
+        # Without a record nobody knows which attempt the release died in; dropping one that is not there costs nothing.
+        last = artefact.attempt if artefact is not None else MOST_ATTEMPTS
+        warehouse += [names.warehouse_table(release, asset, attempt) for attempt in range(1, last + 1)]
     drop_tables(warehouse)
-    pages = world.store.s3.get_paginator("list_objects_v2").paginate(
-        Bucket=names.bucket, Prefix=names.release_prefix(release) + "export"
-    )
-    for page in pages:
-        for item in page.get("Contents", []):
-            world.store.s3.delete_object(Bucket=names.bucket, Key=item["Key"])
+    _delete_export(world, release)
+
+
+def _delete_table(world: Outside, table: str) -> None:
+    """Delete one table, the pointer read right before: by the table's name too, which a person may have put there."""
+    found = world.pointers.read()
+    if found is None or table in (found.pointer.table, *(item.table for item in found.pointer.previous)):
+        raise _refused(world, f"the pointer names table {table}, or is gone")
+    tables.delete(world.dynamodb, table)
+
+
+def _delete_export(world: Outside, release: str) -> None:
+    s3, bucket = world.store.s3, world.names.bucket
+    prefix = world.names.release_prefix(release) + "export"
+    try:
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        for start in range(0, len(keys), BATCH):
+            batch = [{"Key": key} for key in keys[start : start + BATCH]]
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})  # type: ignore[typeddict-item]
+            for wrong in answer.get("Errors", []):
+                raise ReleaseError(
+                    "delete the export",
+                    to=f"s3://{bucket}/{wrong.get('Key', prefix)}",
+                    found=f"{wrong.get('Code', '')}: {wrong.get('Message', '')}",
+                    next="grant s3:DeleteObject (deploy/iam), and run it again",
+                )
+    except (ClientError, BotoCoreError, OSError) as error:
+        raise ReleaseError(
+            "delete the export", to=f"s3://{bucket}/{prefix}", found=describe_error(error), next="run it again"
+        ) from error

@@ -1,41 +1,39 @@
-"""Status and the list of releases: what an on-call engineer reads first, derived, never stored.
+"""Status: what an on-call engineer reads first. Derived from the pointer, the release objects and the table's state.
 
-Reads S3 and the pointer only; neither Snowflake, Kumo nor Dagster is asked.
+Changes nothing, and asks neither Snowflake, Kumo nor Dagster. A damaged pointer is a finding, not an error. The list of
+releases is in `states`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from kumo_serving.pointer import Pointer, release_of_table
+from kumo_serving.errors import KumoAssetsError, PointerMalformed
+from kumo_serving.pointer import Pointer
 
-from kumo_assets.releases.decision import decide
-from kumo_assets.releases.documents import IMPORT_GATE
-from kumo_assets.releases.operations.outside import Outside, candidate_of
+from kumo_assets.releases.decision import Decision
+from kumo_assets.releases.documents import utc_text
+from kumo_assets.releases.operations.hold import hold_words, would_follow
+from kumo_assets.releases.operations.outside import Outside
 from kumo_assets.releases.operations.promote import next_promotion
+from kumo_assets.releases.operations.states import ReleaseView, last_block, releases
+from kumo_assets.releases.pointers import VersionedPointer
 from kumo_assets.releases.store import Listing
+from kumo_assets.resources.dynamodb import tables
 
-# Blocked releases are looked for among the newest so many.
-MOST_LOOKED_AT = 10
+__all__ = ["ReleaseView", "StatusReport", "releases", "report"]
 
-
-@dataclass(frozen=True)
-class ReleaseView:
-    """One release with its derived state."""
-
-    release_id: str
-    partition: str
-    state: str
-    sealed_at: str | None
-    counts: dict[str, int] = field(default_factory=dict)
-    verdicts: dict[str, str] = field(default_factory=dict)
-    words: str = ""
+# Newest releases in which `building` is looked for.
+MOST_BUILDING = 10
 
 
 @dataclass(frozen=True)
 class StatusReport:
-    """The page for 3 a.m. Ages in hours."""
+    """The page for 3 a.m. Ages in hours, by S3's clock. `hold` is set for a hand edit too (rule 9). `candidate` is the
+    newest release that waits, `candidate_words` why it does, `candidate_waits_hours` since its seal; `problems` are
+    sentences about what is wrong with what is live, worst first."""
 
     query: str
     generation: int
@@ -54,129 +52,143 @@ class StatusReport:
     building: list[str]
     next_command: str
     pointer: str
+    candidate_waits_hours: float | None = None
+    promoted: dict[str, str] | None = None
+    previous: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 def report(world: Outside, now: datetime | None = None) -> StatusReport:
-    """The state of one query, read now."""
-    moment = now or datetime.now(UTC)
-    found = world.pointers.read()
+    """The state of one query, read now. Raises ReleaseError when S3 or ZooKeeper does not answer."""
+    moment = now or world.now()
+    problems: list[str] = []
+    found: VersionedPointer | None = None
+    damaged = False
+    try:
+        found = world.pointers.read()
+    except PointerMalformed as error:
+        damaged = True
+        problems.append(str(error))
     pointer = found.pointer if found is not None else None
-    hand_edited = found is not None and found.hand_edited
-    release, decision = next_promotion(world, found)
+    held = hold_words(world, found) if found is not None else None
+    release, decision = _waiting(world, found, held, damaged)
+    active = pointer.served_release_id if pointer is not None else ""
+    if found is not None:
+        problems += _problems(world, found)
+    elif not damaged and decision.outcome == "refuse":
+        problems.append(decision.reason)
+    broken = bool(problems)
+    age = _hours_since(pointer.promoted.at, moment) if pointer is not None else None
+    limit = world.definition.spec.stale_after_hours if world.definition is not None else float("inf")
     listed = world.store.listings()
-    active = pointer.served_release_id if pointer is not None else None
-    blocked = _last_block(world, listed, active)
-    age = _age_hours(pointer, moment)
-    limit = world.definition.spec.stale_after_hours
+    waits = {item.release_id: item.sealed_at for item in listed}.get(release or "")
     stale = age is None or age > limit
-    candidate = release if release != active else None
+    if stale and age is not None:
+        problems.append(f"stale: promoted {age:.1f} h ago, and the limit is {limit:g} h")
+    blocked = last_block(world, listed, active)
     return StatusReport(
         query=world.query,
         generation=pointer.generation if pointer is not None else 0,
         release_id=active or None,
-        partition=pointer.served_partition if pointer is not None else None,
+        partition=(pointer.served_partition or None) if pointer is not None else None,
         table=pointer.table if pointer is not None else None,
-        hold=vars(pointer.hold) if pointer is not None and pointer.hold is not None else None,
+        hold=_hold(found, held),
         forced=vars(pointer.forced) if pointer is not None and pointer.forced is not None else None,
-        hand_edited=hand_edited,
+        hand_edited=found is not None and found.hand_edited,
         active_age_hours=round(age, 2) if age is not None else None,
         stale=stale,
         stale_after_hours=limit,
-        candidate=candidate,
+        candidate=release,
         candidate_words=decision.reason,
+        candidate_waits_hours=round(_hours_since(waits, moment) or 0.0, 2) if waits else None,
         last_block=blocked,
-        building=[item.release_id for item in listed[-MOST_LOOKED_AT:] if not item.sealed and not item.retired],
-        next_command=_next_command(world.query, pointer, hand_edited, candidate, decision.outcome, blocked, stale),
+        building=[item.release_id for item in listed[-MOST_BUILDING:] if _is_building(item, blocked)],
+        next_command=_next_command(world, pointer, held, broken, release, decision, blocked, stale, moment),
         pointer=world.pointers.uri,
+        promoted=vars(pointer.promoted) if pointer is not None else None,
+        previous=[item.release_id for item in pointer.previous] if pointer is not None else [],
+        problems=problems,
     )
 
 
-def releases(world: Outside) -> list[ReleaseView]:
-    """Every release, newest first, with state, counts and verdicts."""
-    found = world.pointers.read()
-    pointer = found.pointer if found is not None else None
-    return [_view(world, item, pointer) for item in reversed(world.store.listings())]
+def _waiting(
+    world: Outside, found: VersionedPointer | None, held: str | None, damaged: bool
+) -> tuple[str | None, Decision]:
+    """The newest release that waits, and what stands in its way. Under a hold: what would follow it."""
+    if damaged:
+        return None, Decision("refuse", "nothing is promoted over a pointer that cannot be read")
+    if found is None or held is None:
+        release, decision = next_promotion(world, found)
+        return release, decision
+    release, decision = would_follow(world, found)
+    if decision.outcome == "promote":
+        return release, Decision("refuse", f"waits for the hold to be lifted: {held}")
+    return release, decision
 
 
-def _view(world: Outside, item: Listing, pointer: Pointer | None) -> ReleaseView:
-    sealed = world.store.sealed(item.release_id) if item.sealed else None
-    verdicts = world.store.verdicts(item.release_id)
-    state, words = _state(item, pointer, world)
-    return ReleaseView(
-        release_id=item.release_id,
-        partition=f"{item.release_id[:4]}-{item.release_id[4:6]}-{item.release_id[6:8]}",
-        state=state,
-        sealed_at=item.sealed_at,
-        counts=sealed.seal.counts if sealed is not None else {},
-        verdicts={gate: verdict.severity for gate, verdict in sorted(verdicts.items())},
-        words=words,
-    )
-
-
-def _state(item: Listing, pointer: Pointer | None, world: Outside) -> tuple[str, str]:
-    release = item.release_id
-    if item.retired:
-        return "retired" if "retired.json" in item.files else "retiring", ""
-    if pointer is not None and release == pointer.served_release_id:
-        return "active", "forced" if pointer.forced is not None else ""
-    if item.rejected:
-        rejection = world.store.rejection(release)
-        return "rejected", rejection.reason if rejection is not None else ""
-    if pointer is not None and release in {_id(entry.release_id, entry.table) for entry in pointer.previous}:
-        return "previous", ""
-    decision = decide(candidate_of(world, release, look_at_table=False), None)
-    if decision.outcome == "blocked":
-        return "blocked", decision.reason
-    return ("candidate", "") if item.sealed else ("building", decision.reason)
-
-
-def _id(release: str, table: str) -> str:
-    return release or release_of_table(table) or ""
-
-
-def _last_block(world: Outside, listed: list[Listing], active: str | None) -> dict[str, str] | None:
-    """The newest release that a gate stopped since the active one, with the gate's words."""
-    for item in reversed(listed[-MOST_LOOKED_AT:]):
-        if item.retired or item.release_id == active:
-            continue
-        for gate, verdict in sorted(world.store.verdicts(item.release_id).items()):
-            if verdict.blocks or (gate == IMPORT_GATE and not verdict.passed):
-                return {
-                    "release_id": item.release_id,
-                    "partition": verdict.partition,
-                    "gate": gate,
-                    "message": verdict.message,
-                    "at": verdict.decided_at,
-                }
-    return None
-
-
-def _age_hours(pointer: Pointer | None, moment: datetime) -> float | None:
-    if pointer is None or not pointer.promoted.at:
-        return None
+def _problems(world: Outside, found: VersionedPointer) -> list[str]:
+    """What is wrong with what is live."""
+    pointer = found.pointer
+    wrong = []
     try:
-        at = datetime.fromisoformat(pointer.promoted.at)
-    except ValueError:
+        fault = tables.fault(tables.describe(world.dynamodb, pointer.table), world.table)
+        if fault is not None:
+            wrong.append(f"the active table {pointer.table} {fault}")
+    except KumoAssetsError as error:
+        wrong.append(str(error))
+    release = pointer.served_release_id
+    if release and world.store.rejection(release) is not None:
+        wrong.append(f"the active release {release} is rejected: a rollback was begun and not finished")
+    if found.hand_edited:
+        wrong.append(f"the pointer was edited by hand to {pointer.table}; promotion is held until unhold")
+    return wrong
+
+
+def _hold(found: VersionedPointer | None, words: str | None) -> dict[str, str] | None:
+    if found is None or words is None:
         return None
-    return (moment - at).total_seconds() / 3600
+    if found.pointer.hold is not None:
+        return vars(found.pointer.hold)
+    return {"by": "a hand edit", "at": utc_text(found.modified), "reason": words, "from_release": "", "to_release": ""}
+
+
+def _is_building(item: Listing, blocked: dict[str, str] | None) -> bool:
+    stopped = blocked is not None and blocked["release_id"] == item.release_id
+    return not item.sealed and not item.retired and not item.rejected and not stopped
+
+
+def _hours_since(at: str | None, moment: datetime) -> float | None:
+    try:
+        return (moment - datetime.fromisoformat(at)).total_seconds() / 3600 if at else None
+    except (ValueError, TypeError):
+        return None  # a person's idea of a time
 
 
 def _next_command(
-    query: str,
+    world: Outside,
     pointer: Pointer | None,
-    hand_edited: bool,
+    held: str | None,
+    broken: bool,
     candidate: str | None,
-    outcome: str,
+    decision: Decision,
     blocked: dict[str, str] | None,
     stale: bool,
+    moment: datetime,
 ) -> str:
-    """What a person would most likely type next."""
-    if blocked is not None and (pointer is None or blocked["partition"] > pointer.served_partition):
+    """What a person would most likely type next: first what is wrong with what is live, then what stops the next."""
+    query = world.query
+    if broken and held is None:
+        return f"kumo-assets rollback {query} --reason 'WHY'"
+    if broken and (pointer is None or pointer.hold is not None):
+        return f"kumo-assets rollback {query} --to RELEASE --reason 'WHY'   (kumo-assets releases {query} lists them)"
+    if blocked is not None and not blocked["resolved"]:
         return f"kumo-assets gates {query} --partition {blocked['partition']}"
-    if hand_edited or (pointer is not None and pointer.hold is not None):
+    if held is not None:
         return f"kumo-assets unhold {query}"
-    if candidate is not None and outcome == "promote":
+    if candidate is not None and decision.outcome == "promote":
         return f"kumo-assets promote {query} {candidate}"
     if pointer is None or stale:
-        return f"kumo-assets materialize {query} --partition <yesterday>"
-    return f"kumo-assets rollback {query} --reason '...'   (only if what is live is bad)"
+        zone = ZoneInfo(world.definition.spec.schedule.time_zone if world.definition is not None else "UTC")
+        yesterday = (moment.astimezone(zone) - timedelta(days=1)).date()
+        return f"kumo-assets materialize {query} --partition {yesterday}"
+    return f"nothing; if what is live is bad: kumo-assets rollback {query} --reason 'WHY'"

@@ -11,7 +11,7 @@ from kumo_serving.pointer import MAX_PREVIOUS, Forced, Hold, KeyAttribute, Point
 
 from kumo_assets.errors import ReleaseError
 from kumo_assets.releases.documents import utc_text
-from kumo_assets.releases.ledger import MOVES
+from kumo_assets.releases.ledger import is_move
 from kumo_assets.releases.operations.outside import Outside
 from kumo_assets.releases.pointers import VersionedPointer
 from kumo_assets.releases.store import SealedRelease
@@ -114,7 +114,7 @@ def next_generation(world: Outside, found: VersionedPointer | None) -> int:
     known = [
         record.entry.generation
         for record in world.ledger.read(world.ledger.names_since(since))
-        if record.entry.action in MOVES
+        if is_move(record.entry)
     ]
     return max([found.pointer.generation if found is not None else 0, *known]) + 1
 

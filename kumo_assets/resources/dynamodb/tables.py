@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from kumo_assets.spec.query import Table
 
+# One change of a table at a time: tries at the next one, some 9 minutes together.
+UPDATE_ATTEMPTS = 60
+
 
 @dataclass(frozen=True)
 class TableState:
@@ -160,46 +163,53 @@ def read_items(client: DynamoDBClient, table: str, key: str, entities: list[str]
     return found
 
 
-def delete(client: DynamoDBClient, table: str) -> bool:
-    """Lift deletion protection and delete; True when it is going or gone."""
-    state = describe(client, table)
-    if state is None or state.status == "DELETING":
-        return True
-    try:
-        if state.protected:
-            _update(client, table, DeletionProtectionEnabled=False)
-        client.delete_table(TableName=table)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ResourceNotFoundException":
-            return True
-        raise _failed("delete the table", table, error) from error
-    except (BotoCoreError, OSError) as error:
-        raise _failed("delete the table", table, error) from error
-    return True
+def delete(client: DynamoDBClient, table: str) -> None:
+    """Lift deletion protection and delete; return when the table is going or gone. ReleaseError when AWS refuses."""
+    for attempt in range(UPDATE_ATTEMPTS):
+        state = describe(client, table)
+        if state is None or state.status == "DELETING":
+            return
+        try:
+            if state.protected:
+                _update(client, table, DeletionProtectionEnabled=False)
+            client.delete_table(TableName=table)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "ResourceNotFoundException":
+                return
+            # The table is still UPDATING from its protection being lifted, or CREATING.
+            if code != "ResourceInUseException" or attempt == UPDATE_ATTEMPTS - 1:
+                raise _failed("delete the table", table, error) from error
+            time.sleep(min(0.2 * 2**attempt, 10))
+        except (BotoCoreError, OSError) as error:
+            raise _failed("delete the table", table, error) from error
 
 
 def list_tables(client: DynamoDBClient, prefix: str) -> list[str]:
-    """Names of the tables that start with `prefix`, in order."""
+    """Names of the tables that start with `prefix`, sorted. Every table is listed (2,500 at most by default, 25 calls):
+    AWS promises no order in which one could start or stop."""
     found: list[str] = []
-    start: dict[str, str] = {"ExclusiveStartTableName": prefix[:-1] or "-"} if len(prefix) > 3 else {}
-    while True:
-        answer = client.list_tables(**start)  # type: ignore[arg-type]
-        names = answer.get("TableNames", [])
-        found += [name for name in names if name.startswith(prefix)]
-        last = answer.get("LastEvaluatedTableName")
-        if not last or (last > prefix and not last.startswith(prefix)):
-            return found
-        start = {"ExclusiveStartTableName": last}
+    start: dict[str, str] = {}
+    try:
+        while True:
+            answer = client.list_tables(**start)  # type: ignore[arg-type]
+            found += [name for name in answer.get("TableNames", []) if name.startswith(prefix)]
+            last = answer.get("LastEvaluatedTableName")
+            if not last:
+                return sorted(found)
+            start = {"ExclusiveStartTableName": last}
+    except (ClientError, BotoCoreError, OSError) as error:
+        raise _failed("list the tables of", prefix, error) from error
 
 
 def _update(client: DynamoDBClient, table: str, **change: Any) -> None:
     """One UpdateTable, waiting while another change of the same table is under way (DynamoDB allows one at a time)."""
-    for attempt in range(60):
+    for attempt in range(UPDATE_ATTEMPTS):
         try:
             client.update_table(TableName=table, **change)
             return
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceInUseException" or attempt == 59:
+            if error.response["Error"]["Code"] != "ResourceInUseException" or attempt == UPDATE_ATTEMPTS - 1:
                 raise
             time.sleep(min(0.2 * 2**attempt, 10))
 

@@ -1,0 +1,81 @@
+"""Reconciliation: what happened to the pointer outside of us, written down, and what happened outside Dagster, told.
+
+A hand edit goes into the ledger (rule 9); so does a move of ours whose process died before it could record it, and the
+plain-text copy is made true. Every step is safe to repeat, and two at once write one entry. The promotion sensor calls
+`reconcile` at each tick and reports `news` as asset events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from kumo_assets.releases.documents import LedgerEntry, utc_text
+from kumo_assets.releases.ledger import SKEW, Recorded, name_of, time_in
+from kumo_assets.releases.operations.move import copy_plain_text
+from kumo_assets.releases.operations.outside import Outside, put_back
+from kumo_assets.releases.pointers import VersionedPointer
+
+# The pointer's version that was last found in order, by address: nothing new can be said of it.
+_in_order: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class News:
+    """Entries that came since the cursor, oldest first (refusals left out), and the cursor for the next time."""
+
+    entries: list[Recorded]
+    cursor: str
+
+
+def reconcile(world: Outside, found: VersionedPointer | None = None) -> LedgerEntry | None:
+    """Record what the pointer that stands says and the ledger does not know; that entry, None when all was known.
+
+    `found` is the pointer when it was read already. A pointer that has not moved since the last call costs nothing.
+    Raises PointerMalformed, ReleaseError.
+    """
+    found = found or world.pointers.read()
+    if found is None or _in_order.get(world.pointers.uri) == found.version:
+        return None
+    words = put_back(world, found) if found.move is not None else f"edited by hand to {found.pointer.table}"
+    entry = found.move if found.move is not None and words is None else _hand_edit(world, found, words or "")
+    name = name_of(entry, found.mark)
+    fresh = name not in world.ledger.names_since(datetime.fromisoformat(entry.at))
+    if fresh:
+        now = world.pointers.peek()
+        if now is None or now.version != found.version:
+            return None  # it has moved on; the next call looks at what stands then
+        world.ledger.append(entry, found.mark)
+    copy_plain_text(world)
+    _in_order[world.pointers.uri] = found.version
+    return entry if fresh else None
+
+
+def news(world: Outside, cursor: str) -> News:
+    """What was recorded since `cursor`; with "", nothing, but where to begin.
+
+    The cursor is the names of the last hour's entries, not the last name: an entry of a machine whose clock is behind
+    sorts before one already told.
+    """
+    seen = cursor.split()
+    names = world.ledger.names_since(time_in(max(seen)) if seen else None)
+    newest = max([*names, *seen], default="")
+    recent = [name for name in names if time_in(name) >= time_in(newest) - 2 * SKEW]
+    if not seen:
+        return News([], " ".join(recent) or "0")
+    fresh = world.ledger.read([name for name in names if name not in seen])
+    return News([record for record in fresh if record.entry.action != "refuse"], " ".join(recent) or cursor)
+
+
+def _hand_edit(world: Outside, found: VersionedPointer, words: str) -> LedgerEntry:
+    moves = world.ledger.moves()
+    return LedgerEntry(
+        query=world.query,
+        at=utc_text(found.modified),
+        action="hand_edit",
+        by="a hand edit",
+        reason=words,
+        from_release=moves[-1].to_release if moves else "",
+        to_release=found.pointer.served_release_id,
+        generation=found.pointer.generation,
+    )

@@ -1,0 +1,169 @@
+"""What may be retired, and why everything else stays: rule 7 and the query's `retention`, read now, changing nothing.
+
+Never: the active release, the one before it, both ends of a hold, what another release adopted, what is being built,
+what waits to go live; nothing at all while the pointer is missing or edited by hand. Then the newest `keep` known good
+ones stay, and whatever is younger than the minimum age or stopped being active within the grace, all by S3's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from kumo_serving.pointer import Pointer, release_of_table
+
+from kumo_assets.releases.documents import LedgerEntry
+from kumo_assets.releases.ledger import is_move
+from kumo_assets.releases.operations.outside import Outside, definition_of, put_back
+from kumo_assets.releases.pointers import VersionedPointer
+from kumo_assets.releases.store import OPENED, RETIRED, RETIRING, Listing
+from kumo_assets.resources.dynamodb import tables
+
+# No chain runs longer than its deadlines (Kumo 4 h, import 3 h by default): what is untouched for so long has ended.
+IN_FLIGHT = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which releases would go and which stay, each with its reason. `leftovers` are tables of failed attempts of whole
+    releases, which go too; `orphans` have our name and no release, and are for a person to look at."""
+
+    going: dict[str, str]
+    kept: dict[str, str]
+    orphans: list[str]
+    leftovers: list[str] = field(default_factory=list)
+
+
+def plan(world: Outside, now: datetime | None = None) -> Plan:
+    """What retirement would do now; nothing is changed. PointerMalformed when nobody can tell what is active."""
+    moment = now or world.now()
+    listed = world.store.listings()
+    found = world.pointers.read()
+    names = tables.list_tables(world.dynamodb, f"{world.names.environment}-{world.query}-")
+    orphans = _orphans(world, listed, names)
+    ours = [item for item in listed if OPENED in item.files and RETIRED not in item.files]
+    stop = _stop(world, found)
+    if stop is not None or found is None:
+        return Plan({}, {item.release_id: stop or "" for item in ours}, orphans)
+    protected = _protected(world, found.pointer, ours, moment)
+    policy = definition_of(world).spec.retention
+    entries = [record.entry for record in world.ledger.read(world.ledger.names_since())]
+    known_good = _known_good(found.pointer, entries, ours) - set(protected)
+    newest = sorted(known_good, key=_order(ours), reverse=True)[: policy.keep]
+    left = _left_at(entries)
+    going: dict[str, str] = {}
+    kept: dict[str, str] = {}
+    for item in ours:
+        release = item.release_id
+        youngest = datetime.fromisoformat(item.sealed_at or item.touched)
+        why = protected.get(release)
+        if why is None and RETIRING in item.files:
+            going[release] = "half retired before"
+            continue
+        if why is None and release in newest:
+            why = f"one of the newest {policy.keep} known good ones"
+        if why is None and moment - youngest < timedelta(hours=policy.min_age_hours):
+            why = f"younger than {policy.min_age_hours:g} h"
+        if why is None and release in left and moment - left[release] < timedelta(minutes=policy.grace_minutes):
+            why = f"stopped being active less than {policy.grace_minutes:g} minutes ago"
+        if why is None:
+            going[release] = "rejected" if item.rejected else "old" if item.sealed else "never sealed"
+        else:
+            kept[release] = why
+    return Plan(going, kept, orphans, attempts_left_over(world, found.pointer, ours, names))
+
+
+def references(world: Outside, listed: list[Listing]) -> dict[str, str]:
+    """Release -> one that adopted artefacts of it and is not retired."""
+    found: dict[str, str] = {}
+    for item in listed:
+        if RETIRED in item.files:
+            continue
+        opened = world.store.opened(item.release_id)
+        for home in opened.adopted.values() if opened is not None else ():
+            found.setdefault(home, item.release_id)
+    return found
+
+
+def attempts_left_over(world: Outside, pointer: Pointer, ours: list[Listing], names: list[str]) -> list[str]:
+    """Tables of failed import attempts of releases that were sealed with a later one. None that the pointer names."""
+    named = {pointer.table, *(entry.table for entry in pointer.previous)}
+    found = []
+    for item in ours:
+        sealed = world.store.sealed(item.release_id) if item.sealed else None
+        if sealed is None:
+            continue
+        own = world.names.dynamodb_table(item.release_id)
+        found += [name for name in names if name.startswith(own) and name != sealed.seal.table and name not in named]
+    return found
+
+
+def _stop(world: Outside, found: VersionedPointer | None) -> str | None:
+    """Why nothing at all may go: without a pointer of our own making nobody knows what a person relies on."""
+    if found is None:
+        return "there is no active pointer"
+    if found.hand_edited:
+        return "the pointer is edited by hand: nothing goes until `kumo-assets unhold`"
+    return put_back(world, found)
+
+
+def _protected(world: Outside, pointer: Pointer, ours: list[Listing], moment: datetime) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if pointer.served_release_id:
+        found[pointer.served_release_id] = "active"
+    if pointer.previous:
+        first = pointer.previous[0]
+        found.setdefault(first.release_id or release_of_table(first.table) or "", "active before the active one")
+    if pointer.hold is not None:
+        for release in (pointer.hold.from_release, pointer.hold.to_release):
+            found.setdefault(release, "named by the hold")
+    for release, user in references(world, ours).items():
+        found.setdefault(release, f"adopted by {user}")
+    order = _order(ours)
+    active = order(pointer.served_release_id) if pointer.served_release_id else None
+    for item in ours:
+        if not item.sealed and moment - datetime.fromisoformat(item.touched) < IN_FLIGHT:
+            found.setdefault(item.release_id, "being built")
+        if item.sealed and not item.rejected and (active is None or order(item.release_id) > active):
+            found.setdefault(item.release_id, "newer than the active one: may still go live")
+    found.pop("", None)
+    return found
+
+
+def _order(ours: list[Listing]) -> Callable[[str], tuple[str, str, str]]:
+    """Key that sorts release ids as releases sort: by partition, then by when they were sealed."""
+    sealed = {item.release_id: item.sealed_at or "" for item in ours}
+    return lambda release: (release[:8], sealed.get(release, ""), release)
+
+
+def _known_good(pointer: Pointer, entries: list[LedgerEntry], ours: list[Listing]) -> set[str]:
+    """Releases that a rollback could go back to: active once, sealed, not rejected, not forced, not going."""
+    active_once = {item.release_id for item in pointer.previous}
+    active_once |= {entry.to_release for entry in entries if is_move(entry)}
+    forced = {entry.to_release for entry in entries if entry.action == "force"}
+    whole = {item.release_id for item in ours if item.sealed and not item.rejected and not item.retired}
+    return (active_once & whole) - forced
+
+
+def _left_at(entries: list[LedgerEntry]) -> dict[str, datetime]:
+    """When each release last stopped being active, as its mover's clock told it."""
+    found: dict[str, datetime] = {}
+    for entry in entries:
+        if entry.from_release and entry.to_release and entry.from_release != entry.to_release:
+            at = datetime.fromisoformat(entry.at)
+            found[entry.from_release] = max(at, found.get(entry.from_release, at))
+    return found
+
+
+def _orphans(world: Outside, listed: list[Listing], names: list[str]) -> list[str]:
+    """Tables and prefixes with our name and no `opened.json`."""
+    owned = {item.release_id for item in listed if OPENED in item.files}
+    found = [name for name in names if (release_of_table(name) or "") not in owned and _is_ours(world, name)]
+    prefixes = [world.names.releases_uri + item.release_id + "/" for item in listed if item.release_id not in owned]
+    return found + prefixes
+
+
+def _is_ours(world: Outside, name: str) -> bool:
+    release = release_of_table(name)
+    return release is not None and name.startswith(f"{world.names.environment}-{world.query}-{release}")

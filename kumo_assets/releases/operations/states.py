@@ -1,0 +1,115 @@
+"""Every release with its state, derived from what is stored and never stored itself; and the last one a gate stopped."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from kumo_serving.errors import PointerMalformed
+from kumo_serving.pointer import Pointer, release_of_table
+
+from kumo_assets.releases.decision import decide
+from kumo_assets.releases.documents import IMPORT_GATE, Verdict
+from kumo_assets.releases.operations.outside import Outside, candidate_of
+from kumo_assets.releases.store import RETIRED, Listing
+
+# Unsealed releases before the active one in which the last block is looked for.
+MOST_LOOKED_AT = 5
+
+
+@dataclass(frozen=True)
+class ReleaseView:
+    """One release with its derived state."""
+
+    release_id: str
+    partition: str
+    state: str
+    sealed_at: str | None
+    counts: dict[str, int] = field(default_factory=dict)
+    verdicts: dict[str, str] = field(default_factory=dict)
+    words: str = ""
+
+
+def releases(world: Outside) -> list[ReleaseView]:
+    """Every release, newest first, with state, counts and verdicts. A damaged pointer makes none of them active."""
+    try:
+        found = world.pointers.read()
+    except PointerMalformed:
+        found = None
+    pointer = found.pointer if found is not None else None
+    listed = sorted(world.store.listings(), key=lambda item: (item.release_id[:8], item.sealed_at or "~"), reverse=True)
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        return list(pool.map(lambda item: _view(world, item, pointer), listed))
+
+
+def last_block(world: Outside, listed: list[Listing], active: str) -> dict[str, str] | None:
+    """The newest release that a gate stopped, with the gate's words. `resolved` is "yes" once the active release is as
+    new as it, else "". All releases after the active one are looked at, and a few unsealed ones before it."""
+    before = 0
+    day = active[:8]
+    for item in sorted(listed, key=lambda item: (item.release_id[:8], item.touched), reverse=True):
+        newer = item.release_id[:8] > day
+        if item.retired or item.release_id == active or (item.sealed and item.release_id[:8] < day):
+            continue
+        if not newer:
+            before += 1
+            if before > MOST_LOOKED_AT:
+                return None
+        for verdict in _stored_verdicts(world, item):
+            if verdict.blocks or (verdict.gate == IMPORT_GATE and not verdict.passed):
+                return {
+                    "release_id": item.release_id,
+                    "partition": verdict.partition,
+                    "gate": verdict.gate,
+                    "message": verdict.message,
+                    "at": verdict.decided_at,
+                    "resolved": "" if newer else "yes",
+                }
+    return None
+
+
+def _stored_verdicts(world: Outside, item: Listing) -> list[Verdict]:
+    """The verdicts that the listing shows, by gate: no second listing."""
+    gates = sorted(name[9:-5] for name in item.files if name.startswith("verdicts/") and name.endswith(".json"))
+    found = (world.store.verdict(item.release_id, gate) for gate in gates)
+    return [verdict for verdict in found if verdict is not None]
+
+
+def _view(world: Outside, item: Listing, pointer: Pointer | None) -> ReleaseView:
+    sealed = world.store.sealed(item.release_id) if item.sealed else None
+    state, words = _state(item, pointer, world)
+    return ReleaseView(
+        release_id=item.release_id,
+        partition=f"{item.release_id[:4]}-{item.release_id[4:6]}-{item.release_id[6:8]}",
+        state=state,
+        sealed_at=item.sealed_at,
+        counts=sealed.seal.counts if sealed is not None else {},
+        verdicts={verdict.gate: verdict.severity for verdict in _stored_verdicts(world, item)},
+        words=words,
+    )
+
+
+def _state(item: Listing, pointer: Pointer | None, world: Outside) -> tuple[str, str]:
+    release = item.release_id
+    if pointer is not None and release == pointer.served_release_id:
+        notes = ["forced"] if pointer.forced is not None and not pointer.edited else []
+        notes += ["rejected: a rollback from it was begun and not finished"] if item.rejected else []
+        return "active", "; ".join(notes)
+    if item.retired:
+        return "retired" if RETIRED in item.files else "retiring", ""
+    if item.rejected:
+        rejection = world.store.rejection(release)
+        return "rejected", rejection.reason if rejection is not None else ""
+    if pointer is not None and release in {_id(entry.release_id, entry.table) for entry in pointer.previous}:
+        return "previous", ""
+    decision = decide(candidate_of(world, release, look_at_table=False), None)
+    if decision.outcome == "blocked":
+        return "blocked", decision.reason
+    if not item.sealed:
+        return "building", decision.reason
+    # Sealed, and a rule will never let it go live: counts that disagree, a seal of another release.
+    return "candidate", decision.reason if decision.outcome == "refuse" else ""
+
+
+def _id(release: str, table: str) -> str:
+    return release or release_of_table(table) or ""

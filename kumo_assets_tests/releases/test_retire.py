@@ -1,0 +1,311 @@
+"""Retirement: rule 7. Each kept release has its reason, each guard its test."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from releases_support import Shop, now, put_raw, shop
+
+from kumo_assets.errors import LostRace, Refused, ReleaseError, WarehouseError
+from kumo_assets.releases.documents import Opened, Retirement, utc_now
+from kumo_assets.releases.operations.hold import preview_unhold, unhold
+from kumo_assets.releases.operations.promote import promote
+from kumo_assets.releases.operations.retention import IN_FLIGHT
+from kumo_assets.releases.operations.retire import plan, retire
+from kumo_assets.releases.operations.rollback import rollback
+from kumo_assets.releases.operations.states import releases
+from kumo_assets.releases.run import RunIdentity, open_release
+from kumo_assets.resources.dynamodb import tables
+
+DAYS = ("25", "26", "27", "28", "29")
+
+
+class Warehouse:
+    """Notes what it is told to drop; fails when told so."""
+
+    def __init__(self) -> None:
+        self.dropped: list[str] = []
+        self.down = False
+
+    def __call__(self, names: list[str]) -> None:
+        if self.down:
+            raise WarehouseError("drop", to=names[0], found="it is down")
+        self.dropped += names
+
+
+def promoted(found: Shop, days: tuple[str, ...] = DAYS) -> list[str]:
+    built = []
+    for day in days:
+        built.append(found.build(f"2017-11-{day}"))
+        promote(found.world, None, by="sensor")
+    return built
+
+
+def table_of(found: Shop, release: str) -> str:
+    return found.world.names.dynamodb_table(release)
+
+
+def exists(found: Shop, release: str) -> bool:
+    return tables.describe(found.world.dynamodb, table_of(found, release)) is not None
+
+
+def exported(found: Shop, release: str) -> int:
+    names = found.world.names
+    answer = found.world.store.s3.list_objects_v2(Bucket=names.bucket, Prefix=names.export_prefix(release))
+    return int(answer.get("KeyCount", 0))
+
+
+def test_old_releases_go_and_the_active_the_previous_and_the_newest_stay(either: Shop) -> None:
+    first, second, third, fourth, fifth = promoted(either)
+    warehouse = Warehouse()
+    planned = plan(either.world)
+    assert planned.kept == {
+        fifth: "active",
+        fourth: "active before the active one",
+        third: "one of the newest 1 known good ones",
+    }
+    assert retire(either.world, warehouse, by="ann") == [first, second]
+    assert [exists(either, release) for release in (first, second, third, fourth, fifth)] == [False] * 2 + [True] * 3
+    assert [exported(either, release) for release in (first, third)] == [0, 1]
+    assert either.world.names.warehouse_table(first, "predictions") in warehouse.dropped
+    assert {view.release_id: view.state for view in releases(either.world)} == {
+        fifth: "active",
+        fourth: "previous",
+        third: "previous",
+        second: "retired",
+        first: "retired",
+    }
+    assert [entry.from_release for entry in either.world.ledger.history() if entry.action == "retire"][:2] == [
+        second,
+        first,
+    ]
+    assert retire(either.world, warehouse, by="ann") == []
+
+
+def test_a_dry_run_changes_nothing(store: Shop) -> None:
+    promoted(store)
+    before = store.world.pointers.peek()
+    assert len(plan(store.world).going) == 2
+    assert store.world.pointers.peek() == before
+    assert [view.state for view in releases(store.world)].count("retired") == 0
+
+
+def test_no_reader_is_sent_to_a_retired_table(store: Shop) -> None:
+    first, second, *_ = promoted(store)
+    retire(store.world, Warehouse(), by="ann")
+    found = store.world.pointers.read()
+    assert found is not None
+    assert not {first, second} & {item.release_id for item in found.pointer.previous}
+
+
+def test_both_ends_of_a_hold_stay(store: Shop) -> None:
+    first, second, third, _, fifth = promoted(store)
+    rollback(store.world, to=second, by="ann", reason="odd")
+    kept = plan(store.world).kept
+    assert kept[second] == "active"
+    assert kept[fifth] == "named by the hold"
+    assert set(plan(store.world).going) <= {first, third}
+
+
+def test_a_rejected_release_goes_once_the_hold_is_lifted(store: Shop) -> None:
+    *_, fourth, fifth = promoted(store)
+    rollback(store.world, by="ann", reason="odd")
+    unhold(store.world, preview_unhold(store.world), by="ann")
+    assert plan(store.world).going[fifth] == "rejected"
+    assert plan(store.world).kept[fourth] == "active"
+
+
+def test_what_waits_to_go_live_stays(store: Shop) -> None:
+    promoted(store)
+    waiting = store.build("2017-11-30", failed="volume")
+    assert plan(store.world).kept[waiting].startswith("newer than the active one")
+
+
+def test_a_release_that_another_adopted_stays_until_that_one_is_retired(store: Shop) -> None:
+    home = store.build("2017-11-20")
+    adopter = store.build("2017-11-29", adopted={"predictions": home, "postprocessed": home})
+    promote(store.world, adopter, by="sensor")
+    store.build("2017-11-30")
+    promote(store.world, None, by="sensor")
+    assert plan(store.world).kept[home] == f"adopted by {adopter}"
+
+
+def test_a_release_being_built_stays_and_one_long_dead_goes(store: Shop) -> None:
+    promoted(store)
+    building = store.build("2017-11-20", seal=False)
+    assert plan(store.world).kept[building] == "being built"
+    assert plan(store.world, now() + IN_FLIGHT + timedelta(minutes=1)).going[building] == "never sealed"
+
+
+def test_young_releases_stay(aws: str) -> None:
+    made = shop(retention={"keep": 1, "min_age_hours": 2, "grace_minutes": 0})
+    first, *_ = promoted(made)
+    assert plan(made.world).kept[first] == "younger than 2 h"
+    assert plan(made.world, now() + timedelta(hours=2, minutes=1)).going[first] == "old"
+
+
+def test_a_release_that_was_active_a_moment_ago_stays_for_the_slowest_reader(aws: str) -> None:
+    made = shop(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": 30})
+    first, *_ = promoted(made)
+    assert plan(made.world).kept[first] == "stopped being active less than 30 minutes ago"
+    assert first in plan(made.world, now() + timedelta(minutes=31)).going
+
+
+def test_a_wrong_clock_here_retires_nothing(aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = shop(retention={"keep": 1, "min_age_hours": 2, "grace_minutes": 0})
+    promoted(made)
+    import kumo_assets.releases.operations.outside as module
+
+    class Ahead(module.datetime):  # type: ignore[misc, name-defined]
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return now() + timedelta(days=400)
+
+    monkeypatch.setattr(module, "datetime", Ahead)
+    assert plan(made.world).going == {}
+
+
+def test_nothing_goes_while_the_pointer_is_edited_by_hand(store: Shop) -> None:
+    first, *_, fourth, fifth = promoted(store)
+    store.edit(lambda text: text.replace(table_of(store, fifth), table_of(store, first), 1))
+    assert plan(store.world).going == {}
+    assert retire(store.world, Warehouse(), by="ann") == []
+    assert exists(store, first)
+    assert exists(store, fourth)
+
+
+def test_nothing_goes_while_an_old_pointer_is_put_back(store: Shop) -> None:
+    promoted(store, DAYS[:2])
+    raw = store.world.pointers.peek()
+    assert raw is not None
+    promoted(store, ("28", "29", "30"))
+    put_raw(store.world, raw.data)
+    assert plan(store.world).going == {}
+
+
+def test_nothing_goes_without_a_pointer(store: Shop) -> None:
+    promoted(store)
+    store.world.store.s3.delete_object(Bucket=store.world.names.bucket, Key=store.world.names.pointer_key)
+    assert plan(store.world).going == {}
+
+
+def test_the_pointer_is_read_again_before_each_delete(store: Shop) -> None:
+    """An edit by hand between the marks and the deletes: the warehouse, asked after the first table, is our way in."""
+    first, second, *_, fifth = promoted(store)
+
+    def edit(names: list[str]) -> None:
+        if first.replace("-", "_").upper() in names[0]:
+            store.edit(lambda text: text.replace(table_of(store, fifth), table_of(store, second), 1))
+
+    with pytest.raises(ReleaseError, match="edited by hand"):
+        retire(store.world, edit, by="ann")
+    assert not exists(store, first)
+    assert exists(store, second)
+
+
+def test_a_rollback_decided_before_the_marks_loses_its_race(store: Shop) -> None:
+    """The narrowest one: it has read pointer and release, and writes once retirement has begun to delete."""
+    first, *_ = promoted(store)
+    read, retired = threading.Event(), threading.Event()
+    outcome: list[BaseException | str] = []
+    late = shop(query=store.query)
+    write = late.world.pointers.write
+
+    def slow(*arguments: Any) -> Any:
+        read.set()
+        assert retired.wait(30)
+        return write(*arguments)
+
+    late.world.pointers.write = slow  # type: ignore[method-assign]
+
+    def go() -> None:
+        try:
+            outcome.append(rollback(late.world, to=first, by="ann", reason="far back").pointer.release_id)
+        except Refused as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    assert read.wait(30)
+    retire(store.world, Warehouse(), by="bob")
+    retired.set()
+    thread.join(30)
+    assert isinstance(outcome[0], LostRace)
+    assert store.active() != first
+
+
+def test_a_run_that_adopts_what_is_being_retired_is_told(store: Shop) -> None:
+    promoted(store)
+    home = store.build("2017-11-25")
+    run = RunIdentity(run_id="abcdef01" * 4, root_run_id="abcdef01" * 4, partition="2017-11-25", by="ann")
+    definition = store.world.definition
+    assert definition is not None
+    write = store.world.store.open
+
+    def retired_meanwhile(opened: Opened) -> Opened:
+        note = Retirement(query=store.query, release_id=home, at=utc_now(), by="bob", reason="old")
+        store.world.store.mark_retiring(note)
+        return write(opened)
+
+    store.world.store.open = retired_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(ReleaseError, match="being retired"):
+        open_release(store.world.store, run, definition, "s3_export", gates={}, code_version="test")
+
+
+def test_what_was_half_deleted_is_finished_next_time(store: Shop) -> None:
+    first, second, *_ = promoted(store)
+    warehouse = Warehouse()
+    warehouse.down = True
+    with pytest.raises(ReleaseError, match="0 are retired"):
+        retire(store.world, warehouse, by="ann")
+    assert {view.release_id: view.state for view in releases(store.world)}[first] == "retiring"
+    warehouse.down = False
+    assert plan(store.world).going == {first: "half retired before", second: "half retired before"}
+    assert retire(store.world, warehouse, by="ann") == [first, second]
+    assert exported(store, first) == 0
+
+
+def test_a_retired_release_is_neither_promoted_nor_gone_back_to(store: Shop) -> None:
+    first, *_ = promoted(store)
+    retire(store.world, Warehouse(), by="ann")
+    with pytest.raises(Refused, match="retired"):
+        rollback(store.world, to=first, by="ann", reason="odd")
+    with pytest.raises(Refused, match="retired"):
+        promote(store.world, first, by="ann", forced="I insist")
+
+
+def test_orphans_are_listed_and_left_alone(store: Shop) -> None:
+    promoted(store)
+    orphan = store.world.names.dynamodb_table("20171101-0a0b0c0d")
+    store.table(orphan, "20171101-0a0b0c0d")
+    store.world.store.s3.put_object(
+        Bucket=store.world.names.bucket, Key=store.world.names.export_prefix("20171102-0a0b0c0d") + "part", Body=b""
+    )
+    retire(store.world, Warehouse(), by="ann")
+    assert plan(store.world).orphans == [orphan, store.world.names.releases_uri + "20171102-0a0b0c0d/"]
+    assert tables.describe(store.world.dynamodb, orphan) is not None
+
+
+def test_the_table_of_a_failed_attempt_goes_and_the_one_that_was_sealed_stays(store: Shop) -> None:
+    first, *_ = promoted(store, ("29",))
+    failed = table_of(store, first) + "-a2"
+    store.table(failed, first)
+    assert plan(store.world).leftovers == [failed]
+    retire(store.world, Warehouse(), by="ann")
+    assert tables.describe(store.world.dynamodb, failed) is None
+    assert exists(store, first)
+
+
+def test_one_querys_retirement_never_touches_another_query_or_environment(store: Shop) -> None:
+    promoted(store)
+    other = shop(query=store.query + "_b")
+    theirs = promoted(other)
+    elsewhere = store.world.names.dynamodb_table("20171101-0a0b0c0d").replace("local-", "prod-", 1)
+    store.table(elsewhere, "20171101-0a0b0c0d")
+    retire(store.world, Warehouse(), by="ann")
+    assert all(exists(other, release) for release in theirs)
+    assert tables.describe(store.world.dynamodb, elsewhere) is not None
+    assert elsewhere not in plan(store.world).orphans
