@@ -153,14 +153,14 @@ def _not_known_good(candidate: Candidate) -> Decision | None:
 def _held_or_older(sealed: SealedRelease, active: Active | None) -> Decision | None:
     if active is None:
         return None
+    if active.held is not None:
+        return Decision("refuse", f"promotion is on hold: {active.held}", "kumo-assets unhold")
     if active.hand_edited:
         return Decision(
             "refuse",
             f"the pointer was edited by hand to {active.release_id or 'a table of no release'}; that counts as a hold",
             "kumo-assets unhold, once the edit has done its work",
         )
-    if active.held is not None:
-        return Decision("refuse", f"promotion is on hold: {active.held}", "kumo-assets unhold")
     known = active.order or (active.partition, "", active.release_id)
     if sealed.order <= known:
         return Decision(

@@ -106,7 +106,7 @@ def _move(
     moved = move_pointer(
         world,
         pointer,
-        found.version,
+        found,
         action=action,
         by=by,
         reason=reason,

@@ -1,7 +1,8 @@
-"""One move of the pointer: compare-and-set, ledger, plain-text copy, in that order. What to move it to is decided by
-`promote`, `rollback`, `hold` and `retire`; nothing else writes a pointer.
+"""One move of the pointer: what stands is recorded first, then compare-and-set, ledger, plain-text copy, in that order.
+What to move it to is decided by `promote`, `rollback`, `hold` and `retire`; nothing else writes a pointer.
 
-A crash after the compare-and-set loses nothing: the document carries the ledger's entry, and `reconcile` completes it.
+A crash after the compare-and-set loses nothing: the document carries the ledger's entry, and `reconcile`, of the sensor
+or of the next move, completes it before another document takes its place.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from botocore.exceptions import BotoCoreError, ClientError
 from kumo_serving.errors import KumoAssetsError
 from kumo_serving.pointer import Pointer
 
 from kumo_assets.errors import ReleaseError
 from kumo_assets.releases.documents import Action, LedgerEntry, utc_now
 from kumo_assets.releases.operations.outside import Outside
-from kumo_assets.releases.pointers import VersionedPointer, describe_error
+from kumo_assets.releases.operations.plain_text import copy_plain_text
+from kumo_assets.releases.operations.reconcile import forget, reconcile
+from kumo_assets.releases.pointers import RawPointer, VersionedPointer
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ class Moved:
 def move_pointer(
     world: Outside,
     pointer: Pointer,
-    expected: str | None,
+    found: VersionedPointer | RawPointer | None,
     *,
     action: Action,
     by: str,
@@ -45,7 +47,8 @@ def move_pointer(
     run_id: str = "",
     at: str | None = None,
 ) -> Moved:
-    """Write `pointer` over version `expected`, then record it. Raises LostRace, or ReleaseError when nothing moved.
+    """Write `pointer` over `found` (None: where there is none), then record it. Raises LostRace, or ReleaseError when
+    nothing moved.
 
     A ledger or copy that cannot be written after the move is no failure of the move: it is told in `trouble`.
     """
@@ -60,8 +63,15 @@ def move_pointer(
         generation=pointer.generation,
         run_id=run_id,
     )
-    written = world.pointers.write(pointer, entry, expected)
     trouble = []
+    try:
+        if isinstance(found, VersionedPointer):
+            reconcile(world, found)
+    except KumoAssetsError as error:
+        # A ledger that is down must not stop a rollback.
+        trouble.append(str(error))
+    forget(world)
+    written = world.pointers.write(pointer, entry, found.version if found is not None else None)
     for follow in (lambda: world.ledger.append(entry, written.mark), lambda: copy_plain_text(world)):
         try:
             follow()
@@ -77,32 +87,3 @@ def record(world: Outside, entry: LedgerEntry) -> None:
     except ReleaseError as error:
         # The caller raises the refusal, which says more to a person than "the ledger is down" would.
         log.warning("%s", error)
-
-
-def copy_plain_text(world: Outside) -> None:
-    """The active table's name alone, for the simplest service: derived from the pointer that stands, written after it.
-
-    Written again when the pointer moved meanwhile, so that the last writer never leaves an older name behind.
-    """
-    if not world.plain_text_copy:
-        return
-    found = world.pointers.read()
-    while found is not None:
-        try:
-            world.store.s3.put_object(
-                Bucket=world.names.bucket,
-                Key=world.names.pointer_text_key,
-                Body=found.pointer.table.encode(),
-                ContentType="text/plain",
-            )
-        except (ClientError, BotoCoreError, OSError) as error:
-            raise ReleaseError(
-                "write the pointer's plain-text copy",
-                to=f"s3://{world.names.bucket}/{world.names.pointer_text_key}",
-                found=describe_error(error),
-                next="the pointer itself has moved",
-            ) from error
-        again = world.pointers.read()
-        if again is None or again.version == found.version:
-            return
-        found = again

@@ -6,7 +6,7 @@ Made from the environment and one query's definition, or from a pointer's addres
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -14,9 +14,11 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from kumo_serving.errors import PointerMalformed
+from kumo_serving.pointer import KeyAttribute
 
 from kumo_assets.errors import ConfigError, ReleaseError
 from kumo_assets.releases.decision import Active, Candidate
+from kumo_assets.releases.documents import Seal
 from kumo_assets.releases.ledger import Ledger, is_move
 from kumo_assets.releases.pointers import PointerStore, VersionedPointer, open_pointer_store, pointer_store_at
 from kumo_assets.releases.store import ReleaseStore
@@ -35,7 +37,8 @@ class Outside:
     """One query's release objects, pointer, ledger and tables, in one environment.
 
     `definition` is None when the bundle was made from a pointer's address: then the definition's options are at their
-    defaults, which ask less of a table.
+    defaults, which ask less of a table. `trial` looks entities up in a release's table as a service would, and gives
+    words for each that got no answer.
     """
 
     names: QueryNames
@@ -44,6 +47,7 @@ class Outside:
     pointers: PointerStore
     ledger: Ledger
     make_dynamodb: Callable[[], Any] = field(repr=False)
+    trial: Callable[[Seal, list[str]], Mapping[str, str]] = field(default_factory=lambda: trial, repr=False)
 
     @property
     def query(self) -> str:
@@ -148,6 +152,21 @@ def _names_in(data: bytes, uri: str) -> QueryNames:
 def _region_in(data: bytes) -> str | None:
     region = json.loads(data.decode("utf-8-sig")).get("region")
     return region if isinstance(region, str) and region else None
+
+
+def trial(seal: Seal, sample: list[str]) -> dict[str, str]:
+    """Look the sample up in the sealed table through the very reader that services use; words by entity without answer.
+
+    Raises ReadError when there are no credentials or no region.
+    """
+    from kumo_serving import Answer, TableReader
+
+    reader = TableReader(seal.table, key=KeyAttribute(**seal.key), item_format=seal.item_format, region=seal.region)
+    try:
+        outcomes = reader.get_many(list(sample))
+    finally:
+        reader.close()
+    return {entity: str(outcomes.get(entity)) for entity in sample if not isinstance(outcomes.get(entity), Answer)}
 
 
 def candidate_of(world: Outside, release: str, *, look_at_table: bool) -> Candidate:

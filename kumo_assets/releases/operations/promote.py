@@ -113,7 +113,7 @@ def promote(world: Outside, release: str | None, *, by: str, run_id: str = "", f
         moved = move_pointer(
             world,
             pointer_to(world, sealed, found, at=now, by=by, run_id=run_id, forced=note),
-            found.version if found is not None else None,
+            found,
             action="force" if forced is not None else "promote",
             by=by,
             reason=forced or "",

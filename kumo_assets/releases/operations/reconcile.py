@@ -12,12 +12,13 @@ from datetime import datetime
 
 from kumo_assets.releases.documents import LedgerEntry, utc_text
 from kumo_assets.releases.ledger import SKEW, Recorded, name_of, time_in
-from kumo_assets.releases.operations.move import copy_plain_text
 from kumo_assets.releases.operations.outside import Outside, put_back
+from kumo_assets.releases.operations.plain_text import copy_plain_text
 from kumo_assets.releases.pointers import VersionedPointer
 
-# The pointer's version that was last found in order, by address: nothing new can be said of it.
-_in_order: dict[str, str] = {}
+# The document that was last found in order, by address: nothing new can be said of it. Version and time, for an S3
+# version is a hash, and an old document put back has its old one.
+_in_order: dict[str, tuple[str, datetime]] = {}
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def reconcile(world: Outside, found: VersionedPointer | None = None) -> LedgerEn
     Raises PointerMalformed, ReleaseError.
     """
     found = found or world.pointers.read()
-    if found is None or _in_order.get(world.pointers.uri) == found.version:
+    if found is None or _in_order.get(world.pointers.uri) == (found.version, found.modified):
         return None
     words = put_back(world, found) if found.move is not None else f"edited by hand to {found.pointer.table}"
     entry = found.move if found.move is not None and words is None else _hand_edit(world, found, words or "")
@@ -47,8 +48,13 @@ def reconcile(world: Outside, found: VersionedPointer | None = None) -> LedgerEn
             return None  # it has moved on; the next call looks at what stands then
         world.ledger.append(entry, found.mark)
     copy_plain_text(world)
-    _in_order[world.pointers.uri] = found.version
+    _in_order[world.pointers.uri] = (found.version, found.modified)
     return entry if fresh else None
+
+
+def forget(world: Outside) -> None:
+    """Look again at the next call: the pointer was moved."""
+    _in_order.pop(world.pointers.uri, None)
 
 
 def news(world: Outside, cursor: str) -> News:

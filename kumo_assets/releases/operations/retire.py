@@ -86,7 +86,7 @@ def _fence(world: Outside, planned: Plan, by: str, run_id: str) -> None:
     move_pointer(
         world,
         pointer,
-        found.version,
+        found,
         action="retire",
         by=by,
         reason=f"{len(planned.going)} old releases go",

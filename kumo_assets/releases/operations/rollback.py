@@ -79,7 +79,7 @@ def rollback(world: Outside, *, by: str, reason: str, to: str | None = None, run
     moved = move_pointer(
         world,
         pointer,
-        raw.version if raw is not None else None,
+        found or raw,
         action="rollback",
         by=by,
         reason=reason,

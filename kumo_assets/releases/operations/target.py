@@ -124,8 +124,6 @@ def try_lookups(world: Outside, sealed: SealedRelease) -> None:
 
     Items are compared byte for byte by the import's verdict already; this proves that a reader gets an answer at all.
     """
-    from kumo_serving import Answer, TableReader
-
     opened = world.store.opened(sealed.release_id)
     home = world.store.home(opened, "dynamodb_table") if opened is not None else sealed.release_id
     artefact = world.store.artefact(home, "dynamodb_table")
@@ -137,21 +135,12 @@ def try_lookups(world: Outside, sealed: SealedRelease) -> None:
             found="its record names no sampled items",
             next="build a new release",
         )
-    reader = TableReader(
-        sealed.seal.table,
-        key=KeyAttribute(**sealed.seal.key),
-        item_format=sealed.seal.item_format,
-        region=sealed.seal.region,
-    )
-    try:
-        outcomes = reader.get_many(list(sample))
-    finally:
-        reader.close()
-    wrong = [entity for entity in sample if not isinstance(outcomes.get(entity), Answer)]
+    wrong = world.trial(sealed.seal, sample)
     if wrong:
+        entity, words = next(iter(wrong.items()))
         raise ReleaseError(
             "try the table of",
             to=sealed.release_id,
-            found=f"{len(wrong)} of {len(sample)} trial lookups got no answer; {wrong[0]}: {outcomes.get(wrong[0])}",
+            found=f"{len(wrong)} of {len(sample)} trial lookups got no answer; {entity}: {words}",
             next="look at the table in the DynamoDB console; the pointer was not moved",
         )
