@@ -1,21 +1,27 @@
 """The two sets of routes a tenant may serve, behind one protocol. Which one is not decidable from public material.
 
 `sdk`: what the vendor's current SDK speaks; a launch names a training job. `pquery`: older; a launch names the
-predictive query, has no tags and no warnings. Only routes and JSON differ here; judgement is in `client`.
+predictive query, has no tags and no warnings. Only routes and JSON differ here; judgement is in `launching`.
 """
 
 from __future__ import annotations
 
 from datetime import UTC
 from typing import Any, Protocol
+from urllib.parse import quote
 
+from kumo_assets.errors import ConfigError
 from kumo_assets.resources.kumo.errors import KumoRefused
 from kumo_assets.resources.kumo.model import KumoJob, Launch, Notice, Progress
+from kumo_assets.resources.kumo.replies import malformed
 from kumo_assets.resources.kumo.transport import Transport
-from kumo_assets.resources.kumo.wire import job_of, launched_of, malformed, mapping, progress_of
+from kumo_assets.resources.kumo.wire import array, job_of, launched_of, mapping, progress_of, remember
 
 # Asked for always: without them a temporal task's table does not say when it was made, or for when (kumo_api.md, 4).
 EXTRA_FIELDS = ["JOB_TIMESTAMP", "ANCHOR_TIMESTAMP"]
+# What makes a job this release's attempt, whoever looks for it.
+IDENTITY_TAGS = ("kumo_assets.environment", "kumo_assets.query", "kumo_assets.release", "kumo_assets.attempt")
+PAGE, MOST_LISTED = 100, 100_000
 
 
 class Dialect(Protocol):
@@ -27,6 +33,9 @@ class Dialect(Protocol):
     def launch(self, launch: Launch) -> tuple[str, tuple[Notice, ...]]:
         """(job id, warnings). KumoRefused with Kumo's errors when it said no."""
 
+    def remember(self, job_id: str, warnings: tuple[Notice, ...]) -> None:
+        """Keep a launch's warnings with its job, where the dialect has room for them."""
+
     def get(self, job_id: str) -> KumoJob: ...
 
     def progress(self, job_id: str) -> Progress | None: ...
@@ -35,6 +44,28 @@ class Dialect(Protocol):
 
     def find(self, launch: Launch) -> list[KumoJob]:
         """Jobs that are this launch's: by tags, or by query and output table."""
+
+
+def listed(http: Transport, path: str, **params: str) -> list[Any]:
+    """A whole list. There are no pages, and the order is not promised: a full answer is asked for again, longer."""
+    limit = PAGE
+    while True:
+        found = array(http.get(path, limit=str(limit), **params), f"GET {path}")
+        if len(found) < limit or limit >= MOST_LISTED:
+            return found
+        limit *= 10
+
+
+def at(*parts: str) -> str:
+    """A path of these parts, none of which can leave its place."""
+    return "".join("/" + quote(part, safe="") for part in parts)
+
+
+def same_job(job: KumoJob, job_id: str) -> KumoJob:
+    """The job, unless the answer is another's: a cache in between must not make one job's end another's."""
+    if job.job_id != job_id:
+        raise malformed(f"job {job_id}", "that job", f"job {job.job_id}")
+    return job
 
 
 def _output(launch: Launch) -> dict[str, Any]:
@@ -51,19 +82,9 @@ def _options(launch: Launch) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if launch.binary_threshold is not None:
         options["binary_classification_threshold"] = launch.binary_threshold
-    if launch.num_classes is not None:
+    if launch.num_classes is not None and launch.task != "regression":
         options["num_classes_to_return"] = launch.num_classes
     return options
-
-
-def _jobs(payload: Any) -> list[KumoJob]:
-    if not isinstance(payload, list):
-        raise malformed("a list of jobs", "a JSON array", payload)
-    return [job_of(item) for item in payload]
-
-
-def _cancelled(payload: Any) -> bool:
-    return bool(mapping(payload, "a cancellation").get("is_cancelled"))
 
 
 class SdkDialect:
@@ -76,6 +97,13 @@ class SdkDialect:
         self._http = http
 
     def launch(self, launch: Launch) -> tuple[str, tuple[Notice, ...]]:
+        if launch.training_job_id is None:
+            raise ConfigError(
+                "launch the batch prediction of",
+                to=launch.query_id,
+                found="no model is named, and this dialect launches by model",
+                next="pin kumo.training_job_id, or let newest_model choose one",
+            )
         # Optional fields are left out, not null: whether an older server refuses unknown fields is not public.
         body: dict[str, Any] = {
             "job_tags": launch.tags,
@@ -87,7 +115,7 @@ class SdkDialect:
             body["graph_snapshot_id"] = launch.graph_snapshot_id
         if launch.prediction_time is not None:
             body["prediction_time"] = launch.prediction_time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        job_id, warnings, errors = launched_of(self._http.post("/v1/prediction_jobs", body))
+        job_id, warnings, errors = launched_of(self._http.post("/prediction_jobs", body))
         if job_id is None:
             raise KumoRefused(
                 "launch the batch prediction of",
@@ -97,52 +125,63 @@ class SdkDialect:
             )
         return job_id, warnings
 
+    def remember(self, job_id: str, warnings: tuple[Notice, ...]) -> None:
+        self._http.repeat("PATCH", at("prediction_jobs", job_id, "tags"), **remember(warnings))
+
     def get(self, job_id: str) -> KumoJob:
-        return job_of(self._http.get(f"/v1/prediction_jobs/{job_id}"))
+        return same_job(job_of(self._http.get(at("prediction_jobs", job_id)), web=self._http.url), job_id)
 
     def progress(self, job_id: str) -> Progress | None:
-        return progress_of(self._http.get(f"/v1/prediction_jobs/{job_id}/progress"))
+        return progress_of(self._http.get(at("prediction_jobs", job_id, "progress")))
 
     def cancel(self, job_id: str) -> bool:
-        return _cancelled(self._http.post(f"/v1/prediction_jobs/{job_id}/cancel"))
+        answer = self._http.repeat("POST", at("prediction_jobs", job_id, "cancel"))
+        return mapping(answer, "a cancellation").get("is_cancelled") is True
 
     def find(self, launch: Launch) -> list[KumoJob]:
-        # Tags are plain query parameters. Asked again here: that a server joins them by AND is an assumption.
+        # Tags are plain query parameters. Compared again here: that a server joins them by AND is an assumption.
         wanted = {name: value for name, value in launch.tags.items() if name in IDENTITY_TAGS}
-        found = _jobs(self._http.get("/v1/prediction_jobs", limit="100", **wanted))
-        return [job for job in found if all(job.tags.get(name) == value for name, value in wanted.items())]
-
-
-# What makes a job this release's attempt, whoever looks for it.
-IDENTITY_TAGS = ("kumo_assets.environment", "kumo_assets.query", "kumo_assets.release", "kumo_assets.attempt")
+        if "kumo_assets.release" not in wanted:
+            raise ConfigError(
+                "find the job of",
+                to=launch.query_id,
+                found="its tags name no release",
+                next="tag it kumo_assets.release",
+            )
+        found = [job_of(item, web=self._http.url) for item in listed(self._http, "/prediction_jobs", **wanted)]
+        return [job for job in found if wanted.items() <= job.tags.items()]
 
 
 class PqueryDialect:
-    """Routes of the withdrawn kumo-ai 0.1.9 (2023), under `<base>` that ends in `/v1` itself or not."""
+    """Routes of the withdrawn kumo-ai 0.1.9 (2023), at `https://<customer>-api.kumoai.cloud/v1`."""
 
     has_tags = False
     needs_model = False
 
     def __init__(self, http: Transport) -> None:
         self._http = http
-        self._v1 = "" if http.url.endswith("/v1") else "/v1"
 
     def launch(self, launch: Launch) -> tuple[str, tuple[Notice, ...]]:
         body = {"predict_options": _options(launch), "outputs": [_output(launch)]}
-        job = job_of(self._http.post(f"{self._v1}/predictive_queries/{launch.query_id}/prediction_jobs", body))
+        job = job_of(self._http.post(at("predictive_queries", launch.query_id, "prediction_jobs"), body))
         return job.job_id, job.warnings
 
+    def remember(self, job_id: str, warnings: tuple[Notice, ...]) -> None:
+        """Nothing to do: this dialect's launches answer with the job itself, which keeps its own."""
+
     def get(self, job_id: str) -> KumoJob:
-        return job_of(self._http.get(f"{self._v1}/prediction_jobs/{job_id}"))
+        return same_job(job_of(self._http.get(at("prediction_jobs", job_id))), job_id)
 
     def progress(self, job_id: str) -> Progress | None:
         return None
 
     def cancel(self, job_id: str) -> bool:
-        self._http.post(f"{self._v1}/prediction_jobs/{job_id}/cancel")
+        # What it answers is not known; the job's status tells.
+        self._http.repeat("POST", at("prediction_jobs", job_id, "cancel"))
         return True
 
     def find(self, launch: Launch) -> list[KumoJob]:
         # No tags in this dialect: the output table is the release's own, so it tells the job.
-        found = _jobs(self._http.get(f"{self._v1}/predictive_queries/{launch.query_id}/prediction_jobs"))
+        path = at("predictive_queries", launch.query_id, "prediction_jobs")
+        found = [job_of(item) for item in array(self._http.get(path), f"GET {path}")]
         return [job for job in found if launch.table in job.output_tables]

@@ -1,4 +1,4 @@
-"""How talking to Kumo can fail, each with what to do next."""
+"""How talking to Kumo can fail, each with what to do next. What is raised when is in `transport`, `launching`, `client`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ class KumoUnauthorized(KumoApiError):
 
 
 class KumoUnreachable(KumoApiError):
-    """No answer, or 408, 429 or 5xx to the end of the retries."""
+    """No answer, or 408, 429 or 5xx to the end of the retries.
+
+    `retry_after` is what the answer asked for, in seconds. `maybe_accepted` is False only when the request certainly was
+    not carried out: the connection was never made, or the answer was 429.
+    """
+
+    retry_after: float | None = None
+    maybe_accepted: bool = True
 
 
 class KumoMalformed(KumoApiError):
@@ -23,6 +30,10 @@ class KumoRefused(KumoApiError):
 
 class KumoJobFailed(KumoApiError):
     """The job ended FAILED or CANCELLED."""
+
+
+class KumoJobCancelled(KumoJobFailed):
+    """The job was cancelled because the caller asked for it."""
 
 
 class KumoJobUnusable(KumoApiError):

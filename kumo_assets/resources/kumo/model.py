@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+from kumo_assets.errors import ConfigError
 
 
 class JobStatus(enum.Enum):
@@ -76,7 +78,11 @@ class KumoJob:
 
 @dataclass(frozen=True)
 class Launch:
-    """Everything a launch says. `table` is upper case: Kumo creates names quoted, case preserved."""
+    """Everything a launch says. `training_job_id` is None only in the dialect whose launches name a query.
+
+    Raises ConfigError for a table name with lower case in it: Kumo creates names quoted, case preserved, and nobody's
+    SQL would find it.
+    """
 
     query_id: str
     training_job_id: str | None
@@ -90,31 +96,50 @@ class Launch:
     num_workers: int = 1
     graph_snapshot_id: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.table != self.table.upper():
+            raise ConfigError(
+                "launch a batch prediction into",
+                to=self.table,
+                found="the name is not upper case",
+                next="upper-case it",
+            )
+
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A DONE training job. Metrics are of the test split, by name."""
+    """A DONE training job. `metrics` are of the test split, by name; `plan` is its model plan, as Kumo keeps it."""
 
     job_id: str
     query_id: str
     created_at: datetime | None
     metrics: dict[str, float]
+    snapshot_id: str | None = None
+    plan: dict[str, Any] = field(default_factory=dict, repr=False)
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Iterations done and in all; `total` is 0 while Kumo does not know it."""
+    """Iterations (or trials) done and in all; `total` is 0 while Kumo does not know it. `left` is Kumo's estimate."""
 
     completed: int
     total: int
+    elapsed: timedelta | None = None
+    left: timedelta | None = None
 
 
 @dataclass(frozen=True)
 class PollPolicy:
-    """Seconds between polls, growing by half each time with some jitter, and the deadline of the whole wait."""
+    """Seconds between polls, growing by half each time with some jitter, and the deadline of one wait.
+
+    `outage_seconds` is how long Kumo may be away while a job is waited for; `cancel_seconds` how long a cancelled job is
+    waited for, since cancelling is best effort and asynchronous.
+    """
 
     first_seconds: float = 10.0
     max_seconds: float = 60.0
     jitter: float = 0.1
     deadline_seconds: float = 4 * 3600.0
+    outage_seconds: float = 600.0
+    cancel_seconds: float = 600.0

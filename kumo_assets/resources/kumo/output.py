@@ -5,7 +5,7 @@ Whether DONE implies that the Snowflake write has committed is not public: the t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
 from kumo_assets.resources.kumo.model import KumoJob
+from kumo_assets.resources.kumo.wire import moment
 
 # Columns by task (kumo_api.md, "Output columns"); binary has an older form.
 OUTPUT_COLUMNS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -23,6 +24,9 @@ OUTPUT_COLUMNS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 # Kumo's clock and ours may differ; a table from the release before is hours or days older.
 CLOCK_TOLERANCE = timedelta(minutes=10)
+# Whether ANCHOR_TIMESTAMP is exactly the `prediction_time` asked for is not public. A tenant too old to know
+# `prediction_time` anchors at its newest data instead: for yesterday's partition hours off, for a backfill days.
+ANCHOR_TOLERANCE = timedelta(days=1)
 
 
 def anchor_time(partition: date, time_zone: str) -> datetime:
@@ -31,71 +35,109 @@ def anchor_time(partition: date, time_zone: str) -> datetime:
     return local.astimezone(UTC)
 
 
+def recognise_output(columns: Iterable[str], task: str) -> tuple[str, ...] | None:
+    """The form of the task's output that these columns have; None when they have none."""
+    found = set(columns)
+    return next((form for form in OUTPUT_COLUMNS[task] if found >= set(form)), None)
+
+
 @dataclass(frozen=True)
 class OutputProof:
-    """What the table says of itself. Times are UTC."""
+    """What the table says of itself. Times are UTC; None where the table has none."""
 
     rows: int
     entities: int
     null_keys: int
     job_from: datetime | None
     job_to: datetime | None
+    anchor_from: datetime | None = None
+    anchor_to: datetime | None = None
 
 
 def prove_output(
-    row: Callable[[str], Mapping[str, Any]], columns: Mapping[str, str], table: str, job: KumoJob, task: str
+    row: Callable[[str], Mapping[str, Any]],
+    columns: Mapping[str, str],
+    table: str,
+    job: KumoJob,
+    task: str,
+    anchor: datetime | None = None,
 ) -> OutputProof:
     """Count the table in one scan and compare it with the job. `table` is quoted; `row` runs one statement.
 
-    Raises KumoOutputUnproved: no table, a column missing, no rows, fewer entities than the job reported, or a
-    JOB_TIMESTAMP of another job.
+    Raises KumoOutputUnproved: no table, a column missing, no rows, other entities than the job reported, a JOB_TIMESTAMP
+    of another job, or predictions for another time than `anchor` (the `prediction_time` that was sent).
     """
     if not columns:
         raise _unproved(job, table, "there is no such table, though the job says DONE")
-    forms = OUTPUT_COLUMNS[task]
-    if not any(set(form) <= set(columns) for form in forms):
-        wanted = " or ".join(", ".join(form) for form in forms)
+    if recognise_output(columns, task) is None:
+        wanted = " or ".join(", ".join(form) for form in OUTPUT_COLUMNS[task])
         raise _unproved(job, table, f"it has columns {', '.join(columns)}; a {task} query writes {wanted}")
-    stamps = (
-        "MIN(JOB_TIMESTAMP) AS JOB_FROM, MAX(JOB_TIMESTAMP) AS JOB_TO"
-        if "JOB_TIMESTAMP" in columns
-        else "NULL AS JOB_FROM, NULL AS JOB_TO"
-    )
-    counted = row(
-        "SELECT COUNT(*) AS ROW_COUNT, COUNT(DISTINCT ENTITY) AS ENTITY_COUNT, "  # noqa: S608 - quoted name
-        f"COUNT_IF(ENTITY IS NULL) AS NULL_COUNT, {stamps} FROM {table}"
-    )
+    if "JOB_TIMESTAMP" not in columns:
+        raise _unproved(job, table, "it has no JOB_TIMESTAMP, though the launch asked for one: whose rows are they?")
+    counted = row(proof_sql(columns, table))
     proof = OutputProof(
         rows=int(counted["ROW_COUNT"]),
         entities=int(counted["ENTITY_COUNT"]),
         null_keys=int(counted["NULL_COUNT"] or 0),
         job_from=_utc(counted["JOB_FROM"]),
         job_to=_utc(counted["JOB_TO"]),
+        anchor_from=_utc(counted["ANCHOR_FROM"]),
+        anchor_to=_utc(counted["ANCHOR_TO"]),
     )
-    found = faults(proof, job)
+    found = faults(proof, job, anchor)
     if found:
         raise _unproved(job, table, "; ".join(found))
     return proof
 
 
-def faults(proof: OutputProof, job: KumoJob) -> list[str]:
+def proof_sql(columns: Iterable[str], table: str) -> str:
+    """One scan of the (quoted) table: ROW_COUNT, ENTITY_COUNT, NULL_COUNT, JOB_FROM, JOB_TO, ANCHOR_FROM, ANCHOR_TO."""
+    names = set(columns)
+    spans = []
+    for column, name in (("JOB_TIMESTAMP", "JOB"), ("ANCHOR_TIMESTAMP", "ANCHOR")):
+        low, high = (f"MIN({column})", f"MAX({column})") if column in names else ("NULL", "NULL")
+        spans.append(f"{low} AS {name}_FROM, {high} AS {name}_TO")
+    return (
+        "SELECT COUNT(*) AS ROW_COUNT, COUNT(DISTINCT ENTITY) AS ENTITY_COUNT, "  # noqa: S608 - quoted name
+        f"COUNT_IF(ENTITY IS NULL) AS NULL_COUNT, {', '.join(spans)} FROM {table}"
+    )
+
+
+def faults(proof: OutputProof, job: KumoJob, anchor: datetime | None = None) -> list[str]:
     """Every way in which the table contradicts the job; empty when it bears it out."""
     found = []
     if proof.rows == 0:
-        found.append("it has no rows")
+        return ["it has no rows"]
     if job.entities is not None and job.entities != proof.entities:
         found.append(f"it has {proof.entities:,} entities; the job reported {job.entities:,}")
-    started = job.started_at or job.created_at
-    if started is not None and proof.job_from is not None and proof.job_from < started - CLOCK_TOLERANCE:
-        found.append(f"its JOB_TIMESTAMP {proof.job_from.isoformat()} is from before this job ({started.isoformat()})")
-    if proof.job_from is not None and proof.job_from != proof.job_to:
-        found.append("it holds rows of more than one job")
+    if proof.job_from is None or proof.job_to is None:
+        found.append("its JOB_TIMESTAMP is not a time")
+    else:
+        begun = job.created_at or job.started_at
+        if begun is not None and proof.job_from < begun - CLOCK_TOLERANCE:
+            found.append(
+                f"its JOB_TIMESTAMP {proof.job_from.isoformat()} is from before this job ({begun.isoformat()})"
+            )
+        if job.ended_at is not None and proof.job_to > job.ended_at + CLOCK_TOLERANCE:
+            found.append(
+                f"its JOB_TIMESTAMP {proof.job_to.isoformat()} is from after this job ({job.ended_at.isoformat()})"
+            )
+        if proof.job_from != proof.job_to:
+            found.append("it holds rows of more than one job")
+    if anchor is not None and proof.anchor_from is not None and proof.anchor_to is not None:
+        off = max(abs(proof.anchor_from - anchor), abs(proof.anchor_to - anchor))
+        if off > ANCHOR_TOLERANCE:
+            found.append(
+                f"its predictions are for {proof.anchor_to.isoformat()}, not {anchor.isoformat()} as asked "
+                "(a tenant too old for prediction_time? then set kumo.send_prediction_time: false)"
+            )
     return found
 
 
 def _utc(value: Any) -> datetime | None:
+    """A timestamp column's value. Its SQL type is not public: text is read too; a time without a zone is UTC."""
     if not isinstance(value, datetime):
-        return None
+        return moment(value)
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 

@@ -1,4 +1,7 @@
-"""The Kumo client as a Dagster resource: fields that come from environment variables, nothing else."""
+"""The Kumo client as a Dagster resource: fields that come from environment variables, nothing else.
+
+The only module of this package that imports Dagster; without it there is `client.open_client`.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from kumo_assets.errors import ConfigError
-from kumo_assets.resources.kumo.client import KumoClient
-from kumo_assets.resources.kumo.transport import Auth, Transport
-
-DIALECTS = ("sdk", "pquery")
+from kumo_assets.resources.kumo.client import KumoClient, open_client
 
 
 class KumoResource(dg.ConfigurableResource):
@@ -30,22 +29,16 @@ class KumoResource(dg.ConfigurableResource):
 
     def client(self) -> KumoClient:
         """A client to be used as a context manager. ConfigError for a wrong URL, dialect or authentication."""
-        if self.dialect not in DIALECTS:
-            raise ConfigError(
-                "use KUMO_API_DIALECT",
-                to=repr(self.dialect),
-                found="unknown",
-                next=f"use one of: {', '.join(DIALECTS)}",
-            )
-        transport = Transport(
+        return open_client(
             self.url,
-            Auth(self.api_key, self.token_file),
+            self.api_key,
+            token_file=self.token_file,
+            dialect=self.dialect,
             group_id=self.group_id,
             project_id=self.project_id,
             connect_seconds=self.connect_seconds,
             read_seconds=self.read_seconds,
         )
-        return KumoClient(transport, self.dialect)
 
 
 _VARIABLES = {

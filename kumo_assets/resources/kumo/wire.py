@@ -1,45 +1,60 @@
 """From JSON to the model, tolerantly: missing and extra fields, explicit nulls, unknown statuses, both duration forms.
 
 What cannot be used at all is KumoMalformed, naming the field; any other surprise is kept in `raw` and not branched on.
+Bytes and headers are read in `replies`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
-from kumo_assets.resources.kumo.errors import KumoMalformed
+from pydantic import TypeAdapter, ValidationError
+
 from kumo_assets.resources.kumo.model import JobStatus, KumoJob, Notice, Progress, StageEvent, TrainedModel
+from kumo_assets.resources.kumo.replies import malformed, shown
+
+# A launch's warnings are told once, in its answer. They are kept as tags of the job, so that a worker that adopts it
+# hears them too (a tag's value is at most 256 characters: kumoapi/jobs.py).
+WARNING_TAG = "kumo_assets.launch_warning."
+_TITLE_CHARACTERS, _TAG_CHARACTERS = 80, 256
+_DURATION = TypeAdapter(timedelta)
 
 
-def job_of(payload: Any) -> KumoJob:
-    """A `BatchPredictionJobResource`, or Dialect Q's resource."""
-    body = mapping(payload, "a prediction job")
+def job_of(payload: Any, *, web: str | None = None) -> KumoJob:
+    """A `BatchPredictionJobResource`, a `TrainingJobResource`, or Dialect Q's resource.
+
+    `web` is the address people reach the tenant at; a tracking URL may name an inner host (the vendor's SDK rewrites it
+    the same way).
+    """
+    body = mapping(payload, "a job")
     report = _mapping_or_empty(body.get("job_status_report"))
     config = _mapping_or_empty(body.get("config"))
     validation = _mapping_or_empty(report.get("validation_response"))
     status, raw_status = status_of(report.get("status", body.get("status")))
-    outputs = config.get("outputs") or body.get("outputs") or []
+    outputs = _list(config.get("outputs")) or _list(body.get("outputs"))
+    tags = {name: _words(value) for name, value in _mapping_or_empty(body.get("tags")).items()}
     return KumoJob(
         job_id=text(body, "job_id"),
         status=status,
         raw_status=raw_status,
         entities=_integer(_mapping_or_empty(body.get("result")).get("num_entities_predicted")),
-        warnings=notices(validation.get("warnings")),
+        warnings=together(notices(validation.get("warnings")), remembered(tags)),
         errors=notices(validation.get("errors")),
         events=_events(report.get("event_log")),
-        tracking_url=_optional_text(report.get("tracking_url")),
-        tags={str(key): str(value) for key, value in _mapping_or_empty(body.get("tags")).items()},
+        tracking_url=_tracking_url(report.get("tracking_url"), web),
+        tags=tags,
         started_at=moment(report.get("start_time")),
         ended_at=moment(report.get("end_time")),
         created_at=moment(body.get("created_at")),
         model_id=_optional_text(config.get("model_training_job_id")),
         snapshot_id=_optional_text(config.get("graph_snapshot_id")),
         output_tables=tuple(
-            str(output["table_name"])
-            for output in _list(outputs)
-            if isinstance(output, Mapping) and output.get("table_name")
+            output["table_name"]
+            for output in outputs
+            if isinstance(output, Mapping) and isinstance(output.get("table_name"), str)
         ),
         raw=dict(body),
     )
@@ -57,34 +72,44 @@ def launched_of(payload: Any) -> tuple[str | None, tuple[Notice, ...], tuple[Not
 
 
 def model_of(payload: Any) -> TrainedModel:
-    """A `TrainingJobResource`."""
+    """A `TrainingJobResource`. A metric without a value (it was not defined) is left out."""
     body = mapping(payload, "a training job")
     config = _mapping_or_empty(body.get("config"))
     evaluation = _mapping_or_empty(_mapping_or_empty(body.get("result")).get("eval_metrics"))
-    metrics = {
-        str(item["name"]): float(item["value"])
-        for item in _list(evaluation.get("test_metrics"))
-        if isinstance(item, Mapping) and item.get("name") and isinstance(item.get("value"), int | float)
-    }
+    metrics = {}
+    for item in _list(evaluation.get("test_metrics")):
+        if isinstance(item, Mapping) and isinstance(item.get("name"), str):
+            value = _number(item.get("value"))
+            if value is not None:
+                metrics[item["name"]] = value
+    query = config.get("pquery_id") or _mapping_or_empty(body.get("tags")).get("pquery_id")
     return TrainedModel(
         job_id=text(body, "job_id"),
-        query_id=str(config.get("pquery_id") or _mapping_or_empty(body.get("tags")).get("pquery_id") or ""),
+        query_id=query if isinstance(query, str) else "",
         created_at=moment(body.get("created_at")),
         metrics=metrics,
+        snapshot_id=_optional_text(config.get("graph_snapshot_id")),
+        plan=dict(_mapping_or_empty(config.get("model_plan"))),
         raw=dict(body),
     )
 
 
 def progress_of(payload: Any) -> Progress | None:
-    """A `PredictionProgress`; None when Kumo says null."""
+    """A `PredictionProgress` or `AutoTrainerProgress`; None when Kumo says null."""
     if not isinstance(payload, Mapping):
         return None
-    return Progress(_integer(payload.get("completed_iterations")) or 0, _integer(payload.get("total_iterations")) or 0)
+    kind = ("prediction", "iterations") if "total_iterations" in payload else ("training", "trials")
+    return Progress(
+        completed=_integer(payload.get(f"completed_{kind[1]}")) or 0,
+        total=_integer(payload.get(f"total_{kind[1]}")) or 0,
+        elapsed=duration(payload.get(f"elapsed_{kind[0]}_time")),
+        left=duration(payload.get(f"estimated_{kind[0]}_time")),
+    )
 
 
 def status_of(value: Any) -> tuple[JobStatus, str]:
     """The known status and the words Kumo used; UNKNOWN for anything else, whatever its type."""
-    raw = str(value)
+    raw = _words(value)[:80]
     return (JobStatus(raw), raw) if raw in JobStatus.__members__ else (JobStatus.UNKNOWN, raw)
 
 
@@ -93,12 +118,33 @@ def notices(value: Any) -> tuple[Notice, ...]:
     found = []
     for item in _list(value):
         if isinstance(item, Mapping):
-            found.append(
-                Notice(str(item.get("title") or ""), str(item.get("message") or item.get("description") or ""))
-            )
+            found.append(Notice(_words(item.get("title")), _words(item.get("message") or item.get("description"))))
         elif item is not None:
-            found.append(Notice("", str(item)))
+            found.append(Notice("", _words(item)))
     return tuple(found)
+
+
+def together(*groups: Iterable[Notice]) -> tuple[Notice, ...]:
+    """Notices of several sources, each once; one that a tag cut short is the same as its whole."""
+    found: dict[str, Notice] = {}
+    for notice in (notice for group in groups for notice in group):
+        found.setdefault(_tag_value(notice), notice)
+    return tuple(found.values())
+
+
+def remember(warnings: Iterable[Notice]) -> dict[str, str]:
+    """Warnings as tags of a job."""
+    return {f"{WARNING_TAG}{number}": _tag_value(notice) for number, notice in enumerate(warnings)}
+
+
+def remembered(tags: Mapping[str, str]) -> tuple[Notice, ...]:
+    """The warnings that `remember` put into a job's tags. A title cut short is on no allow-list, so that it blocks."""
+    values = [value for name, value in sorted(tags.items()) if name.startswith(WARNING_TAG)]
+    return tuple(Notice(*value.split("\n", 1)) if "\n" in value else Notice("", value) for value in values)
+
+
+def _tag_value(notice: Notice) -> str:
+    return f"{notice.title[:_TITLE_CHARACTERS]}\n{notice.message}"[:_TAG_CHARACTERS]
 
 
 def moment(value: Any) -> datetime | None:
@@ -107,11 +153,18 @@ def moment(value: Any) -> datetime | None:
         return None
     try:
         parsed = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    try:
         return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except (OverflowError, ValueError):
+        return None
+
+
+def duration(value: Any) -> timedelta | None:
+    """An ISO duration (pydantic 2 writes these) or seconds (pydantic 1); None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        return _DURATION.validate_python(value)
+    except (ValidationError, OverflowError):
         return None
 
 
@@ -119,6 +172,13 @@ def mapping(value: Any, what: str) -> Mapping[str, Any]:
     """The JSON object `value` is; KumoMalformed when it is none."""
     if not isinstance(value, Mapping):
         raise malformed(what, "a JSON object", value)
+    return value
+
+
+def array(value: Any, what: str) -> list[Any]:
+    """The JSON array `value` is; KumoMalformed when it is none."""
+    if not isinstance(value, list):
+        raise malformed(what, "a JSON array", value)
     return value
 
 
@@ -130,14 +190,15 @@ def text(body: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def malformed(what: str, wanted: str, found: Any) -> KumoMalformed:
-    shown = repr(found)
-    return KumoMalformed(
-        "read Kumo's answer",
-        to=f"({what})",
-        found=f"{wanted} was expected, found {shown if len(shown) <= 200 else shown[:197] + '...'}",
-        next="check KUMO_API_URL (a proxy may answer instead of Kumo) and KUMO_API_DIALECT",
-    )
+def _tracking_url(value: Any, web: str | None) -> str | None:
+    if not isinstance(value, str) or not value.startswith(("https://", "http://")):
+        return None
+    try:
+        parts = urlsplit(value)
+        base = urlsplit(web or value)
+    except ValueError:
+        return None
+    return urlunsplit((base.scheme, base.netloc, parts.path, parts.query, parts.fragment))
 
 
 def _mapping_or_empty(value: Any) -> Mapping[str, Any]:
@@ -148,24 +209,34 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def _words(value: Any) -> str:
+    """A string as it is, nothing for null, and anything else shown short."""
+    return value if isinstance(value, str) else "" if value is None else shown(value)
+
+
 def _optional_text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _integer(value: Any) -> int | None:
+def _number(value: Any) -> float | None:
+    """A finite number; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        return int(value)
-    except (OverflowError, ValueError):
+        number = float(value)
+    except OverflowError:
         return None
+    return number if abs(number) < float("inf") else None
+
+
+def _integer(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
 
 
 def _events(value: Any) -> tuple[StageEvent, ...]:
     return tuple(
-        StageEvent(
-            str(item.get("stage_name") or ""), str(item.get("last_updated_at") or ""), str(item.get("detail") or "")
-        )
+        StageEvent(_words(item.get("stage_name")), _words(item.get("last_updated_at")), _words(item.get("detail")))
         for item in _list(value)
         if isinstance(item, Mapping)
     )
