@@ -3,7 +3,7 @@
 What a team's web service does with `kumo_serving` is all here: one reader for the life of the process, one `get` a
 page. What the page says is decided in `page`; product names come from a file read once, never from the warehouse.
 
-    uvicorn --app-dir examples/storefront shop:app --port 3001
+    uvicorn --app-dir examples/storefront shop:app --port 3001 --loop asyncio
 """
 
 from __future__ import annotations

@@ -125,6 +125,8 @@ def run_dev(home: Path, folder: Path, console: Console, *, port: int = 3000, sho
         **os.environ,
         **settings.environment(),
         "KUMO_SANDBOX_HOME": str(home),
+        # Not the user's own cache folder: another sandbox's last known good pointer may lie there.
+        "STOREFRONT_CACHE": str(home / "reader"),
         "DAGSTER_HOME": str(dagster_home(folder, home)),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "PYTHONUNBUFFERED": "1",
@@ -177,7 +179,7 @@ def _programs(folder: Path, port: int, shop_port: int) -> list[Program]:
     ]
     if shop_folder.is_dir():
         command = [sys.executable, "-m", "uvicorn", "--app-dir", str(shop_folder), "shop:app"]
-        options = ["--host", "127.0.0.1", "--port", str(shop_port), "--log-level", "warning"]
+        options = ["--host", "127.0.0.1", "--port", str(shop_port), "--log-level", "warning", "--loop", "asyncio"]
         programs.append(Program("shop", [*command, *options], "green", f"{shop}/release"))
     return programs
 

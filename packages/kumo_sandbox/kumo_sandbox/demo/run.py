@@ -16,13 +16,14 @@ from kumo_sandbox import supervisor
 from kumo_sandbox.demo.commands import Commands, DemoFailed, Line, Outcome, dagster_home
 from kumo_sandbox.demo.evaluate import days_after, evaluate
 from kumo_sandbox.demo.faults import BREAKS, clear, inject
-from kumo_sandbox.demo.history import busiest_entity, entities_until, items_before_and_after
+from kumo_sandbox.demo.history import busiest_entity, entities_until
 from kumo_sandbox.demo.online import active_day, active_pointer, served_lists
 from kumo_sandbox.demo.outcome import BLOCKED, Demo, DemoOptions
 from kumo_sandbox.demo.own_project import query_name, register_query, write_project
 from kumo_sandbox.demo.plan import days_to_run, first_day, late_tolerance_minutes
-from kumo_sandbox.demo.show import Show, ShownItem
-from kumo_sandbox.grocery import EventLog, catalogue, grocery_log, own_log, stream, write_catalogue
+from kumo_sandbox.demo.report import next_lines, shown_items
+from kumo_sandbox.demo.show import Show
+from kumo_sandbox.grocery import EventLog, grocery_log, own_log, stream, write_catalogue
 from kumo_sandbox.settings import Settings, make
 
 GROCERY_QUERY = "next_best_product"
@@ -62,7 +63,8 @@ class _Run:
         with self.show.step("start the sandbox: Snowflake, AWS and Kumo on this machine") as step:
             supervisor.start(self.settings, step.line)
             step.done = "sandbox is up: Snowflake, AWS and Kumo on this machine"
-            write_catalogue(self.log, self.options.home / "catalogue.json")
+            if self.options.events is None:
+                write_catalogue(self.log, self.options.home / "catalogue.json")
         active = active_day(self.env, self.query)
         broken = self.options.break_kind
         if broken is None:
@@ -82,7 +84,8 @@ class _Run:
             self._bad_day(bad, str(broken))
         else:
             self._look(days[-1])
-        self._next()
+        own = self.commands.folder if self.options.events is not None else None
+        self.show.next(next_lines(self.query, own, (self.demo.blocked or {}).get("partition")))
         return self.demo
 
     def _good_day(self, day: date) -> None:
@@ -170,15 +173,7 @@ class _Run:
 
     def _show_lookup(self, entity: str, day: date, release: str) -> None:
         document = self.demo.lookup or {}
-        predictions = document.get("predictions") or []
-        names = catalogue(self.log)
-        history = items_before_and_after(self.log, entity, day, days_after(self.log, day))
-        rows = []
-        for item, score in predictions:
-            product = names.get(str(item))
-            before, after = history.get(str(item), (0, False))
-            label = f"{product.name} {product.size}".strip() if product else str(item)
-            rows.append(ShownItem(label, product.department if product else "", float(score), before, after))
+        rows = shown_items(self.log, document.get("predictions") or [], entity, day)
         served = document.get("release_id", release)
         self.show.answer(
             f"{self._noun.capitalize()} {entity} is most likely to take next",
@@ -206,6 +201,7 @@ class _Run:
             tolerance = late_tolerance_minutes(self.log, days)
             project = write_project(self.log, self.options.home, self.log.days[0] + timedelta(days=1), tolerance)
             register_query(self.settings.url["kumo"], self.log, self.query)
+            write_catalogue(self.log, project.folder / "catalogue.json")
             step.done = f"project written to {project.folder}"
         self.commands = self._commands(project.folder, project.defs)
 
@@ -217,6 +213,8 @@ class _Run:
         environment["NO_COLOR"] = "1"
         if defs is not None:
             environment["KUMO_ASSETS_DEFS"] = str(defs)
+            # A project that is not installed: its package is found by path.
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
         return Commands(environment, folder)
 
     def _demand(self, outcome: Outcome, doing: str, to: str) -> None:
@@ -236,26 +234,6 @@ class _Run:
     @property
     def _nouns(self) -> str:
         return "households" if self.options.events is None else "entities"
-
-    def _next(self) -> None:
-        lines = [
-            ("make dev", "Dagster on port 3000, a small web shop on port 3001, both on these releases"),
-            ('eval "$(.venv/bin/kumo-sandbox env)"', "point this shell at the sandbox, for the next ones"),
-            (f".venv/bin/kumo-assets status {self.query}", "what is live, how old, what waits, what to type next"),
-        ]
-        if self.demo.blocked:
-            lines.append(
-                (
-                    f".venv/bin/kumo-assets gates {self.query} --partition {self.demo.blocked['partition']}",
-                    "each gate's value, limits and baseline",
-                )
-            )
-        else:
-            lines.append(
-                (f'.venv/bin/kumo-assets rollback {self.query} --reason "a try"', "one release back, and hold")
-            )
-            lines.append(("make demo ARGS='--break scores'", "a bad release, and what stops it"))
-        self.show.next(lines)
 
 
 @contextmanager
