@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import boto3
 import httpx
 import pytest
 from kumo_sandbox.grocery import grocery_log, write_catalogue
-from kumo_sandbox.pytest_plugin import running_sandbox, sandbox  # noqa: F401 - fixtures
 from kumo_sandbox.testing import SandboxHandle
-from kumo_serving.items import RANKING, encode, encode_item
-from kumo_serving.pointer import Pointer, Previous, Promoted, dump_pointer
+from kumo_serving.items import RANKING, encode_item
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from kumo_assets.releases.operations.outside import outside
+from kumo_assets.spec.environment import Environment
+from kumo_assets.spec.load import load_query
+from kumo_assets_tests.releases.releases_support import Shop, client
 
 STOREFRONT = Path(__file__).parents[2] / "examples" / "storefront"
 CHROMIUM = Path("/usr/bin/chromium")
@@ -36,82 +38,57 @@ QUERY = "next_best_product"
 
 
 @dataclass
-class Releases:
-    """Writes releases and pointers as the contract says; the chain that makes them is tested elsewhere."""
+class Shelf(Shop):
+    """Releases built through the real store, with lists of real products; moved by the real command line."""
 
-    env: dict[str, str]
-    written: dict[str, Previous] = field(default_factory=dict)
-    generation: int = 0
-
-    def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.env["AWS_ENDPOINT_URL"],
-            region_name=self.env["AWS_REGION"],
-            aws_access_key_id=self.env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.env["AWS_SECRET_ACCESS_KEY"],
-        )
-
-    def seal(self, release: str, lists: dict[str, list[str]], popular: list[str]) -> None:
-        """A table with each household's list, and the fallback list beside it."""
-        dynamodb, s3 = self.client("dynamodb"), self.client("s3")
-        table = f"local-{QUERY}-{release}"
-        dynamodb.create_table(
-            TableName=table,
-            KeySchema=[{"AttributeName": "e", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "e", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+    def stock(self, partition: str, lists: dict[str, list[str]], popular: list[str]) -> str:
+        """A sealed release of these lists; its id."""
+        release = self.build(partition)
+        names = self.world.names
         for household, products in lists.items():
             scored = [(product, 1.0 - place / 10) for place, product in enumerate(products)]
-            dynamodb.put_item(TableName=table, Item=encode_item(household, scored, RANKING))
-        key = f"local/{QUERY}/releases/{release}/fallback.json"
-        scored = [(product, 1.0 - place / 100) for place, product in enumerate(popular)]
-        body = (
-            f'{{"schema_version": 1, "query": "{QUERY}", "release_id": "{release}", '
-            f'"item_format": "{RANKING}", "p": {encode(scored, RANKING)}}}'
+            item = encode_item(household, scored, RANKING)
+            self.world.dynamodb.put_item(TableName=names.dynamodb_table(release), Item=item)
+        self.world.store.s3.put_object(
+            Bucket=names.bucket,
+            Key=f"{names.release_prefix(release)}fallback.json",
+            Body=json.dumps(
+                {
+                    "schema_version": 1,
+                    "query": self.query,
+                    "release_id": release,
+                    "item_format": RANKING,
+                    "p": [[product, 1.0 - place / 100] for place, product in enumerate(popular)],
+                }
+            ),
         )
-        s3.put_object(Bucket=self.env["KUMO_ASSETS_BUCKET"], Key=key, Body=body)
-        self.written[release] = Previous(
-            release_id=release,
-            partition=f"{release[:4]}-{release[4:6]}-{release[6:8]}",
-            table=table,
-            fallback=f"s3://{self.env['KUMO_ASSETS_BUCKET']}/{key}",
-        )
+        return release
 
-    def point_at(self, release: str) -> None:
-        """Move the pointer: forward it is a promotion, back a rollback; a reader cannot tell, and need not."""
-        self.generation += 1
-        entry = self.written[release]
-        pointer = Pointer(
-            query=QUERY,
-            table=entry.table,
-            environment="local",
-            generation=self.generation,
-            release_id=release,
-            partition=entry.partition,
-            region=self.env["AWS_REGION"],
-            fallback=entry.fallback,
-            promoted=Promoted(at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), by="test", run_id=""),
-        )
-        self.client("s3").put_object(
-            Bucket=self.env["KUMO_ASSETS_BUCKET"], Key=f"local/{QUERY}/active.json", Body=dump_pointer(pointer)
-        )
+    def command(self, *arguments: str) -> None:
+        """`kumo-assets ARGUMENTS`, as an operator types it."""
+        program = Path(sys.executable).parent / "kumo-assets"
+        subprocess.run([program, *arguments], check=True, capture_output=True, timeout=60)
+
+    def empty(self) -> None:
+        dynamodb, s3, names = self.world.dynamodb, self.world.store.s3, self.world.names
+        for release in self.built:
+            table = names.dynamodb_table(release)
+            dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
+            dynamodb.delete_table(TableName=table)
+        prefix = f"{names.environment}/{self.query}/"
+        for item in s3.list_objects_v2(Bucket=names.bucket, Prefix=prefix).get("Contents", []):
+            s3.delete_object(Bucket=names.bucket, Key=item["Key"])
 
 
 @pytest.fixture
-def releases(sandbox: SandboxHandle) -> Iterator[Releases]:  # noqa: F811
-    """An empty shelf of releases; what was written is taken away again."""
-    shelf = Releases(sandbox.env)
-    yield shelf
+def shelf(sandbox: SandboxHandle) -> Iterator[Shelf]:
+    """The shipped query with no release yet; what a test builds is taken away again."""
+    definition = load_query(QUERY)
+    found = Shelf(outside(definition, Environment.from_variables(), s3=client("s3"), dynamodb=client("dynamodb")))
+    yield found
     sandbox.start()
     sandbox.reset_faults()
-    for entry in shelf.written.values():
-        shelf.client("dynamodb").delete_table(TableName=entry.table)
-    s3 = shelf.client("s3")
-    bucket = sandbox.env["KUMO_ASSETS_BUCKET"]
-    for item in s3.list_objects_v2(Bucket=bucket, Prefix=f"local/{QUERY}/").get("Contents", []):
-        s3.delete_object(Bucket=bucket, Key=item["Key"])
+    found.empty()
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +97,7 @@ def catalogue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shop(sandbox: SandboxHandle, catalogue_file: Path, tmp_path: Path) -> Iterator[str]:  # noqa: F811
+def shop(sandbox: SandboxHandle, catalogue_file: Path, tmp_path: Path) -> Iterator[str]:
     """The address of a running storefront."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -10,57 +11,60 @@ import pytest
 from kumo_sandbox.testing import SandboxHandle
 from playwright.sync_api import Browser, Page, expect
 
-from kumo_assets_tests.storefront.conftest import Releases
+from kumo_assets_tests.storefront.conftest import QUERY, Shelf
 
 pytestmark = [pytest.mark.browser, pytest.mark.sandbox]
 
-OLD, NEW = "20171129-0a0a0a0a", "20171130-1b1b1b1b"
 HOUSEHOLD = "900"
 OLD_LIST = ["1082185", "995242", "1029743", "840361", "981760"]
 NEW_LIST = ["1106523", "1044078", "999999999", "1126899", "951590"]
 POPULAR = ["1082185", "1029743", "995242", "6534178", "981760", "1106523", "1127831", "5569230", "1044078", "883404"]
 
 
+@dataclass
+class Stock:
+    """Two sealed releases, of which the older is active."""
+
+    shelf: Shelf
+    old: str
+    new: str
+
+
 @pytest.fixture
-def stocked(releases: Releases) -> Releases:
-    releases.seal(OLD, {HOUSEHOLD: OLD_LIST}, POPULAR)
-    releases.seal(NEW, {HOUSEHOLD: NEW_LIST}, POPULAR)
-    releases.point_at(OLD)
-    return releases
+def stock(shelf: Shelf) -> Stock:
+    old = shelf.stock("2017-11-29", {HOUSEHOLD: OLD_LIST}, POPULAR)
+    shelf.command("promote", QUERY, old)
+    return Stock(shelf, old, shelf.stock("2017-11-30", {HOUSEHOLD: NEW_LIST}, POPULAR))
 
 
 def products(page: Page) -> list[str]:
     return [str(card.get_attribute("data-product")) for card in page.locator(".card").all()]
 
 
-def test_page_follows_promotion_and_rollback_without_restart_or_reload(
-    stocked: Releases, shop: str, page: Page
-) -> None:
+def test_page_follows_promotion_and_rollback_without_restart_or_reload(stock: Stock, shop: str, page: Page) -> None:
     page.goto(f"{shop}/?household={HOUSEHOLD}")
-    expect(page.locator("#release")).to_have_text(OLD)
+    expect(page.locator("#release")).to_have_text(stock.old)
     assert products(page) == OLD_LIST
-    stocked.point_at(NEW)
-    expect(page.locator("#release")).to_have_text(NEW, timeout=8000)
+    stock.shelf.command("promote", QUERY)
+    expect(page.locator("#release")).to_have_text(stock.new, timeout=8000)
     assert products(page) == NEW_LIST
     expect(page.locator(".made")).to_contain_text("30 November 2017")
-    stocked.point_at(OLD)
-    expect(page.locator("#release")).to_have_text(OLD, timeout=8000)
+    stock.shelf.command("rollback", QUERY, "--reason", "a try")
+    expect(page.locator("#release")).to_have_text(stock.old, timeout=8000)
     assert products(page) == OLD_LIST
 
 
-def test_products_have_names_and_departments_and_unknown_ones_a_number(
-    stocked: Releases, shop: str, page: Page
-) -> None:
-    stocked.point_at(NEW)
+def test_products_have_names_and_departments_and_unknown_ones_a_number(stock: Stock, shop: str, page: Page) -> None:
+    stock.shelf.command("promote", QUERY)
     page.goto(f"{shop}/?household={HOUSEHOLD}")
-    expect(page.locator("#release")).to_have_text(NEW, timeout=8000)
+    expect(page.locator("#release")).to_have_text(stock.new, timeout=8000)
     bananas = page.locator("[data-product='1106523']")
     expect(bananas.locator("h2")).not_to_have_text("Product 1106523")
     expect(bananas.locator(".department")).not_to_be_empty()
     expect(page.locator("[data-product='999999999'] h2")).to_have_text("Product 999999999")
 
 
-def test_any_household_can_be_chosen(stocked: Releases, shop: str, page: Page) -> None:
+def test_any_household_can_be_chosen(stock: Stock, shop: str, page: Page) -> None:
     page.goto(f"{shop}/?household=stranger")
     expect(page.locator("h1")).to_contain_text("New here?")
     assert products(page) == POPULAR[:5]
@@ -74,7 +78,7 @@ def test_any_household_can_be_chosen(stocked: Releases, shop: str, page: Page) -
 
 
 def test_page_still_answers_when_s3_stops_and_says_how_old_it_is(
-    stocked: Releases,
+    stock: Stock,
     shop: str,
     page: Page,
     sandbox: SandboxHandle,
@@ -92,7 +96,7 @@ def test_page_still_answers_when_s3_stops_and_says_how_old_it_is(
 
 
 def test_page_shows_everybodys_list_when_no_table_answers(
-    stocked: Releases, shop: str, page: Page, sandbox: SandboxHandle
+    stock: Stock, shop: str, page: Page, sandbox: SandboxHandle
 ) -> None:
     page.goto(f"{shop}/?household={HOUSEHOLD}")
     sandbox.aws_faults({"service": "dynamodb", "times": -1, "status": 500, "code": "InternalServerError"})
@@ -103,33 +107,33 @@ def test_page_shows_everybodys_list_when_no_table_answers(
     assert products(page) == POPULAR[:5]
 
 
-def test_page_without_any_release_says_so_and_fills_by_itself(releases: Releases, shop: str, page: Page) -> None:
+def test_page_without_any_release_says_so_and_fills_by_itself(shelf: Shelf, shop: str, page: Page) -> None:
     page.goto(shop)
     expect(page.locator("h1")).to_contain_text("being stocked")
     assert httpx.get(f"{shop}/healthz", trust_env=False).status_code == 503
-    releases.seal(OLD, {HOUSEHOLD: OLD_LIST}, POPULAR)
-    releases.point_at(OLD)
-    expect(page.locator("#release")).to_have_text(OLD, timeout=10_000)
+    release = shelf.stock("2017-11-29", {HOUSEHOLD: OLD_LIST}, POPULAR)
+    shelf.command("promote", QUERY)
+    expect(page.locator("#release")).to_have_text(release, timeout=10_000)
 
 
-@pytest.mark.parametrize(("width", "height"), [(360, 780), (768, 1024), (1280, 900)])
-def test_page_fits_its_window(stocked: Releases, shop: str, chromium: Browser, width: int, height: int) -> None:
-    context = chromium.new_context(viewport={"width": width, "height": height})
-    try:
-        page = context.new_page()
-        page.goto(f"{shop}/?household={HOUSEHOLD}")
-        expect(page.locator(".card")).to_have_count(5)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        for box in [card.bounding_box() for card in page.locator(".card").all()]:
-            assert box is not None
-            assert box["x"] >= 0
-            assert box["x"] + box["width"] <= width
-        if os.environ.get("KUMO_SCREENSHOTS"):
-            page.screenshot(path=str(Path(os.environ["KUMO_SCREENSHOTS"]) / f"shop-{width}.png"), full_page=True)
-    finally:
-        context.close()
+def test_page_fits_phone_tablet_and_desktop(stock: Stock, shop: str, chromium: Browser) -> None:
+    for width, height in ((360, 780), (768, 1024), (1280, 900)):
+        context = chromium.new_context(viewport={"width": width, "height": height})
+        try:
+            page = context.new_page()
+            page.goto(f"{shop}/?household={HOUSEHOLD}")
+            expect(page.locator(".card")).to_have_count(5)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            for box in [card.bounding_box() for card in page.locator(".card").all()]:
+                assert box is not None
+                assert box["x"] >= 0
+                assert box["x"] + box["width"] <= width
+            if os.environ.get("KUMO_SCREENSHOTS"):
+                page.screenshot(path=str(Path(os.environ["KUMO_SCREENSHOTS"]) / f"shop-{width}.png"), full_page=True)
+        finally:
+            context.close()
 
 
-def test_household_from_the_address_is_never_markup(stocked: Releases, shop: str) -> None:
+def test_household_from_the_address_is_never_markup(stock: Stock, shop: str) -> None:
     text = httpx.get(shop, params={"household": "<script>alert(1)</script>"}, trust_env=False).text
     assert "<script>alert" not in text
