@@ -27,6 +27,7 @@ from kumo_assets.spec.names import CHAIN, release_id
 QUERY = "next_best_product"
 DAY, NEXT_DAY = "2017-11-28", "2017-11-29"
 HOUSEHOLDS, PRODUCTS = 60, 40
+QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 SHIPPED = Path(__file__).parents[2] / "kumo_assets" / "defs"
 
 
@@ -104,13 +105,15 @@ class Chain:
             job = self._with_job(dg.define_asset_job("part", selection=selection)).resolve_job_def("part")
         else:
             job = self.definitions.resolve_job_def(f"{name}_daily")
-        result = job.execute_in_process(instance=self.instance, partition_key=day, tags=tags, raise_on_error=False)
+        result = job.execute_in_process(
+            instance=self.instance, partition_key=day, tags=tags, run_config=QUIET, raise_on_error=False
+        )
         self.runs.append(result)
         return result
 
     def promote(self) -> dg.ExecuteInProcessResult:
         job = self.definitions.resolve_job_def(f"{self.definition.name}_promote")
-        return job.execute_in_process(instance=self.instance, raise_on_error=False)
+        return job.execute_in_process(instance=self.instance, run_config=QUIET, raise_on_error=False)
 
     def _with_job(self, job: Any) -> dg.Definitions:
         return dg.Definitions.merge(self.definitions, dg.Definitions(jobs=[job]))

@@ -47,11 +47,18 @@ def test_a_failed_job_opens_a_second_attempt_on_the_next_run_of_the_release(chai
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
-    [("done_without_table", "no such table"), ("short_table", "entities"), ("stale_table", "JOB_TIMESTAMP")],
+    ("kind", "parameters", "words"),
+    [
+        ("done_without_table", {}, "no such table"),
+        ("short_table", {"keep": 0.05}, "entities"),
+        ("stale_table", {}, "JOB_TIMESTAMP"),
+        ("empty_table", {}, "no rows"),
+    ],
 )
-def test_done_is_not_believed_until_the_table_proves_it(chain: Chain, kind: str, words: str) -> None:
-    chain.handle.kumo_faults({"kind": kind, "query": QUERY})
+def test_done_is_not_believed_until_the_table_proves_it(
+    chain: Chain, kind: str, parameters: dict[str, float], words: str
+) -> None:
+    chain.handle.kumo_faults({"kind": kind, "query": QUERY, "with": parameters})
     result = chain.run()
     assert not result.success
     assert "believe Kumo job" in failure(result)

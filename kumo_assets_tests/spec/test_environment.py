@@ -9,7 +9,7 @@ from kumo_assets.spec.environment import Environment
 
 
 def test_missing_environment_is_named() -> None:
-    with pytest.raises(ConfigError, match="KUMO_ASSETS_ENV.*kumo-sandbox env"):
+    with pytest.raises(ConfigError, match=r"KUMO_ASSETS_ENV.*kumo-sandbox env"):
         Environment.from_variables({"KUMO_ASSETS_BUCKET": "acme-predictions"})
 
 

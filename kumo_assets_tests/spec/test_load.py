@@ -25,7 +25,7 @@ attributes:
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name, text in {"good": GOOD, "logs": RAW}.items():
         (tmp_path / name).mkdir()
@@ -86,7 +86,7 @@ def test_unknown_query_names_the_known_ones(folder: Path) -> None:
 
 
 def test_unknown_raw_logs_are_named_with_the_known_ones(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="'clicks'.*transactions"):
+    with pytest.raises(ConfigError, match=r"'clicks'.*transactions"):
         raw_sources(["transactions", "clicks"], folder / "good" / "defs.yaml", folder)
 
 

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from kumo_serving.pointer import MAX_PREVIOUS, Forced, Hold, KeyAttribute, Pointer, Previous, Promoted
+from kumo_serving.pointer import (
+    MAX_PREVIOUS,
+    Forced,
+    Hold,
+    KeyAttribute,
+    Pointer,
+    Previous,
+    Promoted,
+    partition_of_release,
+)
 
 from kumo_assets.errors import ReleaseError
 from kumo_assets.releases.documents import utc_text
@@ -98,8 +107,19 @@ def as_ours(world: Outside, found: VersionedPointer, generation: int) -> Pointer
         forced=None if old.edited else old.forced,
         hold=old.hold,
         generation=generation,
-        previous=tuple(item for item in old.previous if item.table != old.table),
+        previous=_previous_of_edit(world, old),
     )
+
+
+def _previous_of_edit(world: Outside, old: Pointer) -> tuple[Previous, ...]:
+    """`previous` of a document whose table was changed by hand: the release it still names was active before."""
+    kept = tuple(item for item in old.previous if item.table != old.table)
+    left = world.store.sealed(old.release_id) if old.edited and partition_of_release(old.release_id) else None
+    if left is None or left.seal.table in (old.table, *(item.table for item in kept)):
+        return kept
+    if world.store.rejection(left.release_id) is not None or world.store.retirement(left.release_id) is not None:
+        return kept
+    return (Previous(left.release_id, left.seal.partition, left.seal.table, left.seal.fallback), *kept)
 
 
 def next_generation(world: Outside, found: VersionedPointer | None) -> int:

@@ -182,7 +182,11 @@ def test_a_chunked_answer_is_read_too(make: Make, shop: FakeDynamoDB) -> None:
 # -- throttles, faults, the budget ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", [THROTTLE, BROKEN, reset, half, damaged, (200, b"<html>")], ids=repr)
+@pytest.mark.parametrize(
+    "fault",
+    [THROTTLE, BROKEN, reset, half, damaged, (200, b"<html>")],
+    ids=["throttle", "broken", "reset", "half", "damaged", "html"],
+)
 def test_a_passing_fault_is_retried_and_never_read_as_a_miss(make: Make, shop: FakeDynamoDB, fault: Any) -> None:
     reader = make(MemoryPointer(pointer_to(NEW)))
     shop.faults.extend([fault, fault])

@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route
 
 from kumo_sandbox.kumo import routes_control as control
 from kumo_sandbox.kumo import routes_data as data
+from kumo_sandbox.kumo import routes_definitions as definitions
 from kumo_sandbox.kumo import routes_models as models
 from kumo_sandbox.kumo import routes_pquery as pquery
 from kumo_sandbox.kumo import routes_sdk as sdk
@@ -57,6 +58,30 @@ SDK_ROUTES: list[tuple[str, str, str, Handler]] = [
     ("GET", "/groups", "groups", data.groups),
     ("GET", "/projects", "projects", data.projects),
 ]
+DEFINITION_ROUTES: list[tuple[str, str, str, Handler]] = [
+    ("POST", "/source_tables/list_tables", "source_tables", definitions.list_source_tables),
+    ("POST", "/source_tables/validate_table", "source_table_validate", definitions.validate_source_table),
+    ("POST", "/source_tables/get_table_config", "source_table_config", definitions.source_table_config),
+    ("POST", "/source_tables/get_table_data", "source_table_data", definitions.source_table_data),
+    ("POST", "/tables/infer_metadata", "infer_metadata", definitions.infer_metadata),
+    ("POST", "/tables/validate", "table_validate", definitions.validate_table),
+    ("POST", "/tables", "table_create", definitions.create_table),
+    ("GET", "/tables/{id}", "table_get", definitions.get_table),
+    ("POST", "/graphs/validate", "graph_validate", definitions.validate_graph),
+    ("POST", "/graphs/infer_links", "infer_links", definitions.infer_links),
+    ("POST", "/graphs", "graph_create", definitions.create_graph),
+    ("GET", "/graphs/{id}", "graph_get", definitions.get_graph),
+    ("POST", "/predictive_queries/validate", "query_validate", definitions.validate_query),
+    ("POST", "/predictive_queries/infer_task_type", "infer_task_type", definitions.infer_task_type),
+    ("POST", "/predictive_queries/model_plan", "model_plan", definitions.model_plan),
+    ("POST", "/predictive_queries/train_table_generation_plan", "train_plan", definitions.training_table_plan),
+    ("POST", "/predictive_queries", "query_create", definitions.create_query),
+    ("GET", "/predictive_queries", "query_list", definitions.list_queries),
+    ("GET", "/predictive_queries/{id}", "query_get", definitions.get_query),
+    ("DELETE", "/predictive_queries/{id}", "query_delete", definitions.delete_query),
+    ("POST", "/gentraintable_jobs", "traintable_create", definitions.create_training_table),
+    ("GET", "/gentraintable_jobs/{id}", "traintable_get", definitions.training_table),
+]
 CONNECTOR_ROUTES: list[tuple[str, str, str, Handler]] = [
     ("GET", "/connectors", "connectors_list", data.connectors),
     ("POST", "/connectors", "connector_create", data.create_connector),
@@ -88,6 +113,20 @@ CONTROL_ROUTES = [
 ]
 
 
+STATE = [
+    "prediction",
+    "training",
+    "traintable",
+    "artifact",
+    "snapshot",
+    "query",
+    "pquery",
+    "graph",
+    "table",
+    "connector",
+]
+
+
 class Kumo:
     """Everything one emulator is made of."""
 
@@ -111,7 +150,7 @@ class Kumo:
             models.seed_model(self.store, spec)
 
     def reset(self) -> None:
-        for kind in ("prediction", "training", "artifact", "snapshot", "query", "connector"):
+        for kind in STATE:
             self.store.delete(kind)
         self.faults.clear()
         self.live.reset()
@@ -159,7 +198,7 @@ def create_app(settings: Settings | None = None) -> Any:
             base,
             routes=[
                 Route("/config", endpoint("config", data.config)),
-                Mount("/v1", routes=routes(SDK_ROUTES + CONNECTOR_ROUTES)),
+                Mount("/v1", routes=routes(SDK_ROUTES + DEFINITION_ROUTES + CONNECTOR_ROUTES)),
             ],
         )
         for base in ("/api", "/public_api")

@@ -57,6 +57,8 @@ class QuerySpec(BaseModel):
     @property
     def pquery_id(self) -> str:
         """The vendor's form of the id, derived from the content; its name is accepted in the same places."""
+        if self.id.startswith("pquery-") and len(self.id) == 39:
+            return self.id
         return "pquery-" + hashlib.md5(self.id.encode(), usedforsecurity=False).hexdigest()
 
     @property

@@ -39,8 +39,13 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
+def source_of(table: str) -> str:
+    """[DATABASE.]SCHEMA.TABLE, each part quoted."""
+    return ".".join(quoted(part) for part in table.split("."))
+
+
 def source(spec: QuerySpec) -> str:
-    return ".".join(quoted(part) for part in spec.table.split("."))
+    return source_of(spec.table)
 
 
 def where(spec: QuerySpec, cut_off: CutOff) -> str:
@@ -136,7 +141,7 @@ def _co_purchase_ctes() -> str:
   FROM BASKETS AS X JOIN BASKETS AS Y ON X.E = Y.E AND X.B = Y.B AND X.I <> Y.I
   GROUP BY 1, 2 HAVING COUNT(*) >= 3
 ), ALIKE AS (
-  SELECT PAIRS.I, PAIRS.J, ROUND(PAIRS.N / (FI.N + 10.0) / SQRT(FJ.N), 9) AS S
+  SELECT PAIRS.I, PAIRS.J, PAIRS.N / (FI.N + 10.0) / SQRT(FJ.N) AS S
   FROM PAIRS JOIN FREQ AS FI ON FI.I = PAIRS.I JOIN FREQ AS FJ ON FJ.I = PAIRS.J
   QUALIFY ROW_NUMBER() OVER (PARTITION BY PAIRS.I ORDER BY S DESC, PAIRS.J) <= {NEIGHBOURS}
 ), NEAR AS (

@@ -133,7 +133,7 @@ def edge_health(call: Call) -> Any:
 
 def table_snapshot(call: Call) -> Any:
     """Column statistics as ingested: minimum, maximum and fraction of nulls (key names are not published)."""
-    graph_snapshot, _, table = call.path["id"].partition(".")
+    graph_snapshot, _, table = call.path["id"].partition(".")  # graph ids and versions are hex
     found = _snapshot(call, graph_snapshot)
     if table not in found["tables"]:
         raise Answer(404, f"Table snapshot {call.path['id']} not found")
@@ -141,7 +141,7 @@ def table_snapshot(call: Call) -> Any:
     return {
         "id": call.path["id"],
         "table_definition": None,
-        "column_stats": found["tables"][table]["columns"],
+        "column_stats": found["tables"][table].get("columns"),
         "stages": {"INGEST": state, "MIN_COL_STATS": state},
     }
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Literal
 
+from kumo_sandbox.kumo.definitions import source_name
 from kumo_sandbox.kumo.live import Live
 from kumo_sandbox.kumo.queries import QuerySpec, graph_id_of
 from kumo_sandbox.kumo.settings import WarehouseSettings
@@ -18,6 +19,14 @@ from kumo_sandbox.kumo.store import Document, Store
 from kumo_sandbox.kumo.warehouse import WarehouseProblem, connect, measure
 
 KIND = "snapshot"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table of a graph: its [DATABASE.]SCHEMA.TABLE and its time column, if it has one."""
+
+    table: str
+    time: str | None
 
 
 class Snapshots:
@@ -29,20 +38,28 @@ class Snapshots:
         self.live = live
         self._running: dict[str, Future[Document]] = {}
 
-    def graphs(self) -> dict[str, list[QuerySpec]]:
-        """The queries of each graph, by graph id; a graph's tables are those its queries read."""
-        found: dict[str, list[QuerySpec]] = {}
+    def graphs(self) -> dict[str, tuple[str, dict[str, Source]]]:
+        """(name, tables by their name in the graph) of each graph, by id: those saved, and those of the queries."""
+        found: dict[str, tuple[str, dict[str, Source]]] = {}
         for document in self.store.all("query"):
             spec = QuerySpec.model_validate(document)
-            found.setdefault(spec.graph_id, []).append(spec)
+            _, tables = found.setdefault(spec.graph_id, (spec.graph, {}))
+            tables[spec.table.split(".")[-1].lower()] = Source(spec.table, spec.time)
+        for document in self.store.all("graph"):
+            tables = {
+                name: Source(source_name(table["source_table"]), table.get("time_col"))
+                for name, table in document["graph"]["tables"].items()
+            }
+            found[document["id"]] = (document.get("name_alias") or document["id"], tables)
         return found
 
     def create(self, graph: str, refresh: bool, fault: str | None = None) -> str | None:
         """The id of a new snapshot, or without `refresh` of the newest one there is; None for an unknown graph."""
         graph_id = graph_id_of(graph)
-        specs = self.graphs().get(graph_id)
-        if specs is None:
+        known = self.graphs().get(graph_id)
+        if known is None:
             return None
+        graph_name, tables = known
         existing = [s for s in self.store.all(KIND) if s["graph_id"] == graph_id]
         if existing and not refresh:
             return str(existing[-1]["id"])
@@ -54,9 +71,9 @@ class Snapshots:
             {
                 "id": key,
                 "graph_id": graph_id,
-                "graph_name": specs[0].graph,
+                "graph_name": graph_name,
                 "created_at": now,
-                "tables": {},
+                "tables": {name: {"source": t.table, "time": t.time, "newest": None} for name, t in tables.items()},
                 "fault": fault,
                 "stages": {
                     name: {"status": "NOT_STARTED", "start": None, "end": None} for name in ("INGEST", "MATERIALIZE")
@@ -94,17 +111,19 @@ class Snapshots:
         return live
 
     def _ingest(self, snapshot: Document) -> Document:
+        tables: Document = snapshot["tables"]
         if snapshot["fault"] == "snapshot_failed":
-            return {"status": "FAILED", "tables": {}, "error": "Ingestion failed: the source table could not be read."}
-        tables: Document = {}
+            return {
+                "status": "FAILED",
+                "tables": tables,
+                "error": "Ingestion failed: the source table could not be read.",
+            }
         try:
             with connect(self.settings) as cursor:
-                for spec in self.graphs().get(snapshot["graph_id"], []):
-                    if spec.table not in tables:
-                        tables[spec.table] = asdict(measure(cursor, spec))
+                measured = {name: asdict(measure(cursor, t["source"], t["time"])) for name, t in tables.items()}
         except WarehouseProblem as problem:
             return {"status": "FAILED", "tables": tables, "error": str(problem)}
-        return {"status": "DONE", "tables": tables}
+        return {"status": "DONE", "tables": {name: {**t, **measured[name]} for name, t in tables.items()}}
 
     def readiness(self, snapshot_id: str | None) -> Literal["ready", "waiting", "failed"]:
         """Whether a job pinned to this snapshot may start; a job with none always may."""
@@ -124,6 +143,8 @@ class Snapshots:
 
     def pinned(self, snapshot_id: str | None, spec: QuerySpec) -> str | None:
         """The newest event of the query's table that the snapshot holds."""
-        snapshot = self.store.get(KIND, snapshot_id) if snapshot_id else None
-        table: dict[str, Any] = (snapshot or {}).get("tables", {}).get(spec.table, {})
-        return table.get("newest")
+        snapshot = (self.store.get(KIND, snapshot_id) if snapshot_id else None) or {"tables": {}}
+        # A graph may name the database and a query not: the last two parts of a name tell the table.
+        wanted = spec.table.split(".")[-2:]
+        found = [t["newest"] for t in snapshot["tables"].values() if t["source"].split(".")[-2:] == wanted]
+        return found[0] if found else None

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from kumo_sandbox.kumo.queries import QuerySpec
-from kumo_sandbox.kumo.ranking import CutOff, quoted, source
+from kumo_sandbox.kumo.ranking import CutOff, quoted, source_of
 from kumo_sandbox.kumo.scalars import predictions_select
 from kumo_sandbox.kumo.settings import WarehouseSettings
 from kumo_sandbox.kumo.table_faults import spoil
@@ -75,18 +75,19 @@ def connect(settings: WarehouseSettings) -> Iterator[Any]:
             connection.close()
 
 
-def measure(cursor: Any, spec: QuerySpec) -> Newest:
-    """Newest event, rows and column statistics of a query's source table."""
-    cursor.execute(f"SELECT * FROM {source(spec)} LIMIT 0")
+def measure(cursor: Any, table: str, time_column: str | None) -> Newest:
+    """Newest event, rows and column statistics of a source table, named [DATABASE.]SCHEMA.TABLE."""
+    source = source_of(table)
+    cursor.execute(f"SELECT * FROM {source} LIMIT 0")
     names = [column[0] for column in cursor.description]
     parts = ", ".join(f"MIN({quoted(n)}), MAX({quoted(n)}), COUNT({quoted(n)})" for n in names)
-    row = cursor.execute(f"SELECT COUNT(*), {parts} FROM {source(spec)}").fetchone()
+    row = cursor.execute(f"SELECT COUNT(*), {parts} FROM {source}").fetchone()
     rows = int(row[0])
     columns = []
     newest: datetime | None = None
     for place, name in enumerate(names):
         low, high, filled = row[1 + 3 * place : 4 + 3 * place]
-        if name == spec.time:
+        if name == time_column:
             newest = high
         columns.append(
             {
@@ -99,6 +100,25 @@ def measure(cursor: Any, spec: QuerySpec) -> Newest:
             }
         )
     return Newest(_text(newest) if newest else None, rows, columns)
+
+
+def table_names(cursor: Any, database: str, schema: str) -> list[str]:
+    """Tables and views of a schema."""
+    cursor.execute(
+        f"SELECT TABLE_NAME FROM {quoted(database)}.INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = %s ORDER BY 1",
+        (schema,),
+    )
+    return [row[0] for row in cursor.fetchall()]
+
+
+def table_columns(cursor: Any, database: str, schema: str, table: str) -> list[tuple[str, str]]:
+    """(name, SQL type) of a table's columns, in order; empty when there is no such table."""
+    cursor.execute(
+        f"SELECT COLUMN_NAME, DATA_TYPE FROM {quoted(database)}.INFORMATION_SCHEMA.COLUMNS "
+        "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION",
+        (schema, table),
+    )
+    return [(row[0], row[1]) for row in cursor.fetchall()]
 
 
 def compute(cursor: Any, spec: QuerySpec, cut_off: CutOff, classes: int | None, threshold: float | None) -> str:
@@ -132,7 +152,7 @@ def write(
         target = ".".join(quoted(p) for p in (settings.database, settings.schema, output.table))
         extra = "".join(f", '{stamps[f]}'::TIMESTAMP_NTZ AS {f}" for f in dict.fromkeys(output.extra_fields))
         select = f"SELECT *{extra} FROM {work}"
-        if output.write_mode == "APPEND" and _exists(cursor, settings, output.table):
+        if output.write_mode == "APPEND" and table_columns(cursor, settings.database, settings.schema, output.table):
             cursor.execute("BEGIN")
             if "JOB_TIMESTAMP" in output.extra_fields:
                 cursor.execute(f"DELETE FROM {target} WHERE JOB_TIMESTAMP = '{job_time}'::TIMESTAMP_NTZ")
@@ -141,15 +161,6 @@ def write(
         else:
             cursor.execute(f"CREATE OR REPLACE TABLE {target} AS {select}")
     return int(rows), int(entities)
-
-
-def _exists(cursor: Any, settings: WarehouseSettings, table: str) -> bool:
-    row = cursor.execute(
-        f"SELECT COUNT(*) FROM {quoted(settings.database)}.INFORMATION_SCHEMA.TABLES "
-        "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s",
-        (settings.schema, table),
-    ).fetchone()
-    return bool(row[0])
 
 
 def _text(value: datetime) -> str:

@@ -99,7 +99,7 @@ class Work:
     def _train(self, job: Document, spec: QuerySpec) -> Document:
         with connect(self.settings) as cursor:
             newest = self.snapshots.pinned(job["config"].get("graph_snapshot_id"), spec)
-            metrics = evaluate(cursor, spec, newest or measure(cursor, spec).newest)
+            metrics = evaluate(cursor, spec, newest or measure(cursor, spec.table, spec.time).newest)
         wished = fault(job, "training_metrics")
         if wished is not None:
             metrics.update((wished.get("with") or {}).get("metrics", {}))
@@ -110,7 +110,7 @@ class Work:
         pinned = self.snapshots.pinned(config["graph_snapshot_id"], spec)
         if config["prediction_time"] is not None:
             return CutOff(_utc(config["prediction_time"]), ingested=pinned)
-        newest = pinned or measure(cursor, spec).newest
+        newest = pinned or measure(cursor, spec.table, spec.time).newest
         if newest is None:
             raise WarehouseProblem(f"{spec.table} has no rows, so that no anchor time can be inferred")
         return CutOff(newest, inclusive=True)

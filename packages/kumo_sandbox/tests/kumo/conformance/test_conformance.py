@@ -108,7 +108,7 @@ def replies(emulator: Any, table: str) -> list[dict[str, Any]]:
     while keep("snapshot", client.get(f"/graphsnapshots/{snapshot}"))["stages"]["MATERIALIZE"]["status"] != "DONE":
         time.sleep(0.05)
     keep("edge_health", client.get(f"/graphsnapshots/edge_health/{snapshot}"))
-    keep("table_snapshot", client.get(f"/tablesnapshots/{snapshot}.RAW.TRANSACTIONS"))
+    keep("table_snapshot", client.get(f"/tablesnapshots/{snapshot}.transactions"))
     emulator.fault("launch_warnings")
     emulator.fault("job_warnings")
     body = emulator.body(

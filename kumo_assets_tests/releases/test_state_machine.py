@@ -1,0 +1,401 @@
+"""The rules under any order of events: a Hypothesis state machine over the real operations, against a plain model of what
+each rule allows. In memory for thousands of examples (`make soak`), on MiniStack for some; crashes at any mutating call.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from kumo_serving.pointer import parse_pointer
+from memory_aws import Killed, Memory
+from releases_support import BUCKET, Shop, definition, new_query, put_raw, shop
+
+from kumo_assets.errors import GateBlocked, Refused, ReleaseError
+from kumo_assets.releases.documents import IMPORT_GATE
+from kumo_assets.releases.ledger import is_move
+from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
+from kumo_assets.releases.operations.outside import Outside, outside, put_back
+from kumo_assets.releases.operations.promote import next_promotion, promote
+from kumo_assets.releases.operations.reconcile import reconcile
+from kumo_assets.releases.operations.retire import retire
+from kumo_assets.releases.operations.rollback import rollback
+from kumo_assets.releases.operations.status import report
+from kumo_assets.spec.environment import Environment
+
+SOAK = bool(os.environ.get("KUMO_SOAK"))
+QUALITY = ("good", "good", "good", "blocked", "missing", "import failed", "short", "half")
+Order = tuple[str, str, str]
+
+
+class Machine(RuleBasedStateMachine):
+    """What people, the sensor, chance and time do to one query's releases."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.quality: dict[str, str] = {}
+        self.was_active: set[str] = set()  # by our own moves
+        self.touched_by_hand: set[str] = set()
+        self.documents: list[bytes] = []
+        self.generation = 0
+        self.killed = False
+
+    def make(self) -> Shop:
+        raise AssertionError("a subclass says where")
+
+    def before_call(self, act: Any) -> None:
+        """Have `act()` called before each mutating call from now on; None for nothing."""
+        raise AssertionError("a subclass says how")
+
+    @initialize()
+    def start(self) -> None:
+        self.shop = self.make()
+
+    # ---- the model's eyes: straight at the store
+
+    @property
+    def world(self) -> Outside:
+        return self.shop.world
+
+    def order(self, release: str) -> Order | None:
+        sealed = self.world.store.sealed(release) if release else None
+        return sealed.order if sealed is not None else None
+
+    def gone(self, release: str) -> bool:
+        return self.world.store.retirement(release) is not None
+
+    def stopped(self) -> bool:
+        """True when automatic promotion must stand still."""
+        found = self.world.pointers.read()
+        if found is None:
+            return False
+        return found.pointer.hold is not None or found.hand_edited or put_back(self.world, found) is not None
+
+    def served(self) -> str:
+        found = self.world.pointers.read()
+        return found.pointer.served_release_id if found is not None else ""
+
+    def may_go_live(self, release: str) -> bool:
+        """The rules on a release by itself."""
+        return (
+            self.quality[release] == "good"
+            and self.order(release) is not None
+            and self.world.store.rejection(release) is None
+            and not self.gone(release)
+        )
+
+    def newer(self, release: str, than: str) -> bool:
+        """Rule 5's order. Before the first promotion everything is newer; unsealed is never."""
+        order = self.order(release)
+        return order is not None and (not than or order > (self.order(than) or ("", "", "")))
+
+    # ---- events
+
+    def moved(self, before: str, how: str) -> None:
+        """What any of our own moves must keep; called after each operation, done, refused or killed."""
+        found = self.world.pointers.read()
+        if found is None or found.hand_edited or put_back(self.world, found) is not None:
+            return
+        raw = self.world.pointers.peek()
+        assert raw is not None
+        if raw.data in self.documents:
+            return
+        assert found.pointer.generation == self.generation + 1, f"{how} jumped over a generation"
+        self.generation = found.pointer.generation
+        self.documents.append(raw.data)
+        after = self.served()
+        self.was_active.add(after)
+        if after != before:
+            assert how in ("tick", "promote", "force", "rollback"), f"{how} changed what is served"
+            assert not self.gone(after)
+
+    def attempt(self, how: str, act: Any, kill_at: int | None = None) -> Any:
+        """Do it, perhaps killed before its `kill_at`th mutating call; then look at what came of it."""
+        before, stopped = self.served(), self.stopped()
+        done: Any = None
+        calls = 0
+
+        def count() -> None:
+            nonlocal calls
+            calls += 1
+            if kill_at is not None and calls > kill_at:
+                raise Killed
+
+        self.before_call(count)
+        try:
+            done = act()
+        except (Refused, GateBlocked, ReleaseError) as error:
+            done = error
+        except Killed:
+            self.killed = True
+        finally:
+            self.before_call(None)
+        after = self.served()
+        if how in ("tick", "promote", "force") and after != before:
+            assert not stopped, f"{how} while held, edited or put back"
+            assert self.newer(after, before), f"{how} went backwards"
+        self.moved(before, how)
+        return done
+
+    @rule(day=st.integers(1, 6), quality=st.sampled_from(QUALITY), adopt=st.booleans())
+    def build(self, day: int, quality: str, adopt: bool) -> None:
+        self.count += 1
+        adopted = {}
+        partition = f"2017-11-{day:02d}"
+        if adopt:
+            home = self.world.store.newest_with(partition, "postprocessed")
+            opened = self.world.store.opened(home) if home else None
+            if opened is not None:
+                adopted = {asset: self.world.store.home(opened, asset) for asset in ("predictions", "postprocessed")}
+        release = self.shop.build(
+            partition,
+            failed={"blocked": "volume", "import failed": IMPORT_GATE}.get(quality),
+            missing="volume" if quality == "missing" else None,
+            whole=quality != "short",
+            seal=quality != "half",
+            adopted=adopted,
+            root=f"{self.count:08x}" + "0" * 24,
+        )
+        self.quality[release] = quality
+        source = adopted.get("predictions")
+        if source is not None and quality in ("good", "blocked", "missing") and self.quality[source] != "good":
+            # Its own verdicts on the predictions do not exist: those of the release they come from count.
+            verdict = self.world.store.verdict(source, "volume")
+            self.quality[release] = "good" if verdict is not None and verdict.passed else "blocked"
+        elif source is not None and quality in ("blocked", "missing"):
+            self.quality[release] = "good"
+
+    @precondition(lambda self: any(quality == "missing" for quality in self.quality.values()))
+    @rule(passed=st.booleans())
+    def late_verdict(self, passed: bool) -> None:
+        release = next(release for release, quality in self.quality.items() if quality == "missing")
+        opened = self.world.store.opened(release)
+        assert opened is not None
+        if opened.adopted:
+            self.quality[release] = "blocked"
+            return
+        self.shop.verdict(opened, "volume", passed=passed)
+        self.quality[release] = "good" if passed else "blocked"
+        for other, quality in self.quality.items():
+            found = self.world.store.opened(other)
+            if found is not None and found.adopted.get("predictions") == release and quality in ("good", "blocked"):
+                self.quality[other] = "good" if passed else "blocked"
+
+    @rule(kill_at=st.none() | st.integers(0, 4))
+    def tick(self, kill_at: int | None) -> None:
+        """The sensor: whatever should go live does, and nothing else."""
+        before = self.served()
+        eligible = [release for release in self.quality if self.may_go_live(release) and self.newer(release, before)]
+        wanted = max(eligible, key=lambda release: self.order(release) or ("", "", "")) if eligible else None
+        free = not self.stopped()
+
+        def act() -> Any:
+            reconcile(self.world)
+            release, decision = next_promotion(self.world)
+            return promote(self.world, release, by="sensor") if decision.outcome == "promote" else decision
+
+        self.attempt("tick", act, kill_at)
+        if kill_at is None and free:
+            assert self.served() == (wanted or before)
+
+    @precondition(lambda self: self.quality)
+    @rule(pick=st.integers(0, 50), forced=st.booleans(), kill_at=st.none() | st.integers(0, 4))
+    def promote_by_name(self, pick: int, forced: bool, kill_at: int | None) -> None:
+        release = sorted(self.quality)[pick % len(self.quality)]
+        before = self.served()
+        good = self.may_go_live(release)
+        self.attempt(
+            "force" if forced else "promote",
+            lambda: promote(self.world, release, by="bob", forced="I insist" if forced else None),
+            kill_at,
+        )
+        if self.served() == release != before:
+            assert good or forced
+            assert self.quality[release] not in ("import failed", "short", "half"), "rule 6 was overridden"
+            assert self.world.store.rejection(release) is None
+
+    @rule(pick=st.none() | st.integers(0, 50), kill_at=st.none() | st.integers(0, 4))
+    def roll_back(self, pick: int | None, kill_at: int | None) -> None:
+        before = self.served()
+        to = sorted(self.quality)[pick % len(self.quality)] if pick is not None and self.quality else None
+        known_good = {
+            release
+            for release in self.was_active
+            if release != before
+            and self.world.store.rejection(release) is None
+            and self.world.store.forcing(release) is None
+            and not self.gone(release)
+        }
+        earlier = [
+            release for release in known_good if not before or (self.order(release) or "") < (self.order(before) or "~")
+        ]  # type: ignore[operator]
+        held = self.stopped()
+        self.attempt("rollback", lambda: rollback(self.world, to=to, by="ann", reason="odd"), kill_at)
+        after = self.served()
+        found = self.world.pointers.read()
+        if after != before:
+            assert found is not None
+            assert after in known_good | self.touched_by_hand
+            assert found.pointer.hold is not None
+            assert found.pointer.hold.to_release == after
+            assert not before or self.world.store.rejection(before) is not None
+            assert before not in [item.release_id for item in found.pointer.previous]
+            if to is not None:
+                assert after == to
+        elif kill_at is None and to is None and not held and before:
+            assert not earlier, "there was a known good release to go back to"
+
+    @rule(kill_at=st.none() | st.integers(0, 3))
+    def place_hold(self, kill_at: int | None) -> None:
+        self.attempt("hold", lambda: hold(self.world, by="ann", reason="looking"), kill_at)
+
+    @rule(kill_at=st.none() | st.integers(0, 3))
+    def lift_hold(self, kill_at: int | None) -> None:
+        def act() -> Any:
+            preview = preview_unhold(self.world)
+            unhold(self.world, preview, by="ann")
+            return preview
+
+        preview = self.attempt("unhold", act, kill_at)
+        if kill_at is None and not isinstance(preview, Exception):
+            assert not self.stopped()
+            assert next_promotion(self.world)[1].outcome == "promote" or preview.next_release is None
+
+    @precondition(lambda self: self.served())
+    @rule(pick=st.integers(0, 50))
+    def edit_by_hand(self, pick: int) -> None:
+        """A person changes the table to another that exists."""
+        found = self.world.pointers.read()
+        assert found is not None
+        whole = [release for release in sorted(self.quality) if not self.gone(release)]
+        release = whole[pick % len(whole)] if whole else self.served()
+        new, old = self.world.names.dynamodb_table(release), found.pointer.table
+        if new != old:
+            self.shop.edit(lambda text: text.replace(f'"table": "{old}"', f'"table": "{new}"', 1))
+            self.touched_by_hand.add(release)
+            assert self.served() == release
+
+    @precondition(lambda self: len(self.documents) > 1)
+    @rule(pick=st.integers(1, 3))
+    def put_an_old_document_back(self, pick: int) -> None:
+        old = self.documents[max(0, len(self.documents) - 1 - pick)]
+        pointer = parse_pointer(old, self.shop.query)
+        if not self.gone(pointer.served_release_id):
+            put_raw(self.world, old)
+            self.touched_by_hand.add(pointer.served_release_id)
+
+    @rule(kill_at=st.none() | st.integers(0, 12), down=st.booleans())
+    def retire_old(self, kill_at: int | None, down: bool) -> None:
+        def drop(names: list[str]) -> None:
+            if down:
+                raise ReleaseError("drop", found="Snowflake is down")
+
+        before = self.served()
+        self.attempt("retire", lambda: retire(self.world, drop, by="daily"), kill_at)
+        assert self.served() == before
+
+    @rule()
+    def look(self) -> None:
+        """Status never fails, whatever was left behind."""
+        found = report(self.world)
+        assert found.release_id == (self.served() or None)
+        assert found.next_command
+
+    # ---- always
+
+    @invariant()
+    def what_is_served_exists(self) -> None:
+        found = self.world.pointers.read() if hasattr(self, "shop") else None
+        if found is None:
+            return
+        tables = set(self.world.dynamodb.list_tables()["TableNames"])
+        assert found.pointer.table in tables
+        if not found.hand_edited and put_back(self.world, found) is None:
+            for item in found.pointer.previous:
+                assert item.table in tables, "readers would be sent to a deleted table"
+
+    @invariant()
+    def a_read_only_look_moves_nothing(self) -> None:
+        if hasattr(self, "shop") and self.documents:
+            found = self.world.pointers.read()
+            assert found is not None
+
+    def teardown(self) -> None:
+        if not hasattr(self, "shop"):
+            return
+        reconcile(self.world)
+        generations = [entry.generation for entry in self.world.ledger.moves()]
+        assert generations == list(range(1, self.generation + 1)), "the history has a gap or a fork"
+        assert all(is_move(entry) for entry in self.world.ledger.moves())
+        # Whatever was left half done is finished by doing it again, without anybody's help.
+        if self.served() and not self.stopped():
+            self.attempt("retire", lambda: retire(self.world, lambda names: None, by="daily"))
+        self.world.close()
+
+
+class InMemory(Machine):
+    def make(self) -> Shop:
+        self.memory = Memory()
+        found = definition(new_query())
+        environment = Environment(name="local", bucket=BUCKET)
+        world = outside(found, environment, s3=self.memory.s3(), dynamodb=self.memory.dynamodb())
+        world.trial = lambda seal, sample: {} if seal.table in self.memory.tables else {"1": "TableGone"}
+        return Shop(world)
+
+    def before_call(self, act: Any) -> None:
+        self.memory.before = (lambda operation: act()) if act is not None else (lambda operation: None)
+
+
+MUTATING = ("PutObject", "DeleteObjects", "UpdateTable", "DeleteTable")
+
+
+class OnMiniStack(Machine):
+    def make(self) -> Shop:
+        made = shop()
+        self.act: Any = None
+        for service in (made.world.store.s3, made.world.dynamodb):
+            service.meta.events.register("before-send", self.sent)  # type: ignore[attr-defined]
+        return made
+
+    def sent(self, request: Any, event_name: str, **_: Any) -> None:
+        if self.act is not None and event_name.rpartition(".")[2] in MUTATING:
+            self.act()
+
+    def before_call(self, act: Any) -> None:
+        self.act = act
+
+
+CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+
+
+def run(machine: type[Machine], examples: int, steps: int) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=CHECKS,
+            derandomize=not SOAK,
+            print_blob=True,
+        ),
+    )
+
+
+def test_the_rules_hold_in_any_order_of_events() -> None:
+    run(InMemory, 2000 if SOAK else 100, 50 if SOAK else 30)
+
+
+def test_the_rules_hold_on_the_sandboxs_aws_too(aws: str) -> None:
+    run(OnMiniStack, 40 if SOAK else 4, 30 if SOAK else 12)

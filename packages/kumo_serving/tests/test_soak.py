@@ -1,0 +1,120 @@
+"""Many lookups at once while everything moves: promotions, deletions of old tables, throttles, cut connections.
+
+Every answer must be of the release it claims, and none an error. Seconds by default; minutes with KUMO_SOAK=1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from typing import Any
+
+from kumo_serving import Answer, AsyncReader, Reader
+from serving_support import THROTTLE, FakeDynamoDB, MemoryPointer, pointer_to, reset
+
+SECONDS = 120.0 if os.environ.get("KUMO_SOAK") == "1" else 2.0
+CONCURRENT = 20
+
+
+class World:
+    """Promotes a new release again and again, deletes the one before the last, and makes trouble."""
+
+    def __init__(self, dynamodb: FakeDynamoDB) -> None:
+        self.dynamodb = dynamodb
+        self.number = 0
+        self.tables: list[str] = []
+        self.promote()
+        self.store = MemoryPointer(pointer_to(self.tables[-1]))
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def promote(self) -> None:
+        self.number += 1
+        table = f"local-shop-20171130-{self.number:08x}"
+        self.dynamodb.put(table, ann=[(table, 1.0)])
+        self.tables.append(table)
+
+    def run(self) -> None:
+        while not self.ended.wait(0.1):
+            self.promote()
+            self.store.set(pointer_to(self.tables[-1], self.tables[-2]))
+            if len(self.tables) > 2:
+                del self.dynamodb.tables[self.tables.pop(0)]  # a reader that lags meets ResourceNotFound
+            self.dynamodb.faults.append(THROTTLE if self.number % 2 else reset)
+            if self.number % 5 == 0:
+                self.dynamodb.cut_connections()
+
+    def __enter__(self) -> World:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.thread.join()
+
+
+def check(answer: Any, seen: set[str]) -> None:
+    assert isinstance(answer, Answer), answer
+    assert isinstance(answer.predictions, tuple)
+    assert answer.predictions[0].name == answer.source.table
+    assert answer.source.table.endswith(answer.release_id)
+    seen.add(answer.release_id)
+
+
+def options(dynamodb: FakeDynamoDB) -> dict[str, Any]:
+    return {"endpoint_url": dynamodb.url, "budget_seconds": 5.0, "refresh_seconds": 0.05, "pool_size": CONCURRENT}
+
+
+def test_threads_get_the_right_answer_through_every_swap(dynamodb: FakeDynamoDB) -> None:
+    seen: set[str] = set()
+    failures: list[BaseException] = []
+    with World(dynamodb) as world, Reader("shop", world.store, **options(dynamodb)) as reader:
+        end = time.monotonic() + SECONDS
+
+        def work() -> None:
+            try:
+                while time.monotonic() < end:
+                    check(reader.get("ann"), seen)
+                    check(reader.get_many(["ann"])["ann"], seen)
+            except BaseException as error:  # noqa: BLE001 - told to the test, from a thread
+                failures.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert len(seen) >= SECONDS * 4
+
+
+async def test_tasks_get_the_right_answer_through_every_swap(dynamodb: FakeDynamoDB) -> None:
+    seen: set[str] = set()
+    with World(dynamodb) as world:
+        async with AsyncReader("shop", world.store, **options(dynamodb)) as reader:
+            end = time.monotonic() + SECONDS
+
+            async def work() -> None:
+                while time.monotonic() < end:
+                    check(await reader.get("ann"), seen)
+                    check((await reader.get_many(["ann"]))["ann"], seen)
+
+            await asyncio.gather(*(work() for _ in range(CONCURRENT)))
+    assert len(seen) >= SECONDS * 4
+
+
+async def test_cancelled_lookups_leave_the_pool_whole(dynamodb: FakeDynamoDB) -> None:
+    dynamodb.put("local-shop-20171130-1a2b3c4d", ann=[("milk", 1.0)])
+    store = MemoryPointer(pointer_to("local-shop-20171130-1a2b3c4d"))
+    async with AsyncReader("shop", store, **{**options(dynamodb), "pool_size": 2}) as reader:
+        dynamodb.delay = 0.02
+        for round_ in range(20):
+            tasks = [asyncio.create_task(reader.get("ann")) for _ in range(6)]
+            await asyncio.sleep(0.003 * (round_ % 5))
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        dynamodb.delay = 0.0
+        assert all(isinstance(one, Answer) for one in await asyncio.gather(*(reader.get("ann") for _ in range(6))))
