@@ -4,6 +4,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
+# Test workers; each has a sandbox of its own. A file's tests stay together, so that what it starts is started once.
+WORKERS ?= 2
 BIN := $(VENV)/bin
 export DAGSTER_HOME := $(CURDIR)
 export DAGSTER_DISABLE_TELEMETRY := 1
@@ -17,7 +19,7 @@ demo: .install.stamp   ## three days of real grocery logs, end to end
 	$(BIN)/kumo-sandbox demo $(ARGS)
 
 test: .install.stamp debian   ## every test (long forms: make soak)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 dev: .install.stamp   ## sandbox, Dagster UI on port 3000, daemon; Ctrl-C stops all of it
 	$(BIN)/kumo-sandbox dev $(ARGS)
