@@ -7,7 +7,6 @@ count must equal the distinct entities proved before it.
 from typing import Any
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
 from dagster_snowflake import SnowflakeResource
 
 from kumo_assets.assets.keys import code_version, key_of
@@ -39,24 +38,22 @@ def build_s3_export(definition: QueryDefinition, partitions: dg.PartitionsDefini
         code_version=code_version(definition),
     )
     def s3_export(
-        context: dg.AssetExecutionContext, snowflake: SnowflakeResource, s3: S3Resource, releases: ReleasesResource
+        context: dg.AssetExecutionContext, snowflake: SnowflakeResource, releases: ReleasesResource
     ) -> dg.MaterializeResult:
         step = begin(context, definition, releases, ASSET)
         artefact = step.existing()
         adopted = artefact is not None
         if artefact is None:
             with connect(snowflake) as warehouse:
-                artefact = _export(
-                    context, step, warehouse, s3.get_client(), releases.environment().storage_integration
-                )
+                artefact = _export(context, step, warehouse, releases.environment().storage_integration)
         return result(step, artefact, _metadata(artefact), adopted)
 
     return s3_export
 
 
-def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse, s3: Any, integration: str) -> Artefact:
+def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse, integration: str) -> Artefact:
     source = step.upstream("postprocessed")
-    attempt, prefix = _empty_prefix(context, step, s3)
+    attempt, prefix = _empty_prefix(context, step)
     spec = step.definition.spec
     where = table(source.details["database"], source.details["schema"], source.name)
     unloaded = warehouse.rows(
@@ -74,7 +71,7 @@ def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse,
         for row in unloaded
     ]
     rows = sum(item["rows"] for item in files)  # type: ignore[misc]
-    listed = _listed(s3, step.names.bucket, prefix)
+    listed = step.store.keys(prefix)
     if rows != source.entities or len(listed) != len(files):
         raise ExportError(
             "trust the unload to",
@@ -130,11 +127,11 @@ def copy_into(uri: str, select: str, format: str, integration: str, max_file_siz
     )
 
 
-def _empty_prefix(context: dg.AssetExecutionContext, step: Step, s3: Any) -> tuple[int, str]:
+def _empty_prefix(context: dg.AssetExecutionContext, step: Step) -> tuple[int, str]:
     """The first attempt whose prefix holds nothing: leftovers of an unload that died are never imported."""
     for attempt in range(1, MOST_ATTEMPTS + 1):
         prefix = step.names.export_prefix(step.release_id, attempt)
-        found = _listed(s3, step.names.bucket, prefix)
+        found = step.store.keys(prefix)
         if not found:
             return attempt, prefix
         context.log.warning(
@@ -146,11 +143,6 @@ def _empty_prefix(context: dg.AssetExecutionContext, step: Step, s3: Any) -> tup
         found=f"{MOST_ATTEMPTS} prefixes hold objects",
         next="find out what writes there, and build a new release",
     )
-
-
-def _listed(s3: Any, bucket: str, prefix: str) -> list[str]:
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
 def _sample(step: Step, warehouse: Warehouse, where: str) -> list[dict[str, str]]:

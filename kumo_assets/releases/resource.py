@@ -3,8 +3,11 @@
 Which environment and which bucket is read when a run starts, never when definitions load (rule 10).
 """
 
+from typing import Any
+
 import dagster as dg
 from dagster_aws.s3 import S3Resource
+from pydantic import PrivateAttr
 
 from kumo_assets.releases.documents import Seal
 from kumo_assets.releases.operations.outside import Outside, outside
@@ -17,6 +20,13 @@ class ReleasesResource(dg.ConfigurableResource):
     """Where releases are kept: S3, as configured for the whole project."""
 
     s3: dg.ResourceDependency[S3Resource]
+    _client: Any = PrivateAttr(default=None)
+
+    def client(self) -> Any:
+        """The S3 client, made once a run: each new boto3 session reads botocore's service models again (70 ms)."""
+        if self._client is None:
+            self._client = self.s3.get_client()
+        return self._client
 
     def environment(self) -> Environment:
         """The environment of this process; ConfigError names a variable that is missing."""
@@ -24,11 +34,11 @@ class ReleasesResource(dg.ConfigurableResource):
 
     def store(self, query: str) -> ReleaseStore:
         """The release objects of one query."""
-        return ReleaseStore(self.environment().names(query), self.s3.get_client())
+        return ReleaseStore(self.environment().names(query), self.client())
 
     def outside(self, definition: QueryDefinition) -> Outside:
         """Everything the operations on a query's releases work through."""
-        return outside(definition, self.environment(), s3=self.s3.get_client())
+        return outside(definition, self.environment(), s3=self.client())
 
     def active_seal(self, definition: QueryDefinition) -> Seal | None:
         """The seal of the release that is served now: the gates' baseline. None before the first promotion."""

@@ -346,6 +346,10 @@ class ReleaseStore:
             "write", to=self._where(release, name), found="five conflicts with other writers in a row", next="try again"
         )
 
+    def keys(self, prefix: str) -> list[str]:
+        """The key of every object under a prefix of the bucket."""
+        return [key for key, _ in self._list(prefix)]
+
     def listing_answer(self) -> Any:
         """S3's whole answer to the smallest listing: its headers tell S3's own time."""
         try:

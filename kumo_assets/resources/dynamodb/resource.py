@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dagster_aws.utils import ResourceWithBoto3Configuration
+from pydantic import PrivateAttr
 
 from kumo_assets.resources.aws import client_config
 
@@ -15,14 +16,18 @@ if TYPE_CHECKING:
 class DynamoDBResource(ResourceWithBoto3Configuration):
     """DynamoDB by boto3. Unset fields mean what every AWS SDK takes from the environment."""
 
-    def _session(self):  # type: ignore[no-untyped-def]
-        import boto3
-
-        return boto3.session.Session(profile_name=self.profile_name, region_name=self.region_name)
+    _client: Any = PrivateAttr(default=None)
 
     def client(self) -> DynamoDBClient:
-        """A client with explicit time-outs and standard retries."""
-        return self._session().client(
+        """The client, made once a run, with explicit time-outs and standard retries."""
+        if self._client is None:
+            self._client = self._make()
+        return self._client
+
+    def _make(self) -> DynamoDBClient:
+        import boto3
+
+        return boto3.session.Session(profile_name=self.profile_name, region_name=self.region_name).client(
             "dynamodb",
             endpoint_url=self.endpoint_url,
             aws_access_key_id=self.aws_access_key_id,

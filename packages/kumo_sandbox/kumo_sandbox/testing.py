@@ -31,20 +31,26 @@ class SandboxHandle:
 
     def aws_faults(self, *specs: dict[str, Any]) -> None:
         """Put faults before AWS; see `kumo_sandbox.aws.faults.Fault` for the fields."""
-        httpx.post(self.url["aws"] + "/_sandbox/faults", json=list(specs), trust_env=False).raise_for_status()
+        httpx.post(
+            self.url["aws"] + "/_sandbox/faults", json=list(specs), trust_env=False, verify=False
+        ).raise_for_status()
 
     def kumo_faults(self, *specs: dict[str, Any]) -> None:
         """Put faults into the Kumo emulator."""
-        httpx.post(self.url["kumo"] + "/_sandbox/faults", json=list(specs), trust_env=False).raise_for_status()
+        httpx.post(
+            self.url["kumo"] + "/_sandbox/faults", json=list(specs), trust_env=False, verify=False
+        ).raise_for_status()
 
     def reset_faults(self) -> None:
         for part in ("aws", "kumo"):
-            httpx.delete(self.url[part] + "/_sandbox/faults", trust_env=False).raise_for_status()
+            httpx.delete(self.url[part] + "/_sandbox/faults", trust_env=False, verify=False).raise_for_status()
 
     def calls(self, *, forget: bool = False) -> dict[str, int]:
         """AWS operations asked for, by `service.Operation`."""
         method = "DELETE" if forget else "GET"
-        counted: dict[str, int] = httpx.request(method, self.url["aws"] + "/_sandbox/calls", trust_env=False).json()
+        counted: dict[str, int] = httpx.request(
+            method, self.url["aws"] + "/_sandbox/calls", trust_env=False, verify=False
+        ).json()
         return counted
 
     def kill(self, part: str) -> None:
