@@ -19,6 +19,7 @@ from rich.table import Table
 
 from kumo_sandbox import supervisor
 from kumo_sandbox.demo.cli import register
+from kumo_sandbox.demo.commands import dagster_home
 from kumo_sandbox.errors import SandboxUsage
 from kumo_sandbox.settings import Settings, default_home, load, make
 
@@ -45,7 +46,9 @@ def start(
         raise SandboxUsage("choose ports", to=repr(ports), found="unknown", next="use fixed or auto")
     settings = make(home, automatic_ports=ports == "auto")
     with err.status("starting the sandbox") as spinner:
-        supervisor.start(settings, spinner.update)
+        notices = supervisor.start(settings, spinner.update)
+    for notice in notices:
+        err.print(notice, soft_wrap=True, markup=False)
     _show(settings, as_json)
     if not as_json:
         err.print('Point a shell at it:  eval "$(kumo-sandbox env)"')
@@ -60,6 +63,8 @@ def stop(home: Home, as_json: Json = False) -> None:
             supervisor.stop(settings, spinner.update)
     if as_json:
         print(json.dumps({"stopped": True}))
+    else:
+        err.print(f"Stopped; state is kept in {home}" if settings else f"There is no sandbox in {home}", soft_wrap=True)
 
 
 @app.command()
@@ -72,6 +77,8 @@ def status(home: Home, as_json: Json = False) -> None:
 def env(home: Home, as_json: Json = False) -> None:
     """The environment variables that point at this sandbox, as `export` lines."""
     environment = _known(home).environment()
+    # Runs started by hand go to the instance that the demo and `kumo-sandbox dev` use.
+    environment["DAGSTER_HOME"] = str(dagster_home(Path.cwd(), home))
     if as_json:
         print(json.dumps(environment, indent=2))
     else:
@@ -87,6 +94,8 @@ def reset(home: Home, as_json: Json = False) -> None:
         supervisor.reset(settings, lambda words: err.print(words))
     if as_json:
         print(json.dumps({"reset": True}))
+    else:
+        err.print(f"Wiped {home}" if settings else f"There is no sandbox in {home}", soft_wrap=True)
 
 
 @app.command()
@@ -137,6 +146,7 @@ def _show(settings: Settings, as_json: bool) -> None:
     for part in parts:
         table.add_row(part.part, part.state, settings.url[part.part])
     err.print(table)
+    err.print(supervisor.advice(parts, settings), soft_wrap=True)
 
 
 def main() -> None:

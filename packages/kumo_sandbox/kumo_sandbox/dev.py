@@ -133,7 +133,8 @@ def run_dev(home: Path, folder: Path, console: Console, *, port: int = 3000, sho
     }
     group = Group(console, environment, folder)
     try:
-        supervisor.start(settings, group.say)
+        for notice in supervisor.start(settings, group.say):
+            group.say(notice)
         log = grocery_log()
         done = stream(log, SEEDED_UNTIL, settings.environment())
         if done.rows:

@@ -12,6 +12,8 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from kumo_sandbox.errors import SandboxError
+
 PARTS = ("aws", "snowflake", "kumo")
 DEFAULT_PORTS = {"snowflake": 4650, "aws": 4651, "kumo": 4652, "ministack": 4653}
 BUCKET = "kumo-assets-sandbox"
@@ -81,6 +83,7 @@ class Settings:
             own |= {
                 "KUMO_SANDBOX_AWS_PORT": str(self.ports["aws"]),
                 "KUMO_SANDBOX_MINISTACK_URL": self.url["ministack"],
+                "KUMO_SANDBOX_AWS_STATE": str(self.state),
             }
         if part == "ministack":
             own |= {
@@ -114,8 +117,16 @@ def load(home: Path) -> Settings | None:
     path = home / "settings.json"
     if not path.is_file():
         return None
-    kept = json.loads(path.read_text())
-    return Settings(**{**kept, "home": home})
+    try:
+        kept = json.loads(path.read_text())
+        return Settings(**{**kept, "home": home})
+    except (ValueError, TypeError) as error:
+        raise SandboxError(
+            "read the sandbox's settings in",
+            to=str(path),
+            found=f"{type(error).__name__}: {error}",
+            next=f"it holds this sandbox's ports and credentials; without it, remove {home} and start anew",
+        ) from error
 
 
 def make(home: Path, *, automatic_ports: bool = False) -> Settings:
@@ -135,11 +146,36 @@ def make(home: Path, *, automatic_ports: bool = False) -> Settings:
         snowflake_password=secrets.token_urlsafe(18),
         kumo_key=f"sandbox:{secrets.token_urlsafe(18)}",
     )
-    home.mkdir(parents=True, exist_ok=True)
-    path = home / "settings.json"
-    path.write_text(json.dumps({**asdict(settings), "home": str(home)}, indent=2))
-    path.chmod(0o600)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not write_whole(home / "settings.json", json.dumps({**asdict(settings), "home": str(home)}, indent=2), True):
+            return make(home)  # another start of this home came first
+    except OSError as error:
+        raise SandboxError(
+            "make a sandbox in",
+            to=str(home),
+            found=error.strerror or str(error),
+            next="free some disk, or choose another folder with KUMO_SANDBOX_HOME",
+        ) from error
     return settings
+
+
+def write_whole(path: Path, text: str, only_new: bool = False) -> bool:
+    """Write a file whole or not at all, for its owner's eyes only; False when it is there already and must be new."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.touch(mode=0o600)
+        part.write_text(text)
+        if not only_new:
+            part.replace(path)
+            return True
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            return False
+        return True
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def free_port() -> int:

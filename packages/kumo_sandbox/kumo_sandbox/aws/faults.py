@@ -6,7 +6,7 @@ Set by `POST /_sandbox/faults` on the AWS proxy, cleared by `DELETE`. Never part
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -35,6 +35,9 @@ class Fault:
         )
 
 
+FIELDS = tuple(one.name for one in fields(Fault))
+
+
 class Faults:
     """The faults in force."""
 
@@ -42,7 +45,7 @@ class Faults:
         self.all: list[Fault] = []
 
     def add(self, specs: list[dict[str, Any]]) -> None:
-        """Raises TypeError for an unknown field."""
+        """Raises TypeError for an unknown field; then none of them is set."""
         self.all += [Fault(**spec) for spec in specs]
 
     def clear(self) -> None:

@@ -11,9 +11,16 @@ import gzip
 import hashlib
 import io
 import json
+import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+from kumo_sandbox.settings import write_whole
+
+# "A client token is valid for 8 hours after the first request that uses it" (DynamoDB API reference, ImportTable).
+TOKEN_SECONDS = 8 * 3600
 
 
 @dataclass
@@ -24,20 +31,38 @@ class Known:
     fingerprint: str
     errors: int = 0
     source: dict[str, Any] = field(default_factory=dict)
+    token: str = ""
+    at: float = field(default_factory=time.time)
 
 
 class Imports:
-    """Imports by client token and by ARN, for the life of the proxy."""
+    """Imports by client token and by ARN, kept in a file when there is one: a restart forgets no token."""
 
-    def __init__(self) -> None:
-        self.by_token: dict[str, Known] = {}
-        self.by_arn: dict[str, Known] = {}
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        kept = json.loads(file.read_text()) if file is not None and file.is_file() else []
+        self.by_arn: dict[str, Known] = {one["arn"]: Known(**one) for one in kept}
+
+    def under(self, token: str) -> Known | None:
+        """The import that was started with this token in the last 8 hours."""
+        for known in self.by_arn.values():
+            if token and known.token == token and time.time() - known.at < TOKEN_SECONDS:
+                return known
+        return None
 
     def remember(self, request: dict[str, Any], arn: str, errors: int) -> None:
-        known = Known(arn, fingerprint(request), errors, request["S3BucketSource"])
-        self.by_arn[arn] = known
-        if request.get("ClientToken"):
-            self.by_token[request["ClientToken"]] = known
+        token = request.get("ClientToken", "")
+        self.by_arn[arn] = Known(arn, fingerprint(request), errors, request["S3BucketSource"], token)
+        self._keep()
+
+    def forget(self, known: Known) -> None:
+        """MiniStack does not know it (it was killed before it saved): as if it had never been."""
+        self.by_arn.pop(known.arn, None)
+        self._keep()
+
+    def _keep(self) -> None:
+        if self._file is not None:
+            write_whole(self._file, json.dumps([asdict(known) for known in self.by_arn.values()]))
 
     def corrected(self, description: dict[str, Any]) -> dict[str, Any]:
         """A description with AWS's counters: zero while in progress, errors of abandoned objects, the real source."""

@@ -10,6 +10,8 @@ import hmac
 import json
 import os
 import re
+import shutil
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -18,7 +20,7 @@ import boto3
 from aiohttp import web
 from botocore.config import Config
 
-from kumo_sandbox.aws.faults import Faults, error_body
+from kumo_sandbox.aws.faults import FIELDS, Faults, error_body
 from kumo_sandbox.aws.imports import Imports, fingerprint, shadow
 
 _HOP = {
@@ -32,6 +34,8 @@ _HOP = {
     "content-length",
     "content-encoding",
 }
+# What is left free for MiniStack's own files and the other parts.
+SPARE_BYTES = 16 * 2**20
 _AUTHORIZATION = re.compile(
     r"Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request,\s*SignedHeaders=([^,]+),\s*Signature=([0-9a-f]+)"
 )
@@ -40,12 +44,14 @@ _AUTHORIZATION = re.compile(
 class Proxy:
     """One MiniStack, seen as AWS would be."""
 
-    def __init__(self, target: str, access_key: str, secret_key: str) -> None:
+    def __init__(self, target: str, access_key: str, secret_key: str, state: Path | None = None) -> None:
         self.target = target
         self.access_key = access_key
         self.secret_key = secret_key
+        self.state = state
         self.faults = Faults()
-        self.imports = Imports()
+        self.imports = Imports(state / "aws-imports.json" if state is not None else None)
+        self.importing = asyncio.Lock()
         self.calls: dict[str, int] = {}
         self.http: aiohttp.ClientSession | None = None
 
@@ -85,6 +91,9 @@ class Proxy:
             if fault.status:
                 text, kind = error_body(service, fault.code or "InternalServerError", "injected by the sandbox")
                 return web.Response(status=fault.status, body=text, headers={"Content-Type": kind})
+        full = self._disk_is_full(request, service, operation, len(body))
+        if full is not None:
+            return full
         answer = await (
             self._import(request, body)
             if operation == "ImportTable" and service == "dynamodb"
@@ -125,17 +134,25 @@ class Proxy:
     # ---- ImportTable
 
     async def _import(self, request: web.Request, body: bytes) -> web.Response:
+        # One at a time: of two calls with one token at once, AWS starts one import and answers both with it.
+        async with self.importing:
+            return await self._import_once(request, body)
+
+    async def _import_once(self, request: web.Request, body: bytes) -> web.Response:
         wanted = json.loads(body)
-        known = self.imports.by_token.get(wanted.get("ClientToken", ""))
+        known = self.imports.under(wanted.get("ClientToken", ""))
         if known is not None:
             if known.fingerprint != fingerprint(wanted):
-                text, kind = error_body(
+                return _error(
                     "dynamodb",
+                    400,
                     "IdempotentParameterMismatchException",
                     "The client token was used with other parameters.",
                 )
-                return web.Response(status=400, body=text, headers={"Content-Type": kind})
-            return await self._describe(request, known.arn)
+            replay = await self._describe(request, known.arn)
+            if replay is not None:
+                return replay
+            self.imports.forget(known)
         sent, abandoned = await asyncio.to_thread(shadow, self._s3(), wanted)
         status, headers, data = await self._forward(request, json.dumps(sent).encode(), raw=True)
         if status == 200:
@@ -161,12 +178,15 @@ class Proxy:
             headers={"Content-Type": headers.get("Content-Type", "application/x-amz-json-1.0")},
         )
 
-    async def _describe(self, request: web.Request, arn: str) -> web.Response:
+    async def _describe(self, request: web.Request, arn: str) -> web.Response | None:
+        """What DescribeImport says of an import; None when MiniStack does not know it."""
         assert self.http is not None
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
         headers["X-Amz-Target"] = "DynamoDB_20120810.DescribeImport"
         async with self.http.post(self.target + "/", headers=headers, data=json.dumps({"ImportArn": arn})) as answer:
             found = json.loads(await answer.read())
+        if "ImportTableDescription" not in found:
+            return None
         found["ImportTableDescription"] = self.imports.corrected(found["ImportTableDescription"])
         return web.json_response(found, content_type="application/x-amz-json-1.0")
 
@@ -177,6 +197,25 @@ class Proxy:
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
             config=Config(s3={"addressing_style": "path"}),
+        )
+
+    # ---- disk
+
+    def _disk_is_full(self, request: web.Request, service: str, operation: str, size: int) -> web.Response | None:
+        """What is answered when the sandbox's disk has no room: MiniStack would say 200 and keep nothing.
+
+        507 is no status an AWS SDK tries again.
+        """
+        if self.state is None or (service, operation) not in (("s3", "PutObject"), ("dynamodb", "ImportTable")):
+            return None
+        free = shutil.disk_usage(self.state).free
+        if free > 2 * size + SPARE_BYTES:
+            return None
+        return _error(
+            service,
+            507,
+            "InsufficientStorage",
+            f"The sandbox's disk is full: {free // 2**20} MB are free under {self.state}. Free some, and try again.",
         )
 
     # ---- credentials
@@ -251,7 +290,10 @@ class Proxy:
     async def control_faults(self, request: web.Request) -> web.Response:
         if request.method == "POST":
             specs = await request.json()
-            self.faults.add(specs if isinstance(specs, list) else [specs])
+            try:
+                self.faults.add(specs if isinstance(specs, list) else [specs])
+            except TypeError as error:
+                return web.json_response({"error": f"{error}; known fields are {', '.join(FIELDS)}"}, status=400)
         elif request.method == "DELETE":
             self.faults.clear()
         return web.json_response([vars(fault) for fault in self.faults.all])
@@ -317,7 +359,10 @@ def application(proxy: Proxy) -> web.Application:
 def main() -> None:
     """Serve until SIGTERM."""
     proxy = Proxy(
-        os.environ["KUMO_SANDBOX_MINISTACK_URL"], os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+        os.environ["KUMO_SANDBOX_MINISTACK_URL"],
+        os.environ["AWS_ACCESS_KEY_ID"],
+        os.environ["AWS_SECRET_ACCESS_KEY"],
+        Path(os.environ["KUMO_SANDBOX_AWS_STATE"]),
     )
     web.run_app(
         application(proxy),

@@ -61,7 +61,8 @@ class _Run:
     def run(self) -> Demo:
         self.show.title(f"{self.query}, from {self.log.title}")
         with self.show.step("start the sandbox: Snowflake, AWS and Kumo on this machine") as step:
-            supervisor.start(self.settings, step.line)
+            for notice in supervisor.start(self.settings, step.line):
+                self.show.note(notice)
             step.done = "sandbox is up: Snowflake, AWS and Kumo on this machine"
             if self.options.events is None:
                 write_catalogue(self.log, self.options.home / "catalogue.json")

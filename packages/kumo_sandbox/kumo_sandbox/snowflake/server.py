@@ -1,7 +1,7 @@
 """The Snowflake server process: `python -m kumo_sandbox.snowflake.server`, configured by environment variables.
 
 fakesnow's ASGI app over one shared store (its own FAKESNOW_DB_PATH opens the files per session, and the second session
-fails), with a login that is checked and unloads that run. Settings: SNOWFLAKE_* and AWS_* of the sandbox, and
+fails), with a login that is checked, unloads that run, and errors that say what went wrong. Settings: SNOWFLAKE_* and AWS_* of the sandbox, and
 KUMO_SANDBOX_SNOWFLAKE_STATE, a folder.
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import duckdb
 import fakesnow.server as fake
 import snowflake.connector.errors
 import uvicorn
@@ -24,6 +25,7 @@ from botocore.config import Config
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.dialect import parse_one
 from fakesnow.instance import FakeSnow
+from fakesnow.transforms import stage
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -40,9 +42,10 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     state = Path(os.environ["KUMO_SANDBOX_SNOWFLAKE_STATE"])
     state.mkdir(parents=True, exist_ok=True)
+    keep_stages_in(state.with_name(f"{state.name}-stages"))
     fake.shared_fs = FakeSnow(db_path=str(state))
     _create_schemas()
-    install_unload()
+    install_statements()
     uvicorn.run(
         app(os.environ["SNOWFLAKE_USER"], os.environ["SNOWFLAKE_PASSWORD"]),
         host=os.environ["SNOWFLAKE_HOST"],
@@ -53,11 +56,13 @@ def main() -> None:
 
 def app(user: str, password: str) -> Starlette:
     """fakesnow's routes, with a login that compares user and password."""
-    routes = [route for route in fake.routes if route.path != "/session/v1/login-request"]
+    ours = ("/session/v1/login-request", "/fs_bucket/{path:path}")
+    routes = [route for route in fake.routes if route.path not in ours]
     fake.logger.setLevel(logging.WARNING)
     return Starlette(
         routes=[
             Route("/session/v1/login-request", _checked_login(user, password), methods=["POST"]),
+            Route("/fs_bucket/{path:path}", _stage_upload, methods=["PUT"]),
             Route("/_sandbox/health", lambda request: JSONResponse({"ok": True})),
             *routes,
         ]
@@ -86,6 +91,23 @@ def _checked_login(user: str, password: str) -> Any:
     return login
 
 
+async def _stage_upload(request: Request) -> Response:
+    """fakesnow's, with a full disk answered by a status the connector does not try again for minutes."""
+    try:
+        return await fake.bucket_upload(request)
+    except OSError as error:
+        return Response(f"the sandbox could not keep the staged file: {error.strerror}", status_code=507)
+
+
+def keep_stages_in(folder: Path) -> None:
+    """Staged files lie with the sandbox's state, not in a folder of /tmp per process that nobody removes."""
+    made = Path(stage.LOCAL_BUCKET_PATH)
+    if made.is_dir() and not any(made.iterdir()):
+        made.rmdir()
+    folder.mkdir(parents=True, exist_ok=True)
+    stage.LOCAL_BUCKET_PATH = str(folder)
+
+
 def _create_schemas() -> None:
     database = os.environ.get("SNOWFLAKE_DATABASE", "KUMO")
     with fake.shared_fs.connect(database, "PUBLIC") as connection:
@@ -93,8 +115,12 @@ def _create_schemas() -> None:
             connection.cursor().execute(f'CREATE SCHEMA IF NOT EXISTS "{database}"."{schema}"')
 
 
-def install_unload() -> None:
-    """Let fakesnow's cursor run `COPY INTO 's3://...'`; every other statement goes its own way."""
+def install_statements() -> None:
+    """Let fakesnow's cursor run `COPY INTO 's3://...'`, and answer whatever DuckDB says as Snowflake answers.
+
+    Left alone, an error fakesnow does not expect (a full disk, a number out of range) becomes an HTTP 500 without a
+    reason, and Snowflake's connector asks again for minutes.
+    """
     original = FakeSnowflakeCursor.execute
     local = threading.local()
 
@@ -108,7 +134,10 @@ def install_unload() -> None:
 
     def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Any:
         if not is_unload(command):
-            return original(self, command, params, *args, **kwargs)
+            try:
+                return original(self, command, params, *args, **kwargs)
+            except duckdb.Error as error:
+                raise _programming(_words(error)) from error
         try:
             unload = parse_unload(command)
             _check_integration(unload.integration)
@@ -152,6 +181,15 @@ def _check_integration(name: str | None) -> None:
         raise StatementError("the sandbox unloads through a STORAGE_INTEGRATION only: credentials never stand in SQL")
     if name.upper() != known.upper():
         raise StatementError(f"Integration '{name}' does not exist or not authorized.")
+
+
+def _words(error: duckdb.Error) -> str:
+    text = str(error).split("\n")[0]
+    if "No space left on device" in text:
+        return f"the sandbox's disk is full; free some, and repeat the statement ({text})"
+    if isinstance(error, duckdb.FatalException) or "has been invalidated" in text:
+        return f"the sandbox's store closed itself after an earlier error: kumo-sandbox stop, then start ({text})"
+    return text
 
 
 def _programming(message: str) -> snowflake.connector.errors.ProgrammingError:

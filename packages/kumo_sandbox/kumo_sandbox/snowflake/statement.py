@@ -53,6 +53,7 @@ class Unload:
     single: bool
     detailed: bool
     include_query_id: bool
+    empty_for_null: bool = False
 
 
 def is_unload(sql: str) -> bool:
@@ -90,6 +91,9 @@ def parse_unload(sql: str) -> Unload:
     enclosed = _word(form.get("FIELD_OPTIONALLY_ENCLOSED_BY", "NONE"))
     if enclosed not in ('"', "NONE"):
         raise StatementError("FIELD_OPTIONALLY_ENCLOSED_BY must be '\"' or NONE in the sandbox")
+    nulls = form.get("NULL_IF")
+    if nulls is not None and _inside(nulls).strip():
+        raise StatementError("NULL_IF other than () is not implemented by the sandbox")
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
     integration = _word(options["STORAGE_INTEGRATION"]) if "STORAGE_INTEGRATION" in options else None
     return Unload(
@@ -106,6 +110,7 @@ def parse_unload(sql: str) -> Unload:
         single=_true(options.get("SINGLE", "FALSE")),
         detailed=_true(options.get("DETAILED_OUTPUT", "FALSE")),
         include_query_id=_true(options.get("INCLUDE_QUERY_ID", "FALSE")),
+        empty_for_null=nulls is not None,
     )
 
 

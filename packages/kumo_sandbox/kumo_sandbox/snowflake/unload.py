@@ -92,6 +92,11 @@ class _Sink:
     def write(self, batch: pa.RecordBatch) -> None:
         self.rows += batch.num_rows
         if self._csv is not None:
+            if not self._unload.empty_for_null and any(column.null_count for column in batch.columns):
+                raise StatementError(
+                    r"the query returned NULL, which Snowflake unloads to CSV as \N unless NULL_IF says otherwise; "
+                    "the sandbox unloads NULL with NULL_IF = () only"
+                )
             self._csv.write_batch(batch.cast(_text(batch.schema)))
         else:
             lines = batch.column(0).cast(pa.string()).to_pylist()
