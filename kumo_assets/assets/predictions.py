@@ -16,9 +16,10 @@ from kumo_assets.assets.keys import KUMO_POOL, code_version, key_of, raw_key
 from kumo_assets.assets.log_arrival import wait_for_logs
 from kumo_assets.assets.step import Step, begin, column_schema, preview, result
 from kumo_assets.releases.documents import Artefact
+from kumo_assets.releases.model_book import ModelBooks
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.kumo.client import KumoClient
-from kumo_assets.resources.kumo.model import KumoJob, Launch, PollPolicy, Progress
+from kumo_assets.resources.kumo.model import KumoJob, Launch, PollPolicy, Progress, TrainedModel
 from kumo_assets.resources.kumo.output import anchor_time, prove_output
 from kumo_assets.resources.kumo.resource import KumoResource
 from kumo_assets.resources.snowflake import Warehouse, connect
@@ -26,6 +27,8 @@ from kumo_assets.resources.sql import table
 from kumo_assets.spec.load import QueryDefinition, RawSource
 
 ASSET = "predictions"
+# A queue of hours is fine, and is told again this often, so that a log never looks dead.
+SAY_AGAIN_SECONDS = 600.0
 
 
 def build_predictions(
@@ -36,7 +39,10 @@ def build_predictions(
 
     @dg.asset(
         key=key_of(definition.name, ASSET),
-        deps=[raw_key(name) for name in spec.raw_logs],
+        deps=[
+            *(raw_key(name) for name in spec.raw_logs),
+            *([key_of(definition.name, "model")] if spec.kumo.training is not None else []),
+        ],
         partitions_def=partitions,
         group_name=definition.name,
         owners=spec.owners,
@@ -93,14 +99,16 @@ def _run_job(
 
     def make_launch(attempt: int) -> Launch:
         # Called only when there is nothing to adopt: a refresh of the graph's snapshot is work in Kumo, too.
+        launch = identify(attempt)
+        if not client.needs_model:
+            return launch
+        model = _model(step, client)
+        graph = spec.graph_id or model.graph_id
         snapshot = None
-        if spec.graph_id is not None:
-            context.log.info(f"Refreshing the snapshot of graph {spec.graph_id}, so that the newest raw logs are used")
-            snapshot = client.refresh_snapshot(spec.graph_id, policy)
-        model = spec.training_job_id
-        if model is None and client.needs_model:
-            model = client.newest_model(spec.predictive_query_id).job_id
-        return replace(identify(attempt), training_job_id=model, graph_snapshot_id=snapshot)
+        if graph is not None and spec.refresh_graph:
+            context.log.info(f"Refreshing the snapshot of graph {graph}, so that the newest raw logs are used")
+            snapshot = client.refresh_snapshot(graph, policy)
+        return replace(launch, training_job_id=model.job_id, graph_snapshot_id=snapshot)
 
     attempt, job, adopted = client.adopt_or_launch(identify, make_launch)
     context.log.info(
@@ -109,7 +117,7 @@ def _run_job(
     try:
         job = client.wait(job, policy, on_progress=_progress_to(context))
     except BaseException:
-        _cancel_if_dagster_cancels(context, client, job)
+        _cancel_if_dagster_cancels(context, client, job, policy)
         raise
     name = step.names.warehouse_table(step.release_id, ASSET, attempt)
     proof = prove_output(
@@ -118,6 +126,7 @@ def _run_job(
         table(warehouse.database, warehouse.schema, name),
         job,
         spec.task,
+        anchor if spec.send_prediction_time and client.sends_time else None,
     )
     return step.prove(
         name=name,
@@ -127,6 +136,7 @@ def _run_job(
         seconds_outside=time.perf_counter() - started,
         details={
             "job_id": job.job_id,
+            "predictive_query_id": spec.predictive_query_id,
             "model_id": job.model_id,
             "snapshot_id": job.snapshot_id,
             "tracking_url": job.tracking_url,
@@ -137,6 +147,16 @@ def _run_job(
             "adopted": adopted,
         },
     )
+
+
+def _model(step: Step, client: KumoClient) -> TrainedModel:
+    """The model to predict with: the one pinned in the YAML, else the one in use, else the newest that is DONE."""
+    spec = step.definition.spec.kumo
+    chosen = spec.training_job_id
+    if chosen is None:
+        in_use = ModelBooks(step.store.names, step.store.s3).read().in_use
+        chosen = in_use.training_job_id if in_use is not None else None
+    return client.model(chosen) if chosen is not None else client.newest_model(spec.predictive_query_id)
 
 
 def _tags(step: Step, attempt: int) -> dict[str, str]:
@@ -152,29 +172,34 @@ def _tags(step: Step, attempt: int) -> dict[str, str]:
 
 
 def _progress_to(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
-    """Say in the run's log what Kumo is doing, once per change of status or stage."""
+    """Say in the run's log what Kumo is doing: each change of status or stage, and now and then that nothing changed."""
     last: list[str] = [""]
+    started = said = time.monotonic()
 
     def say(job: KumoJob, progress: Progress | None) -> None:
+        nonlocal said
         stage = job.events[-1].stage if job.events else ""
         done = f" {progress.completed}/{progress.total}" if progress and progress.total else ""
         words = f"Kumo job {job.job_id}: {job.raw_status} {stage}{done}".rstrip()
-        if words != last[0]:
-            last[0] = words
-            context.log.info(words)
+        now = time.monotonic()
+        if words != last[0] or now - said >= SAY_AGAIN_SECONDS:
+            last[0], said = words, now
+            context.log.info(f"{words} (waited for {(now - started) / 60:.0f} minutes)")
 
     return say
 
 
-def _cancel_if_dagster_cancels(context: dg.AssetExecutionContext, client: KumoClient, job: KumoJob) -> None:
-    """Cancel the Kumo job only when a person or Dagster is cancelling the run.
+def _cancel_if_dagster_cancels(
+    context: dg.AssetExecutionContext, client: KumoClient, job: KumoJob, policy: PollPolicy
+) -> None:
+    """Cancel the Kumo job, and see it end, only when a person or Dagster is cancelling the run.
 
     A worker that merely dies leaves the job alone: the re-execution adopts it.
     """
     run = context.instance.get_run_by_id(context.run.run_id)
     if run is not None and run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED):
         context.log.info(f"The run is being cancelled; cancelling Kumo job {job.job_id}")
-        client.cancel(job.job_id)
+        context.log.info(f"Kumo job {job.job_id} {client.end(job.job_id, policy)}")
 
 
 def _metadata(warehouse: Warehouse, artefact: Artefact) -> dict[str, object]:

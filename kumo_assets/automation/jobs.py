@@ -23,9 +23,10 @@ class QueryJobs:
 
     daily: Any
     promote: Any
+    train: Any | None = None
 
     def all(self) -> list[Any]:
-        return [self.daily, self.promote]
+        return [job for job in (self.daily, self.promote, self.train) if job is not None]
 
 
 def daily_job_name(query: str) -> str:
@@ -34,6 +35,10 @@ def daily_job_name(query: str) -> str:
 
 def promote_job_name(query: str) -> str:
     return f"{query}_promote"
+
+
+def train_job_name(query: str) -> str:
+    return f"{query}_train"
 
 
 def build_jobs(definition: QueryDefinition, partitions: dg.PartitionsDefinition) -> QueryJobs:
@@ -51,6 +56,14 @@ def build_jobs(definition: QueryDefinition, partitions: dg.PartitionsDefinition)
             promote_job_name(definition.name),
             selection=dg.AssetSelection.assets(key_of(definition.name, POINTER_ASSET)),
             description=f"Move the active pointer of {definition.name} to the newest release that may go live.",
+            tags={QUERY_TAG: definition.name},
+        ),
+        train=None
+        if definition.spec.kumo.training is None
+        else dg.define_asset_job(
+            train_job_name(definition.name),
+            selection=dg.AssetSelection.assets(key_of(definition.name, "model")),
+            description=f"Train {definition.name} again; the new model is used only when it is not worse.",
             tags={QUERY_TAG: definition.name},
         ),
     )

@@ -1,4 +1,4 @@
-"""The daily schedule of one query, in its own time zone; shipped stopped where Airflow owns the clock."""
+"""The daily schedule of one query and that of its training, in its own time zone; stopped where Airflow owns the clock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from kumo_assets.automation.jobs import daily_job_name
+from kumo_assets.automation.jobs import daily_job_name, train_job_name
 from kumo_assets.spec.load import QueryDefinition
 
 
@@ -23,5 +23,23 @@ def build_schedule(definition: QueryDefinition, daily: Any) -> Any:
         description=f"Builds yesterday's release at {schedule.at} {schedule.time_zone}. Clock: {schedule.owner}.",
         default_status=(
             dg.DefaultScheduleStatus.RUNNING if schedule.owner == "dagster" else dg.DefaultScheduleStatus.STOPPED
+        ),
+    )
+
+
+def build_training_schedule(definition: QueryDefinition, train: Any) -> Any:
+    """When the query is trained again: `kumo.training.schedule`, in the query's time zone."""
+    training = definition.spec.kumo.training
+    assert training is not None
+    return dg.ScheduleDefinition(
+        name=f"{train_job_name(definition.name)}_schedule",
+        job=train,
+        cron_schedule=training.schedule,
+        execution_timezone=definition.spec.schedule.time_zone,
+        description=f"Trains the query's model again ({training.schedule}, {definition.spec.schedule.time_zone}).",
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING
+            if definition.spec.schedule.owner == "dagster"
+            else dg.DefaultScheduleStatus.STOPPED
         ),
     )

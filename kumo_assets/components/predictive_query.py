@@ -11,11 +11,12 @@ from pydantic import BaseModel
 from kumo_assets.assets.active_pointer import build_active_pointer
 from kumo_assets.assets.dynamodb_table import build_dynamodb_table
 from kumo_assets.assets.keys import daily_partitions
+from kumo_assets.assets.model import build_model, build_model_check
 from kumo_assets.assets.postprocessed import build_postprocessed
 from kumo_assets.assets.predictions import build_predictions
 from kumo_assets.assets.s3_export import build_s3_export
 from kumo_assets.automation.jobs import build_jobs
-from kumo_assets.automation.schedules import build_schedule
+from kumo_assets.automation.schedules import build_schedule, build_training_schedule
 from kumo_assets.components.scaffold import PredictiveQueryScaffolder
 from kumo_assets.gates.checks import build_gate_checks
 from kumo_assets.spec.load import QueryDefinition, raw_sources
@@ -50,15 +51,23 @@ def build_query(definition: QueryDefinition) -> dg.Definitions:
     sources = raw_sources(definition.spec.raw_logs, definition.folder / "defs.yaml", definition.folder.parent)
     partitions = daily_partitions(definition)
     jobs = build_jobs(definition, partitions)
+    trained = definition.spec.kumo.training is not None
     return dg.Definitions(
         assets=[
+            *([build_model(definition)] if trained else []),
             build_predictions(definition, sources, partitions),
             build_postprocessed(definition, partitions),
             build_s3_export(definition, partitions),
             build_dynamodb_table(definition, partitions),
             build_active_pointer(definition),
         ],
-        asset_checks=build_gate_checks(definition, partitions),
+        asset_checks=[
+            *([build_model_check(definition)] if trained else []),
+            *build_gate_checks(definition, partitions),
+        ],
         jobs=jobs.all(),
-        schedules=[build_schedule(definition, jobs.daily)],
+        schedules=[
+            build_schedule(definition, jobs.daily),
+            *([build_training_schedule(definition, jobs.train)] if trained else []),
+        ],
     )

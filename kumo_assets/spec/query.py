@@ -31,6 +31,32 @@ class Poll(Strict):
     deadline_minutes: float = Field(default=240, gt=0, description="After this the job is cancelled and the run fails.")
 
 
+class Training(Strict):
+    """How the query is trained again, and when a new model is taken into use."""
+
+    schedule: str = Field(
+        default="0 4 * * 0", description="Cron, in the query's time zone; the default is Sundays at 04:00."
+    )
+    metrics: list[str] = Field(
+        default_factory=list,
+        description="Metrics that must not get worse; default: every one both models have whose better end is known.",
+    )
+    lower_is_better: list[str] = Field(
+        default_factory=list, description="Metrics of your own whose small values are the good ones."
+    )
+    tolerance: float = Field(
+        default=0.05, ge=0, le=1, description="How much worse, as a fraction of the old value, is still as good."
+    )
+    deadline_minutes: float = Field(default=1440, gt=0, description="After this the training job is cancelled.")
+
+    @field_validator("schedule")
+    @classmethod
+    def _cron(cls, value: str) -> str:
+        if len(value.split()) != 5:
+            raise ValueError(f"{value!r} is not a cron schedule of five fields, such as '0 4 * * 0'")
+        return value
+
+
 class Kumo(Strict):
     """Where the predictions come from."""
 
@@ -40,7 +66,13 @@ class Kumo(Strict):
         min_length=1, description="Name of the Kumo connector that writes to SNOWFLAKE_DATABASE.SNOWFLAKE_SCHEMA."
     )
     training_job_id: str | None = Field(default=None, description="Pin a model; default: the newest DONE training job.")
-    graph_id: str | None = Field(default=None, description="Graph whose snapshot is refreshed before each launch.")
+    graph_id: str | None = Field(
+        default=None,
+        description="Graph whose snapshot is refreshed before each launch; default: the one the model was trained on.",
+    )
+    refresh_graph: bool = Field(
+        default=True, description="False to launch without a fresh snapshot: what Kumo then reads is its own choice."
+    )
     send_prediction_time: bool = Field(default=True, description="False for tenants too old to know `prediction_time`.")
     num_workers: int = Field(default=1, ge=1, le=4)
     classes_per_entity: int | None = Field(
@@ -48,6 +80,9 @@ class Kumo(Strict):
     )
     binary_threshold: float | None = Field(default=None, ge=0, le=1)
     poll: Poll = Field(default_factory=Poll)
+    training: Training | None = Field(
+        default=None, description="Retrain on a schedule of its own, and use a new model only when it is not worse."
+    )
 
 
 class Export(Strict):

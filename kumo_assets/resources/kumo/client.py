@@ -20,7 +20,7 @@ from kumo_assets.resources.kumo.model import JobStatus, KumoJob, Launch, PollPol
 from kumo_assets.resources.kumo.snapshots import OnStages, refresh
 from kumo_assets.resources.kumo.training import Training
 from kumo_assets.resources.kumo.transport import Transport
-from kumo_assets.resources.kumo.waiting import OnProgress, Routes, wait_for
+from kumo_assets.resources.kumo.waiting import OnProgress, Routes, end_job, wait_for
 from kumo_assets.resources.kumo.wire import array, mapping, model_of
 
 DIALECTS: dict[str, type[SdkDialect] | type[PqueryDialect]] = {"sdk": SdkDialect, "pquery": PqueryDialect}
@@ -85,6 +85,11 @@ class KumoClient:
         return self._dialect.needs_model
 
     @property
+    def sends_time(self) -> bool:
+        """True in the dialect whose launches carry `prediction_time`; the other anchors at the newest data."""
+        return self._dialect.sends_time
+
+    @property
     def calls(self) -> dict[str, int]:
         """Requests sent so far, by method."""
         return dict(self._http.calls)
@@ -108,6 +113,10 @@ class KumoClient:
         Raises KumoRefused when there is none, or when a name stands for several queries.
         """
         return self._training.newest(query_id)
+
+    def models(self, query_id: str) -> list[TrainedModel]:
+        """The query's DONE training jobs, oldest first; empty for a query that was never trained."""
+        return self._training.models(query_id)
 
     def refresh_snapshot(self, graph_id: str, policy: PollPolicy, on_stages: OnStages = lambda stages: None) -> str:
         """Ingest the newest raw logs into a new snapshot of the graph; its id once every stage is DONE.
@@ -149,6 +158,15 @@ class KumoClient:
         """Ask Kumo to cancel; True when it says it did. Best effort: the job may still end DONE."""
         return self._dialect.cancel(job_id)
 
+    def end(self, job_id: str, policy: PollPolicy) -> str:
+        """Cancel a job and poll it to a terminal state: what became of it, in words. Never raises."""
+        return end_job(Routes(self.get, self.progress, self.cancel, ""), job_id, policy, self._sleep)[0]
+
+    def end_training(self, job_id: str, policy: PollPolicy) -> str:
+        """`end` for a training job."""
+        training = self._training
+        return end_job(Routes(training.get, training.progress, training.cancel, ""), job_id, policy, self._sleep)[0]
+
     def wait(
         self,
         job: KumoJob | str,
@@ -169,13 +187,21 @@ class KumoClient:
     # ---- training
 
     def launch_training(
-        self, query_id: str, tags: Mapping[str, str], snapshot_id: str | None = None
+        self,
+        query_id: str,
+        tags: Mapping[str, str],
+        snapshot_id: str | None = None,
+        plan: Mapping[str, Any] | None = None,
     ) -> tuple[str, bool]:
-        """(training job id, adopted): train a query again by its newest model's plan, on a snapshot's data.
+        """(training job id, adopted): train a query by `plan`, or again by its newest model's, on a snapshot's data.
 
         A live or DONE training with all these tags is adopted; so `tags` must name what the training is for.
         """
-        return self._training.launch(query_id, tags, snapshot_id)
+        return self._training.launch(query_id, tags, snapshot_id, plan)
+
+    def find_training(self, tags: Mapping[str, str]) -> str | None:
+        """The live or DONE training with all these tags; the oldest, should there be several."""
+        return self._training.find(tags)
 
     def wait_training(
         self,

@@ -22,6 +22,7 @@ EXTRA_FIELDS = ["JOB_TIMESTAMP", "ANCHOR_TIMESTAMP"]
 # What makes a job this release's attempt, whoever looks for it.
 IDENTITY_TAGS = ("kumo_assets.environment", "kumo_assets.query", "kumo_assets.release", "kumo_assets.attempt")
 PAGE, MOST_LISTED = 100, 100_000
+DEFAULT_THRESHOLD = 0.5
 
 
 class Dialect(Protocol):
@@ -29,6 +30,7 @@ class Dialect(Protocol):
 
     has_tags: bool
     needs_model: bool
+    sends_time: bool
 
     def launch(self, launch: Launch) -> tuple[str, tuple[Notice, ...]]:
         """(job id, warnings). KumoRefused with Kumo's errors when it said no."""
@@ -80,9 +82,12 @@ def _output(launch: Launch) -> dict[str, Any]:
 
 def _options(launch: Launch) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    if launch.binary_threshold is not None:
-        options["binary_classification_threshold"] = launch.binary_threshold
-    if launch.num_classes is not None and launch.task != "regression":
+    if launch.task == "binary_classification":
+        # "Required if binary classification" (a comment in kumoapi/jobs.py).
+        options["binary_classification_threshold"] = (
+            DEFAULT_THRESHOLD if launch.binary_threshold is None else launch.binary_threshold
+        )
+    if launch.num_classes is not None and launch.task in ("ranking", "multiclass_classification"):
         options["num_classes_to_return"] = launch.num_classes
     return options
 
@@ -92,6 +97,7 @@ class SdkDialect:
 
     has_tags = True
     needs_model = True
+    sends_time = True
 
     def __init__(self, http: Transport) -> None:
         self._http = http
@@ -157,6 +163,7 @@ class PqueryDialect:
 
     has_tags = False
     needs_model = False
+    sends_time = False
 
     def __init__(self, http: Transport) -> None:
         self._http = http

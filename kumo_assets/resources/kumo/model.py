@@ -118,6 +118,12 @@ class TrainedModel:
     plan: dict[str, Any] = field(default_factory=dict, repr=False)
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
 
+    @property
+    def graph_id(self) -> str | None:
+        """The graph it was trained on: a snapshot's id is `<graph id>@<version>`."""
+        graph, at, _ = (self.snapshot_id or "").partition("@")
+        return graph if at and graph else None
+
 
 @dataclass(frozen=True)
 class Progress:

@@ -55,4 +55,5 @@ def _stages(body: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     found = body.get("stages")
     if not isinstance(found, Mapping):
         return {}
-    return {name: stage for name, stage in found.items() if isinstance(stage, Mapping)}
+    # What has no status is no stage: a later version may keep something else beside them.
+    return {name: stage for name, stage in found.items() if isinstance(stage, Mapping) and "status" in stage}

@@ -28,7 +28,7 @@ class Training:
 
     def newest(self, query_id: str) -> TrainedModel:
         """See KumoClient.newest_model."""
-        models = self._models(query_id)
+        models = self.models(query_id)
         if not models:
             raise KumoRefused(
                 "find a trained model of",
@@ -38,7 +38,7 @@ class Training:
             )
         return models[-1]
 
-    def _models(self, query_id: str) -> list[TrainedModel]:
+    def models(self, query_id: str) -> list[TrainedModel]:
         """The query's DONE trainings, oldest first."""
         found = listed(self._http, "/training_jobs", pquery_id=query_id, job_status="DONE")
         models = [model_of(item) for item in found if _status(item) is JobStatus.DONE]
@@ -55,18 +55,24 @@ class Training:
             )
         return sorted(models, key=lambda model: (model.created_at or _EARLIEST, model.job_id))
 
-    def launch(self, query_id: str, tags: Mapping[str, str], snapshot_id: str | None) -> tuple[str, bool]:
+    def launch(
+        self, query_id: str, tags: Mapping[str, str], snapshot_id: str | None, plan: Mapping[str, Any] | None
+    ) -> tuple[str, bool]:
         """(job id, adopted). See KumoClient.launch_training."""
-        found = self._find(tags)
+        found = self.find(tags)
         if found is not None:
             return found, True
         body: dict[str, Any] = {"job_tags": dict(tags), "pquery_id": query_id}
-        for recipe in self._models(query_id)[-1:]:
-            # The same recipe on new data: without a plan Kumo would train by its defaults. The training table is left
-            # out, so that Kumo generates it from this snapshot (kumoai/trainer/trainer.py, `fit` without a table).
-            body["pquery_id"] = recipe.query_id or query_id
-            if recipe.plan:
-                body["model_plan"] = recipe.plan
+        # The training table is left out, so that Kumo generates it from this snapshot (kumoai/trainer/trainer.py, `fit`
+        # without a table).
+        if plan is not None:
+            body["model_plan"] = dict(plan)
+        else:
+            for recipe in self.models(query_id)[-1:]:
+                # The same recipe on new data: without a plan Kumo would train by its defaults.
+                body["pquery_id"] = recipe.query_id or query_id
+                if recipe.plan:
+                    body["model_plan"] = recipe.plan
         if snapshot_id is not None:
             body["graph_snapshot_id"] = snapshot_id
         try:
@@ -74,12 +80,12 @@ class Training:
         except (KumoUnreachable, KumoMalformed):
             for seconds in AMBIGUOUS_LOOKS_SECONDS:
                 self._sleep(seconds)
-                found = self._find(tags)
+                found = self.find(tags)
                 if found is not None:
                     return found, True
             raise
 
-    def _find(self, tags: Mapping[str, str]) -> str | None:
+    def find(self, tags: Mapping[str, str]) -> str | None:
         """The live or DONE training with all these tags; the oldest, should there be several."""
         jobs = [job_of(item) for item in listed(self._http, "/training_jobs", **tags)]
         usable = [job for job in jobs if tags.items() <= job.tags.items() and _usable(job)]

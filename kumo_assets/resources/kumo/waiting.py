@@ -52,14 +52,14 @@ def wait_for(
         if not last.status.live:
             return _ended(routes, last)
         if should_cancel():
-            found, final = _cancel(routes, job_id, policy, sleep)
+            found, final = end_job(routes, job_id, policy, sleep)
             raise KumoJobCancelled(
                 routes.doing,
                 to=job_id,
                 found=f"it was cancelled on request and {found}",
                 next=_next(final),
             )
-    found, final = _cancel(routes, job_id, policy, sleep)
+    found, final = end_job(routes, job_id, policy, sleep)
     was = "never answered for" if last is None else last.raw_status
     raise KumoJobTimedOut(
         "wait for Kumo job",
@@ -72,7 +72,7 @@ def wait_for(
     )
 
 
-def _cancel(
+def end_job(
     routes: Routes, job_id: str, policy: PollPolicy, sleep: Callable[[float], None]
 ) -> tuple[str, KumoJob | None]:
     """Ask for an end and poll to it: what became of the job, in words, and its last reading. Never raises."""

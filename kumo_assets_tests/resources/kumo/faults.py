@@ -170,7 +170,7 @@ FAULTS = (
     Fault("DONE without a count", PROVED, 1, (f("null_result"),)),
     Fault("DONE and 0 entities reported", "KumoOutputUnproved", 1, (f("zero_entities"),), "the job reported 0"),
     Fault("DONE without a table", "KumoOutputUnproved", 1, (f("done_without_table"),), "no such table"),
-    Fault("DONE, entities missing in the table", "KumoOutputUnproved", 1, (f("users_lost"),), "the job reported 40"),
+    Fault("DONE, entities missing in the table", "KumoOutputUnproved", 1, (f("partial_write"),), "the job reported 40"),
     Fault("DONE, the table empty", "KumoOutputUnproved", 1, (f("empty_table"),), "no rows"),
     Fault("DONE, yesterday's table", "KumoOutputUnproved", 1, (f("stale_table"),), "from before this job"),
     Fault(

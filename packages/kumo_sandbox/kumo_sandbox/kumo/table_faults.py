@@ -49,8 +49,17 @@ def spoil(cursor: Any, work: str, faults: list[dict[str, Any]], job_time: str) -
     return job_time
 
 
+def lose(cursor: Any, work: str, faults: list[dict[str, Any]]) -> None:
+    """Drop entities after the job has counted them: a write that did not arrive whole, which the job knows nothing of."""
+    for fault in faults:
+        if fault["kind"] == "partial_write":
+            lost = int(100 * float((fault.get("with") or {}).get("fraction", 0.5)))
+            cursor.execute(f"DELETE FROM {work} WHERE MOD(ABS(HASH(ENTITY)), 100) < {lost}")
+
+
 TABLE_FAULTS = frozenset(
     {
+        "partial_write",
         "short_table",
         "users_lost",
         "duplicated_rows",

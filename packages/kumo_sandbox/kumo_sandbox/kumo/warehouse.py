@@ -17,7 +17,7 @@ from kumo_sandbox.kumo.queries import QuerySpec
 from kumo_sandbox.kumo.ranking import CutOff, quoted, source_of
 from kumo_sandbox.kumo.scalars import predictions_select
 from kumo_sandbox.kumo.settings import WarehouseSettings
-from kumo_sandbox.kumo.table_faults import spoil
+from kumo_sandbox.kumo.table_faults import lose, spoil
 
 logging.getLogger("snowflake.connector").setLevel(logging.WARNING)
 
@@ -147,6 +147,7 @@ def write(
     """
     job_time = spoil(cursor, work, faults, job_time)
     rows, entities = cursor.execute(f"SELECT COUNT(*), COUNT(DISTINCT ENTITY) FROM {work}").fetchone()
+    lose(cursor, work, faults)
     stamps = {"ANCHOR_TIMESTAMP": anchor, "JOB_TIMESTAMP": job_time}
     for output in outputs:
         target = ".".join(quoted(p) for p in (settings.database, settings.schema, output.table))

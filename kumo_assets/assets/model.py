@@ -1,0 +1,156 @@
+"""`<query>/model`: Kumo's training job, on its own schedule, and the check that decides whether its model is used.
+
+The asset trains and shows the metrics; the check compares them with those of the model in use and writes the decision
+into the model book, which is what predictions read. A skipped check changes nothing: the old model stays in use.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from kumo_assets.assets.keys import code_version, key_of, raw_key
+from kumo_assets.errors import KumoApiError
+from kumo_assets.releases.model_book import Decision, Model, ModelBook, ModelBooks
+from kumo_assets.releases.model_decision import Comparison
+from kumo_assets.releases.operations.train import decide, policy_of, train, training_tags
+from kumo_assets.releases.resource import ReleasesResource
+from kumo_assets.releases.run import person
+from kumo_assets.resources.kumo.model import KumoJob, Progress
+from kumo_assets.resources.kumo.resource import KumoResource
+from kumo_assets.spec.load import QueryDefinition
+
+ASSET = "model"
+CHECK = "not_worse"
+# Its own, so that trainings of hours never keep predictions waiting.
+TRAINING_POOL = "kumo_trainings"
+
+
+def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
+    """The asset that trains the query again. Unpartitioned: a model is of no one day."""
+    spec = definition.spec
+
+    @dg.asset(
+        key=key_of(definition.name, ASSET),
+        deps=[raw_key(name) for name in spec.raw_logs],
+        group_name=definition.name,
+        owners=spec.owners,
+        kinds={"kumo"},
+        description="The query's model, trained again by Kumo; used for predictions only once it proved not to be worse.",
+        code_version=code_version(definition),
+        pool=TRAINING_POOL,
+    )
+    def model(
+        context: dg.AssetExecutionContext, kumo: KumoResource, releases: ReleasesResource
+    ) -> dg.MaterializeResult:
+        books = books_of(definition, releases)
+        before = books.read().in_use
+        root = context.run.root_run_id or context.run.run_id
+        launched: list[str] = []
+        with kumo.client() as client:
+            try:
+                trained, adopted = train(
+                    client,
+                    books,
+                    spec.kumo,
+                    training_tags(books.names.environment, definition.name, root),
+                    say=context.log.info,
+                    on_launch=launched.append,
+                    on_progress=_progress_to(context.log.info),
+                )
+            except BaseException as error:
+                # A job that ended needs no cancelling; a worker that merely dies leaves the job alone.
+                if launched and not isinstance(error, KumoApiError) and _cancelling(context):
+                    context.log.info(
+                        f"Kumo training job {launched[0]} {client.end_training(launched[0], policy_of(spec.kumo))}"
+                    )
+                raise
+        return dg.MaterializeResult(
+            metadata=_metadata(trained, before, adopted), data_version=dg.DataVersion(trained.training_job_id)
+        )
+
+    return model
+
+
+def build_model_check(definition: QueryDefinition) -> dg.AssetChecksDefinition:
+    """The check that takes the new model into use, or keeps the old one. Blocking, so that a regression fails the run
+    and is alerted on."""
+    spec = definition.spec.kumo
+
+    @dg.asset_check(
+        asset=key_of(definition.name, ASSET),
+        name=CHECK,
+        blocking=True,
+        description="The new model's evaluation metrics against those of the model in use; when worse, that one stays.",
+    )
+    def not_worse(context: dg.AssetCheckExecutionContext, releases: ReleasesResource) -> dg.AssetCheckResult:
+        books = books_of(definition, releases)
+        made = decide(books, spec, by=person())
+        if made is not None:
+            return _result(*made, books.read())
+        book = books.read()
+        last = book.history[0] if book.history else None
+        if last is None:
+            return dg.AssetCheckResult(
+                passed=False, description="there is no model to judge: materialise the asset first"
+            )
+        return _result(last, None, book)
+
+    return not_worse
+
+
+def books_of(definition: QueryDefinition, releases: ReleasesResource) -> ModelBooks:
+    store = releases.store(definition.name)
+    return ModelBooks(store.names, store.s3)
+
+
+def _result(decision: Decision, comparison: Comparison | None, book: ModelBook) -> dg.AssetCheckResult:
+    kept = book.in_use.training_job_id if book.in_use is not None else "none"
+    words = (
+        f"{decision.training_job_id} is in use: {decision.why}"
+        if decision.in_use
+        else f"{decision.training_job_id} is not used, {kept} stays in use: {decision.why}"
+    )
+    metadata: dict[str, Any] = {"decision": decision.why, "in use": kept, "decided at": decision.at}
+    if comparison is not None and comparison.metrics:
+        rows = "\n".join(
+            f"| {m.name} | {m.old:.4g} | {m.new:.4g} | {m.change:+.1%} | {'worse' if m.worse else 'ok'} |"
+            for m in comparison.metrics
+        )
+        metadata["metrics"] = dg.MetadataValue.md(
+            f"| metric | in use | new | change | |\n|---|---|---|---|---|\n{rows}"
+        )
+    return dg.AssetCheckResult(passed=decision.in_use, description=words, metadata=metadata)
+
+
+def _metadata(model: Model, before: Model | None, adopted: bool) -> dict[str, Any]:
+    """The metrics under their own names: Dagster plots numeric metadata over time, one line per name."""
+    url = model.tracking_url
+    return {
+        **{name: dg.MetadataValue.float(value) for name, value in sorted(model.metrics.items())},
+        "training job": dg.MetadataValue.url(url) if url else model.training_job_id,
+        "training job id": model.training_job_id,
+        "graph snapshot": model.snapshot_id or "not told",
+        "trained at": model.trained_at or "not told",
+        "in use before": before.training_job_id if before is not None else "none recorded",
+        "adopted from an earlier attempt": adopted,
+    }
+
+
+def _progress_to(say: Callable[[str], None]) -> Callable[[KumoJob, Progress | None], None]:
+    last: list[str] = [""]
+
+    def tell(job: KumoJob, progress: Progress | None) -> None:
+        stage = job.events[-1].stage if job.events else ""
+        done = f" {progress.completed}/{progress.total} trials" if progress and progress.total else ""
+        words = f"Kumo training job {job.job_id}: {job.raw_status} {stage}{done}".rstrip()
+        if words != last[0]:
+            last[0] = words
+            say(words + (f" {job.tracking_url}" if job.tracking_url else ""))
+
+    return tell
+
+
+def _cancelling(context: dg.AssetExecutionContext) -> bool:
+    run = context.instance.get_run_by_id(context.run.run_id)
+    return run is not None and run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)

@@ -1,0 +1,137 @@
+"""Which model a query predicts with: one small S3 object per query, changed by compare-and-set, with its own history.
+
+A newly trained model stands here as `candidate` until it has been compared; until then, and for ever if it is worse,
+predictions go on with the model in use. What "worse" means is in `model_decision`; training is in `operations/train`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel, ConfigDict, Field
+
+from kumo_assets.errors import ReleaseError
+from kumo_assets.releases.documents import Document
+from kumo_assets.spec.names import QueryNames
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MOST_HISTORY = 50
+TRIES = 8
+
+
+class Model(BaseModel):
+    """A DONE training job: its metrics on its own test split, by Kumo's names."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    training_job_id: str
+    metrics: dict[str, float] = Field(default_factory=dict)
+    trained_at: str | None = None
+    snapshot_id: str | None = None
+    tracking_url: str | None = None
+
+
+class Decision(BaseModel):
+    """What became of a model: taken into use, or not, by whom and why."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    at: str
+    by: str
+    training_job_id: str
+    in_use: bool
+    instead_of: str | None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    why: str
+
+
+class ModelBook(Document):
+    """The model in use, the one that waits to be compared, and past decisions, newest first."""
+
+    in_use: Model | None = None
+    candidate: Model | None = None
+    history: list[Decision] = Field(default_factory=list)
+
+    def with_candidate(self, model: Model) -> ModelBook:
+        return self.model_copy(update={"candidate": model})
+
+    def decided(self, model: Model, decision: Decision) -> ModelBook:
+        """The book after a decision on `model`; it is in use if the decision says so, and no candidate any more."""
+        changes: dict[str, Any] = {"history": [decision, *self.history][:MOST_HISTORY]}
+        if decision.in_use:
+            changes["in_use"] = model
+        if self.candidate is not None and self.candidate.training_job_id == model.training_job_id:
+            changes["candidate"] = None
+        return self.model_copy(update=changes)
+
+
+class ModelBooks:
+    """The book of one query on S3. Every failure is a ReleaseError."""
+
+    def __init__(self, names: QueryNames, s3: S3Client) -> None:
+        self.names = names
+        self.s3 = s3
+        self.key = f"{names.root}model.json"
+        self.uri = f"s3://{names.bucket}/{self.key}"
+
+    def read(self) -> ModelBook:
+        """The book; an empty one when the query has none yet."""
+        return self._read()[0]
+
+    def change(self, change: Callable[[ModelBook], ModelBook]) -> ModelBook:
+        """Apply a pure change to the newest book, however many change it at once; what was written."""
+        for attempt in range(TRIES):
+            book, tag = self._read()
+            changed = change(book)
+            if changed == book or self._write(changed, tag):
+                return changed
+            time.sleep(0.05 * 2**attempt)
+        raise ReleaseError(
+            "write the model book", to=self.uri, found=f"{TRIES} conflicts with other writers", next="try again"
+        )
+
+    def _read(self) -> tuple[ModelBook, str | None]:
+        try:
+            answer = self.s3.get_object(Bucket=self.names.bucket, Key=self.key)
+            return ModelBook.from_json(answer["Body"].read(), self.uri), answer["ETag"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return ModelBook(query=self.names.query), None
+            raise self._failed("read", error) from error
+        except (BotoCoreError, OSError) as error:
+            raise self._failed("read", error) from error
+
+    def _write(self, book: ModelBook, tag: str | None) -> bool:
+        """True when written over exactly what was read."""
+        condition: dict[str, Any] = {"IfMatch": tag} if tag is not None else {"IfNoneMatch": "*"}
+        data = book.to_json()
+        try:
+            self.s3.put_object(
+                Bucket=self.names.bucket, Key=self.key, Body=data, ContentType="application/json", **condition
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in (
+                "PreconditionFailed",
+                "412",
+                "ConditionalRequestConflict",
+                "409",
+                "NoSuchKey",
+            ):
+                return False
+            raise self._failed("write", error) from error
+        except (BotoCoreError, OSError) as error:
+            raise self._failed("write", error) from error
+        return True
+
+    def _failed(self, doing: str, error: Exception) -> ReleaseError:
+        return ReleaseError(
+            f"{doing} the model book",
+            to=self.uri,
+            found=f"{type(error).__name__}: {error}",
+            next="try again; `kumo-assets doctor` tries the bucket's permissions",
+        )

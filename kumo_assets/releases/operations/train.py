@@ -1,0 +1,188 @@
+"""Train a query again, and decide whether the new model is used: what the `model` asset and `kumo-assets train` share.
+
+No Dagster and no Snowflake here. The book of models is in `model_book`, the comparison in `model_decision`; waiting and
+launching once are the Kumo client's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kumo_assets.errors import ConfigError
+from kumo_assets.releases.documents import utc_now, utc_text
+from kumo_assets.releases.model_book import Decision, Model, ModelBook, ModelBooks
+from kumo_assets.releases.model_decision import Comparison, compare
+from kumo_assets.resources.kumo.client import KumoClient
+from kumo_assets.resources.kumo.model import KumoJob, PollPolicy, Progress, TrainedModel
+from kumo_assets.resources.kumo.wire import job_of
+from kumo_assets.spec.query import Kumo, Training
+
+
+def policy_of(spec: Kumo) -> PollPolicy:
+    """How a training of this query is waited for."""
+    training = spec.training or Training()
+    return PollPolicy(
+        first_seconds=spec.poll.first_seconds,
+        max_seconds=spec.poll.max_seconds,
+        deadline_seconds=training.deadline_minutes * 60,
+    )
+
+
+def training_tags(environment: str, query: str, purpose: str) -> dict[str, str]:
+    """What finds a training again: `purpose` is the run that wanted it, or the definition it is of."""
+    return {
+        "kumo_assets.environment": environment,
+        "kumo_assets.query": query,
+        "kumo_assets.training": purpose,
+    }
+
+
+def remember_model_in_use(books: ModelBooks, client: KumoClient, spec: Kumo) -> ModelBook:
+    """The book with a model in use: the one it names, else the pinned or newest one, before anything newer exists.
+
+    A query that was never trained stays without.
+    """
+    book = books.read()
+    if book.in_use is not None:
+        return book
+    if spec.training_job_id is not None:
+        found: TrainedModel | None = client.model(spec.training_job_id)
+    else:
+        found = next(reversed(client.models(spec.predictive_query_id)), None)
+    if found is None:
+        return book
+    model = model_entry(found)
+    first = Decision(
+        at=utc_now(),
+        by="kumo_assets",
+        training_job_id=model.training_job_id,
+        in_use=True,
+        instead_of=None,
+        metrics=model.metrics,
+        why="the model that was there before the first training of this project",
+    )
+    return books.change(lambda now: now if now.in_use is not None else now.decided(model, first))
+
+
+def train(
+    client: KumoClient,
+    books: ModelBooks,
+    spec: Kumo,
+    tags: Mapping[str, str],
+    *,
+    say: Callable[[str], None],
+    on_launch: Callable[[str], None] = lambda job_id: None,
+    on_progress: Callable[[KumoJob, Progress | None], None] = lambda job, progress: None,
+    plan: Mapping[str, Any] | None = None,
+) -> tuple[Model, bool]:
+    """(the new model, adopted): train on a fresh snapshot, wait, and put it into the book as a candidate.
+
+    A live or DONE training with the same tags is adopted. Raises KumoApiError; the model in use is not touched.
+    """
+    if not client.needs_model:
+        raise ConfigError(
+            "train",
+            to=spec.predictive_query_id,
+            found="this tenant's API (KUMO_API_DIALECT=pquery) has no training jobs",
+            next="train in Kumo's own UI, and leave kumo.training out of the definition",
+        )
+    policy = policy_of(spec)
+    book = remember_model_in_use(books, client, spec)
+    job_id, adopted = client.find_training(tags), True
+    if job_id is None:
+        graph = spec.graph_id or _graph_of(book.in_use)
+        snapshot = None
+        if graph is not None and spec.refresh_graph:
+            say(f"Refreshing the snapshot of graph {graph}, so that the newest raw logs are used")
+            snapshot = client.refresh_snapshot(graph, policy)
+        job_id, adopted = client.launch_training(spec.predictive_query_id, tags, snapshot, plan)
+    on_launch(job_id)
+    say(f"{'Adopted' if adopted else 'Launched'} Kumo training job {job_id}")
+    model = model_entry(client.wait_training(job_id, policy, on_progress=on_progress))
+    books.change(lambda now: _as_candidate(now, model))
+    return model, adopted
+
+
+def decide(books: ModelBooks, spec: Kumo, by: str) -> tuple[Decision, Comparison | None] | None:
+    """Compare the candidate with the model in use and write the outcome down; None when there is no candidate.
+
+    The comparison is None for a query's first model, which has nothing to be compared with.
+    """
+    options = spec.training or Training()
+    made: list[tuple[Decision, Comparison | None]] = []
+
+    def change(book: ModelBook) -> ModelBook:
+        made.clear()
+        new, old = book.candidate, book.in_use
+        if new is None:
+            return book
+        comparison = None
+        if old is not None:
+            comparison = compare(
+                old.metrics,
+                new.metrics,
+                metrics=options.metrics,
+                lower_is_better=options.lower_is_better,
+                tolerance=options.tolerance,
+            )
+        decision = Decision(
+            at=utc_now(),
+            by=by,
+            training_job_id=new.training_job_id,
+            in_use=comparison is None or comparison.as_good,
+            instead_of=old.training_job_id if old is not None else None,
+            metrics=new.metrics,
+            why=comparison.words if comparison is not None else "the query's first model",
+        )
+        made.append((decision, comparison))
+        return book.decided(new, decision)
+
+    books.change(change)
+    return made[0] if made else None
+
+
+def use(books: ModelBooks, model: TrainedModel, by: str, why: str) -> Decision:
+    """Take a model into use because a person says so, whatever its metrics."""
+    entry = model_entry(model)
+    made: list[Decision] = []
+
+    def change(book: ModelBook) -> ModelBook:
+        old = book.in_use.training_job_id if book.in_use is not None else None
+        made[:] = [
+            Decision(
+                at=utc_now(),
+                by=by,
+                training_job_id=entry.training_job_id,
+                in_use=True,
+                instead_of=old,
+                metrics=entry.metrics,
+                why=why,
+            )
+        ]
+        return book.decided(entry, made[0])
+
+    books.change(change)
+    return made[0]
+
+
+def model_entry(model: TrainedModel) -> Model:
+    """A training job as the book keeps it."""
+    return Model(
+        training_job_id=model.job_id,
+        metrics=model.metrics,
+        trained_at=utc_text(model.created_at) if model.created_at is not None else None,
+        snapshot_id=model.snapshot_id,
+        tracking_url=job_of(model.raw).tracking_url if model.raw else None,
+    )
+
+
+def _as_candidate(book: ModelBook, model: Model) -> ModelBook:
+    """A model that was decided on already (the run was executed again) does not become a candidate once more."""
+    known = {decision.training_job_id for decision in book.history}
+    return book if model.training_job_id in known else book.with_candidate(model)
+
+
+def _graph_of(model: Model | None) -> str | None:
+    graph, at, _ = ((model.snapshot_id if model is not None else None) or "").partition("@")
+    return graph if at and graph else None
