@@ -80,6 +80,10 @@ class Ledger:
 
     def names_since(self, moment: datetime | None = None) -> list[str]:
         """Names of the entries from `moment` (less clock skew) on, oldest first; all without one. One listing."""
+        return list(self.listed_since(moment))
+
+    def listed_since(self, moment: datetime | None = None) -> dict[str, datetime]:
+        """The same names, with the time S3 gives each: a mover's own clock may be wrong (fault 19)."""
         start = _stamp(moment - SKEW) if moment is not None and moment > EPOCH else ""
         prefix = self.names.ledger_prefix
         after = {"StartAfter": prefix + start} if start else {}
@@ -89,7 +93,11 @@ class Ledger:
                 Prefix=prefix,
                 **after,  # type: ignore[arg-type]
             )
-            return [item["Key"].removeprefix(prefix) for page in pages for item in page.get("Contents", [])]
+            return {
+                item["Key"].removeprefix(prefix): item["LastModified"]
+                for page in pages
+                for item in page.get("Contents", [])
+            }
         except (ClientError, BotoCoreError, OSError) as error:
             raise self._failed("list", prefix, error) from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+_DIGEST = re.compile(r"[0-9a-f]{16}\Z")
+
+
 @dataclass(frozen=True)
 class RawPointer:
     """What a store holds: bytes, the token a compare-and-set compares, and when the store says they were written."""
@@ -43,7 +47,10 @@ class RawPointer:
 
 @dataclass(frozen=True)
 class VersionedPointer:
-    """A pointer as read: its version, whether a person wrote it, and (when we did) the move that led to it."""
+    """A pointer as read: its version, whether a person wrote it, and (when we did) the move that led to it.
+
+    `edited_over` is the move that a person's edit was made over, with its mark, as far as the document still tells it:
+    the process that made it may have died before the ledger knew."""
 
     pointer: Pointer
     version: str
@@ -51,6 +58,7 @@ class VersionedPointer:
     modified: datetime
     move: LedgerEntry | None = None
     mark: str = ""
+    edited_over: tuple[LedgerEntry, str] | None = None
 
 
 class PointerStore(Protocol):
@@ -106,6 +114,7 @@ def from_raw(raw: RawPointer, names: QueryNames) -> VersionedPointer:
         modified=raw.modified,
         move=move if ours else None,
         mark=str(written)[:8] if ours else raw.mark,
+        edited_over=(move, str(written)[:8]) if not ours and move is not None and _DIGEST.match(str(written)) else None,
     )
 
 

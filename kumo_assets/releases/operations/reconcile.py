@@ -39,6 +39,8 @@ def reconcile(world: Outside, found: VersionedPointer | None = None) -> LedgerEn
     if found is None or _in_order.get(world.pointers.uri) == (found.version, found.modified):
         return None
     words = put_back(world, found) if found.move is not None else f"edited by hand to {found.pointer.table}"
+    if found.edited_over is not None:
+        _record_edited_over(world, *found.edited_over)
     entry = found.move if found.move is not None and words is None else _hand_edit(world, found, words or "")
     name = name_of(entry, found.mark)
     fresh = name not in world.ledger.names_since(datetime.fromisoformat(entry.at))
@@ -71,6 +73,15 @@ def news(world: Outside, cursor: str) -> News:
         return News([], " ".join(recent) or "0")
     fresh = world.ledger.read([name for name in names if name not in seen])
     return News([record for record in fresh if record.entry.action != "refuse"], " ".join(recent) or cursor)
+
+
+def _record_edited_over(world: Outside, move: LedgerEntry, mark: str) -> None:
+    """A move of ours whose process died before it was recorded, and over which a person then wrote. The entry is what
+    the document tells; under the move's own name it is written once, whoever finds it."""
+    if move.query == world.query and name_of(move, mark) not in world.ledger.names_since(
+        datetime.fromisoformat(move.at)
+    ):
+        world.ledger.append(move, mark)
 
 
 def _hand_edit(world: Outside, found: VersionedPointer, words: str) -> LedgerEntry:

@@ -48,10 +48,12 @@ def plan(world: Outside, now: datetime | None = None) -> Plan:
         return Plan({}, {item.release_id: stop or "" for item in ours}, orphans)
     protected = _protected(world, found.pointer, ours, moment)
     policy = definition_of(world).spec.retention
-    entries = [record.entry for record in world.ledger.read(world.ledger.names_since())]
+    times = world.ledger.listed_since()
+    recorded = world.ledger.read(list(times))
+    entries = [record.entry for record in recorded]
     known_good = _known_good(found.pointer, entries, ours) - set(protected)
     newest = sorted(known_good, key=_order(ours), reverse=True)[: policy.keep]
-    left = _left_at(entries)
+    left = _left_at([(record.entry, times[record.name]) for record in recorded])
     going: dict[str, str] = {}
     kept: dict[str, str] = {}
     for item in ours:
@@ -146,12 +148,13 @@ def _known_good(pointer: Pointer, entries: list[LedgerEntry], ours: list[Listing
     return (active_once & whole) - forced
 
 
-def _left_at(entries: list[LedgerEntry]) -> dict[str, datetime]:
-    """When each release last stopped being active, as its mover's clock told it."""
+def _left_at(entries: list[tuple[LedgerEntry, datetime]]) -> dict[str, datetime]:
+    """When each release last stopped being active: by its mover's clock or by S3's, whichever is later. A mover whose
+    clock is behind must not shorten the grace."""
     found: dict[str, datetime] = {}
-    for entry in entries:
+    for entry, recorded in entries:
         if entry.from_release and entry.to_release and entry.from_release != entry.to_release:
-            at = datetime.fromisoformat(entry.at)
+            at = max(datetime.fromisoformat(entry.at), recorded)
             found[entry.from_release] = max(at, found.get(entry.from_release, at))
     return found
 
