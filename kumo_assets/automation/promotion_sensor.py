@@ -15,7 +15,8 @@ import dagster as dg
 from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.assets.active_pointer import FOLDER_KEY, RELEASE_TAG
-from kumo_assets.automation.jobs import QUERY_TAG, promote_job_name
+from kumo_assets.assets.keys import key_of
+from kumo_assets.automation.jobs import QUERY_TAG
 from kumo_assets.errors import ConfigError
 from kumo_assets.releases.operations.promote import next_promotion
 from kumo_assets.releases.resource import ReleasesResource
@@ -89,9 +90,7 @@ def _request(
     """A run request, or why not now. The key is stable identity and a count of tries: a key is used up even by a run
     that failed, so a failed promotion is asked again under the next number, after a pause."""
     tags = {QUERY_TAG: definition.name, RELEASE_TAG: release, "kumo_assets/generation": str(generation)}
-    earlier = context.instance.get_run_records(
-        dg.RunsFilter(job_name=promote_job_name(definition.name), tags=tags), limit=50
-    )
+    earlier = context.instance.get_run_records(dg.RunsFilter(tags=tags), limit=50)
     if any(record.dagster_run.status in UNFINISHED for record in earlier):
         return f"a promotion of {release} is under way"
     if earlier:
@@ -101,7 +100,8 @@ def _request(
             return f"the promotion of {release} failed {len(earlier)} times; asked again in {ended + pause - time.time():.0f} s"
     return dg.RunRequest(
         run_key=f"{definition.name}:{release}:{generation}:{len(earlier)}",
-        job_name=promote_job_name(definition.name),
+        # By asset, not by job: a sensor made with `asset_selection` ignores `job_name` and would run its whole selection.
+        asset_selection=[key_of(definition.name, POINTER_ASSET)],
         tags=tags,
     )
 
