@@ -1,6 +1,6 @@
 """A DynamoDB small and fast enough that, beside it, the client is what is measured. In memory, on 127.0.0.1.
 
-Answers GetItem, BatchGetItem, BatchWriteItem, CreateTable and DescribeTable, with DynamoDB's headers and checksum; it
+Answers GetItem, BatchGetItem, BatchWriteItem and what peers need to make their tables, with DynamoDB's headers and checksum; it
 checks no signature. Prints its port. A table that was never created is ResourceNotFound, as the swap benchmark needs.
 """
 
@@ -60,8 +60,13 @@ class Tables:
         return self.DescribeTable(request).replace('"Table"', '"TableDescription"')
 
     def DescribeTable(self, request: dict[str, Any]) -> str:
-        self.tables[request["TableName"]]
-        return json.dumps({"Table": {"TableName": request["TableName"], "TableStatus": "ACTIVE"}})
+        name = request["TableName"]
+        self.tables[name]
+        arn = f"arn:aws:dynamodb:us-east-1:000000000000:table/{name}"
+        return json.dumps({"Table": {"TableName": name, "TableArn": arn, "TableStatus": "ACTIVE"}})
+
+    def ListTagsOfResource(self, request: dict[str, Any]) -> str:  # Feast asks
+        return '{"Tags":[]}'
 
     def DeleteTable(self, request: dict[str, Any]) -> str:
         del self.tables[request["TableName"]]

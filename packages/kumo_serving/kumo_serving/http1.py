@@ -1,13 +1,15 @@
-"""The framing of one HTTP/1.1 response, without any I/O: bytes in, a `Response` out.
+"""The framing of HTTP/1.1 responses, without any I/O: bytes in, a `Response` out. Both transports feed it.
 
-Both transports (`sockets`, `streams`) feed it. It exists because DynamoDB's wire is one kind of POST to one host, and
-general parsers cost more than the whole rest of a lookup (http.client 60 us of 85, measured in benchmarks/reader).
-Anything unexpected is refused rather than guessed at; connections and time-outs are not here.
+The parser is httptools (llhttp, Node's, in C): http.client and aiohttp each cost more than the whole rest of a lookup
+(benchmarks/reader prints it). Here are only the limits, and what is refused because it was not asked for; connections
+and time-outs are not here.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from httptools import HttpParserError, HttpResponseParser
 
 MAX_HEAD = 64 * 1024
 # DynamoDB answers a BatchGetItem with at most 16 MB of items; JSON adds to it.
@@ -27,130 +29,77 @@ class Response(NamedTuple):
     keep: bool
 
 
-class _Head(NamedTuple):
-    status: int
-    length: int | None
-    chunked: bool
-    crc32: str | None
-    keep: bool
-
-
 class ResponseParser:
-    """Fed with what arrives, answers the response once it is whole. One parser for one response."""
+    """One connection's responses, one after the other: `begin`, then `feed` until it gives one."""
 
-    __slots__ = ("_buffer", "_head", "_start")
+    __slots__ = ("_crc32", "_fed", "_framed", "_headed", "_parser", "_pieces", "_response", "_wrong")
 
     def __init__(self) -> None:
-        self._buffer: bytes | bytearray = b""
-        self._head: _Head | None = None
-        self._start = 0
+        self._parser = HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """A request was sent: the next bytes are its response."""
+        self._response: Response | None = None
+        self._fed = 0
+        self._wrong = ""
+        self.on_message_begin()
 
     def feed(self, data: bytes) -> Response | None:
         """The response when `data` completed it, else None. Raises BadResponse."""
-        if not self._buffer:
-            self._buffer = data
-        else:
-            if type(self._buffer) is bytes:
-                self._buffer = bytearray(self._buffer)
-            self._buffer += data
-        while self._head is None:
-            end = self._buffer.find(b"\r\n\r\n", self._start)
-            if end < 0:
-                if len(self._buffer) - self._start > MAX_HEAD:
-                    raise BadResponse("endless headers")
-                return None
-            head = _parse_head(bytes(self._buffer[self._start : end]))
-            self._start = end + 4
-            if head.status >= 200:  # 1xx only announces the real one
-                self._head = head
-        return self._body(self._head)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as error:
+            raise BadResponse(self._wrong or f"{error}, at {data[:40]!r}") from None
+        self._fed += len(data)
+        if not self._headed and self._fed > MAX_HEAD:
+            self._wrong = "endless headers"
+        elif self._fed > MAX_HEAD + MAX_BODY:
+            self._wrong = "endless body"
+        if self._wrong:
+            raise BadResponse(self._wrong)
+        return self._response
 
     def end(self) -> Response | None:
         """The other side closed: the response when its body ran to the close, else None (it was cut)."""
-        head = self._head
-        if head is None or head.chunked or head.length is not None:
+        if not self._headed or self._framed or self._response is not None:
             return None
-        return Response(head.status, bytes(self._buffer[self._start :]), head.crc32, False)
+        return Response(self._parser.get_status_code(), b"".join(self._pieces), self._crc32, False)
 
-    def _body(self, head: _Head) -> Response | None:
-        if head.chunked:
-            return self._chunked(head)
-        size = len(self._buffer) - self._start
-        if head.length is None:
-            if size > MAX_BODY:
-                raise BadResponse("endless body")
-            return None
-        if size < head.length:
-            return None
-        if size > head.length:
-            raise BadResponse("more bytes than the response has")
-        return Response(head.status, bytes(self._buffer[self._start :]), head.crc32, head.keep)
+    # -- called by httptools
 
-    def _chunked(self, head: _Head) -> Response | None:
-        # Emulators chunk; DynamoDB does not. So this starts afresh with each arrival rather than keeping a state.
-        buffer, position = bytes(self._buffer), self._start
-        parts: list[bytes] = []
-        if len(buffer) > MAX_BODY:
-            raise BadResponse("endless body")
-        while True:
-            line = buffer.find(b"\r\n", position)
-            if line < 0:
-                return None
-            size = _number(buffer[position:line].split(b";")[0].strip(), 16)
-            position = line + 2
-            if size == 0:
-                # Trailers may follow; an empty line ends them.
-                if buffer.startswith(b"\r\n", position):
-                    return Response(head.status, b"".join(parts), head.crc32, head.keep)
-                if buffer.find(b"\r\n\r\n", position) >= 0:
-                    return Response(head.status, b"".join(parts), head.crc32, False)
-                return None
-            if len(buffer) < position + size + 2:
-                return None
-            parts.append(buffer[position : position + size])
-            position += size + 2
+    def on_message_begin(self) -> None:
+        if self._response is not None:
+            self._wrong = "more bytes than the response has"
+        self._headed = self._framed = False
+        self._crc32: str | None = None
+        self._pieces: list[bytes] = []
 
-
-def _number(text: bytes, base: int) -> int:
-    # int() would take signs, underscores and spaces.
-    if not text or not all(character in b"0123456789abcdefABCDEF" for character in text):
-        raise BadResponse(f"a length of {text[:20]!r}")
-    try:
-        return int(text, base)
-    except ValueError:
-        raise BadResponse(f"a length of {text[:20]!r}") from None
-
-
-def _parse_head(head: bytes) -> _Head:
-    lines = head.split(b"\r\n")
-    first = lines[0]
-    if not first.startswith(b"HTTP/1.") or not first[9:12].isdigit():
-        raise BadResponse(f"it begins with {first[:40]!r}")
-    length: int | None = None
-    chunked = False
-    crc32 = None
-    keep = first.startswith(b"HTTP/1.1")
-    for line in lines[1:]:
-        name, _, value = line.partition(b":")
+    def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         if name == b"content-length":
-            stated = _number(value.strip(), 10)
-            if stated > MAX_BODY or (length is not None and stated != length):
-                raise BadResponse("an impossible Content-Length")
-            length = stated
+            self._framed = True
+            if int(value) > MAX_BODY:
+                self._wrong = "an impossible Content-Length"
         elif name == b"x-amz-crc32":
-            crc32 = value.strip().decode("latin-1")
-        elif name == b"connection":
-            keep = keep and b"close" not in value.lower()
+            self._crc32 = value.decode("latin-1")
         elif name == b"transfer-encoding":
-            if value.strip().lower() != b"chunked":
-                raise BadResponse(f"transfer encoding {value[:40]!r}")
-            chunked = True
-        elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            raise BadResponse(f"content encoding {value[:40]!r}, which was not asked for")
-    if chunked and length is not None:
-        raise BadResponse("both a length and chunks")
-    status = int(first[9:12])
-    if status in (204, 304):
-        length = 0
-    return _Head(status, length, chunked, crc32, keep and (chunked or length is not None))
+            self._framed = True
+            if value.lower() != b"chunked":
+                self._wrong = f"transfer encoding {value[:40]!r}"
+        elif name == b"content-encoding" and value.lower() != b"identity":
+            self._wrong = f"content encoding {value[:40]!r}, which was not asked for"
+
+    def on_headers_complete(self) -> None:
+        self._headed = True
+
+    def on_body(self, body: bytes) -> None:
+        self._pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200:  # 1xx only announces the real one
+            return
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._response = Response(status, body, self._crc32, self._parser.should_keep_alive())

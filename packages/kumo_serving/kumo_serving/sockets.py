@@ -27,12 +27,13 @@ TIMED_OUT = Problem("timeout", "DynamoDB did not answer in time")
 class Connection:
     """One connection. `used` tells a server that closed an idle connection from one that refuses."""
 
-    __slots__ = ("endpoint", "free_since", "sock", "used")
+    __slots__ = ("_parser", "endpoint", "free_since", "sock", "used")
 
     def __init__(self, endpoint: Endpoint, until: float) -> None:
         self.endpoint = endpoint
         self.used = False
         self.free_since = 0.0
+        self._parser = ResponseParser()
         raw = socket.create_connection(endpoint.address(), timeout=max(0.001, until - time.monotonic()))
         try:
             # Head and body go out in one packet or two, and neither may wait for the other's acknowledgement.
@@ -56,9 +57,9 @@ class Connection:
         return None
 
     def receive(self, until: float) -> Response | Problem:
-        parser = ResponseParser()
+        parser, sock = self._parser, self.sock
+        parser.begin()
         nothing_read = True
-        sock = self.sock
         try:
             while True:
                 left = until - time.monotonic()

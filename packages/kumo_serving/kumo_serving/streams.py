@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
 
     async def exchange(self, request: bytes, until: float) -> Response | Problem:
         loop = asyncio.get_running_loop()
-        self._parser = ResponseParser()
+        self._parser.begin()
         self._touched = False
         reply: asyncio.Future[Response | Problem] = loop.create_future()
         self._reply = reply

@@ -20,7 +20,7 @@ from kumo_serving.errors import Unavailable
 from kumo_serving.http1 import Response
 from kumo_serving.items import PREDICTION_ATTRIBUTE
 from kumo_serving.pointer import KeyAttribute
-from kumo_serving.sigv4 import Signer
+from kumo_serving.signing import Signer
 
 # BatchGetItem's limit. https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 BATCH = 100
