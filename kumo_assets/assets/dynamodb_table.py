@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from kumo_assets.assets.keys import IMPORT_POOL, code_version, key_of
+from kumo_assets.assets.links import estimated_dollars, table_link
 from kumo_assets.assets.seal import seal_release
 from kumo_assets.assets.step import Step, begin, preview, result
 from kumo_assets.errors import ImportFailed
@@ -24,8 +25,6 @@ from kumo_assets.spec.load import QueryDefinition
 
 ASSET = "dynamodb_table"
 KEY = "e"
-# $0.15 per uncompressed GB (us-east-1, AWS price list; serving_facts marks it as remembered): an estimate for a person.
-DOLLARS_PER_GB_IMPORTED = 0.15
 
 
 def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -88,7 +87,7 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
                 step, dynamodb, attempt, state, was_adopted, time.perf_counter() - started, context.log.info
             )
         sealed = seal_release(step, artefact)
-        yield result(step, artefact, {**_metadata(artefact), "sealed at": sealed.sealed_at}, adopted)
+        yield result(step, artefact, {**_metadata(step, artefact), "sealed at": sealed.sealed_at}, adopted)
 
     return dynamodb_table
 
@@ -185,13 +184,22 @@ def _evidence(step: Step, client: Any, state: ImportState) -> ImportEvidence:
     )
 
 
-def _metadata(artefact: Artefact) -> dict[str, Any]:
+def _metadata(step: Step, artefact: Artefact) -> dict[str, Any]:
     details = artefact.details
+    spec = step.definition.spec
+    dollars = estimated_dollars(
+        source_bytes=details["bytes"],
+        items=artefact.rows,
+        export_bytes=step.upstream("s3_export").details["bytes"],
+        replicas=len(spec.table.replicas),
+        kept_days=spec.retention.keep,
+    )
     return {
         "dagster/table_name": artefact.name,
-        "region": details["region"],
+        "table": table_link(details["region"], artefact.name),
         "import": details["import_arn"],
         "bytes imported": details["bytes"],
-        "estimated AWS cost (USD)": round(details["bytes"] / 1e9 * DOLLARS_PER_GB_IMPORTED, 6),
+        "estimated AWS cost (USD)": round(dollars["together"], 6),
+        "estimated AWS cost, by part": dg.MetadataValue.json({name: round(sum_, 6) for name, sum_ in dollars.items()}),
         "preview": preview(details["sample"][:5]),
     }

@@ -6,7 +6,9 @@ the query itself, in `log_arrival`.
 
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
@@ -64,6 +66,7 @@ def _asset_spec(asset: str, raw: RawTable, spec: RawLogsSpec) -> dg.AssetSpec:
         owners=spec.owners,
         kinds={"snowflake", "kafka"} if raw.kafka else {"snowflake"},
         metadata={"dagster/table_name": where},
+        code_version=version("kumo-assets"),
         freshness_policy=policy,
     )
 
@@ -85,8 +88,11 @@ def _observe(warehouse: Warehouse, asset: str, raw: RawTable, database: str, sch
     metadata: dict[str, Any] = {
         "dagster/row_count": rows,
         "dagster/column_schema": column_schema(columns),
-        "newest event": str(event) if event is not None else "not a stream",
+        "newest event": str(event) if event is not None else ("none" if raw.event_time else "not a stream"),
     }
+    if event is not None:
+        at = event if event.tzinfo is not None else event.replace(tzinfo=ZoneInfo(raw.event_time_zone))
+        metadata["dagster/last_updated_timestamp"] = dg.MetadataValue.timestamp(at)
     passed = rows >= raw.min_rows
     return dg.ObserveResult(
         asset_key=raw_key(asset),

@@ -10,6 +10,7 @@ import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
 from kumo_assets.assets.keys import code_version, key_of
+from kumo_assets.assets.links import s3_link
 from kumo_assets.assets.step import Step, begin, preview, result
 from kumo_assets.assets.templates import shipped
 from kumo_assets.errors import ExportError
@@ -46,7 +47,7 @@ def build_s3_export(definition: QueryDefinition, partitions: dg.PartitionsDefini
         if artefact is None:
             with connect(snowflake) as warehouse:
                 artefact = _export(context, step, warehouse, releases.environment().storage_integration)
-        return result(step, artefact, _metadata(artefact), adopted)
+        return result(step, artefact, _metadata(step, artefact), adopted)
 
     return s3_export
 
@@ -166,10 +167,11 @@ def _put_fallback(step: Step, warehouse: Warehouse, where: str) -> str | None:
     return step.store.put_fallback(step.release_id, step.definition.spec.item_format, items)
 
 
-def _metadata(artefact: Artefact) -> dict[str, Any]:
+def _metadata(step: Step, artefact: Artefact) -> dict[str, Any]:
     details = artefact.details
     return {
         "dagster/uri": artefact.name,
+        "objects": s3_link(step.names.bucket, details["prefix"]),
         "files": len(details["files"]),
         "bytes": details["bytes"],
         "format": details["format"],

@@ -5,15 +5,18 @@ An asset that already has its artefact record returns it: re-running adopts (rul
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from kumo_assets.assets.keys import code_version
-from kumo_assets.errors import ReleaseError
+from kumo_assets.assets.links import s3_link
+from kumo_assets.errors import ConfigError, ReleaseError
 from kumo_assets.releases.documents import Artefact, Opened
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import RunIdentity, open_release, run_of
@@ -36,6 +39,7 @@ class Step:
     run: RunIdentity
     opened: Opened
     asset: str
+    started: float = field(default_factory=time.perf_counter)
 
     @property
     def names(self) -> QueryNames:
@@ -87,10 +91,13 @@ def begin(
 ) -> Step:
     """Open this run's release, or find it opened, before anything is launched.
 
-    Raises ReleaseError when the run starts mid-chain and there is nothing upstream to adopt.
+    Raises ConfigError for a partition that has not ended, ReleaseError when the run starts mid-chain and there is
+    nothing upstream to adopt.
     """
-    store = releases.store(definition.name)
+    started = time.perf_counter()
     run = run_of(context)
+    refuse_the_future(run.partition, definition)
+    store = releases.store(definition.name)
     opened = open_release(
         store,
         run,
@@ -102,20 +109,37 @@ def begin(
     if opened.adopted:
         adopted = ", ".join(f"{name} of {release}" for name, release in opened.adopted.items())
         context.log.info(f"Release {opened.release_id} adopts {adopted}")
-    return Step(definition=definition, store=store, run=run, opened=opened, asset=asset)
+    return Step(definition=definition, store=store, run=run, opened=opened, asset=asset, started=started)
+
+
+def refuse_the_future(partition: str, definition: QueryDefinition, now: datetime | None = None) -> None:
+    """ConfigError for a day that has not ended in the query's time zone: Dagster's API takes any partition's key, and
+    its logs would be waited for until that day's own cut-off."""
+    zone = definition.spec.schedule.time_zone
+    newest = (now or datetime.now(UTC)).astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
+    if date.fromisoformat(partition) > newest:
+        raise ConfigError(
+            f"materialise {definition.name} for",
+            to=partition,
+            found="that day has not ended",
+            next=f"use a day up to {newest} (the last full day in {zone})",
+        )
 
 
 def result(step: Step, artefact: Artefact, metadata: Mapping[str, Any], adopted: bool) -> dg.MaterializeResult:
-    """What the Dagster UI shows of the artefact: the figures every asset has, and the asset's own."""
+    """What the Dagster UI shows of the artefact: the figures every asset has, and the asset's own.
+
+    Time is told apart: what outside services took when the artefact was made, and what this project's code took now.
+    """
+    spent = time.perf_counter() - step.started
     shown: dict[str, Any] = {
         "release": step.release_id,
         "adopted from an earlier attempt": adopted,
         "dagster/partition_row_count": artefact.rows,
         "entities": artefact.entities,
         "seconds in outside services": artefact.seconds_outside,
-        "release objects": dg.MetadataValue.url(
-            f"s3://{step.names.bucket}/{step.names.release_prefix(step.release_id)}"
-        ),
+        "seconds of our own": round(spent if adopted else max(spent - artefact.seconds_outside, 0.0), 3),
+        "release objects": s3_link(step.names.bucket, step.names.release_prefix(step.release_id)),
         **metadata,
     }
     return dg.MaterializeResult(metadata=shown, data_version=dg.DataVersion(f"{step.release_id}-a{artefact.attempt}"))
