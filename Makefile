@@ -58,6 +58,7 @@ debian:
 lock: .install.stamp   ## resolve the lock files again after a change of dependencies
 	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --universal --generate-hashes --no-header -q -p 3.11 -o requirements/dev.lock
 	$(BIN)/uv pip compile requirements/ministack.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/ministack.lock
+	for peer in aiobotocore feast; do $(BIN)/uv pip compile requirements/bench-$$peer.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/bench-$$peer.lock || exit; done
 
 clean:           ## remove what was installed and everything the sandbox and Dagster wrote here
 	-$(BIN)/kumo-sandbox reset

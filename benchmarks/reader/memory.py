@@ -1,25 +1,18 @@
-"""Memory over many lookups: flat, or this fails.
+"""Resident memory over many lookups by one reader, get and get_many, taken ten times along the way.
 
-    .venv/bin/python benchmarks/reader/memory.py [--long]      100,000 lookups; --long: 1,000,000
-
-Both readers, get and get_many, against the fast loopback server. Resident memory is taken ten times along the way; the
-last may exceed the second (after warm-up) by 1 MB.
+`python memory.py sync|async URL LOOKUPS` prints a JSON list of MB: a process of its own, which holds nothing else.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
-import os
+import json
 import sys
 import tempfile
 
-from peers import ENTITIES, REGION, Pointer, fill, hundred
-from run import fast
+from peers import ENTITIES, Pointer, hundred
 from swap import resident
-
-ALLOWED_MB = 1.0
 
 
 def sync(url: str, lookups: int) -> list[float]:
@@ -57,24 +50,6 @@ async def with_asyncio(url: str, lookups: int) -> list[float]:
     return taken
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--long", action="store_true", help="1,000,000 lookups each")
-    lookups = 1_000_000 if options.parse_args().long else 100_000
-    os.environ.update(AWS_ACCESS_KEY_ID="AKIDBENCH", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
-    os.environ.update(AWS_REGION=REGION)
-    grew = False
-    with fast() as url:
-        fill(url)
-        for name, taken in (
-            ("Reader", sync(url, lookups)),
-            ("AsyncReader", asyncio.run(with_asyncio(url, lookups))),
-        ):
-            growth = taken[-1] - taken[1]
-            grew |= growth > ALLOWED_MB
-            print(f"{name}: {lookups:,} lookups, MB {[round(value, 1) for value in taken]}, grew {growth:.2f} MB")
-    sys.exit(1 if grew else 0)
-
-
 if __name__ == "__main__":
-    main()
+    url, lookups = sys.argv[2], int(sys.argv[3])
+    print(json.dumps(sync(url, lookups) if sys.argv[1] == "sync" else asyncio.run(with_asyncio(url, lookups))))

@@ -1,6 +1,6 @@
 """Each way of looking an entity up, measured by itself: `python peers.py NAME URL SECONDS` prints one JSON object.
 
-Run in the environment that NAME needs (`run.py` makes them). Every peer gives the same thing, the entity's five
+Run in the environment that NAME needs (`measure` makes them). Every peer gives the same thing, the entity's five
 (product, score) pairs decoded from the same stored text, and is measured in CPU time of its process (user and system).
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
 import time
@@ -266,6 +265,4 @@ PEERS = {
 }
 
 if __name__ == "__main__":
-    os.environ.update(AWS_ACCESS_KEY_ID="AKIDBENCH", AWS_SECRET_ACCESS_KEY="bench", AWS_REGION=REGION)
-    os.environ.update(AWS_DEFAULT_REGION=REGION, AWS_EC2_METADATA_DISABLED="true", FEAST_USAGE="False")
     print(json.dumps(PEERS[sys.argv[1]](sys.argv[2], float(sys.argv[3]))))

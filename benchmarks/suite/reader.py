@@ -1,0 +1,107 @@
+"""CPU a lookup: the reader against boto3, aiobotocore and Feast, on the loopback server and on the sandbox's emulator;
+and the floor, part by part. How each is called is in `benchmarks/reader`.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+
+from benchmarks.figures import Figure, Result, Table
+from benchmarks.reader.measure import ALTERNATIVES, FLOOR, HERE, Found, fast, ministack, rounds, set_variables
+
+TITLE = "Reader: CPU a lookup"
+SYNC, ASYNC = "kumo_serving Reader", "kumo_serving AsyncReader"
+# (what, against, figure, at least this many times quicker)
+TARGETS = [
+    (SYNC, "boto3 client", "get", 5.0),
+    (SYNC, "boto3 resource", "get", 5.0),
+    (SYNC, "feast", "get", 8.0),
+    (ASYNC, "aiobotocore", "get", 5.0),
+    (ASYNC, "aiobotocore", "get_concurrent", 5.0),
+    (SYNC, "boto3 client", "many", 10.0),
+    (SYNC, "boto3 resource", "many", 10.0),
+    (SYNC, "feast", "many", 10.0),
+    (ASYNC, "aiobotocore", "many", 10.0),
+    (ASYNC, "aiobotocore", "many_concurrent", 10.0),
+]
+COLUMNS = {
+    "get": "get",
+    "get_concurrent": "get, 50 at a time",
+    "many": "get_many(100)",
+    "many_concurrent": "get_many(100), 8 at a time",
+}
+SERVERS = {"loopback": fast, "sandbox": ministack}
+NOTES = [
+    "CPU of the client's process, user and system, us a call: median of the rounds, and half their range. Every peer "
+    "returns the same five (product, score) pairs, decoded from the same stored text.",
+    "loopback: a server small enough that the client is what is measured. sandbox: MiniStack. aiobotocore and Feast run "
+    "in environments of their own (requirements/bench-*.lock).",
+    "The reader signs with awscrt, decodes with msgspec, frames HTTP with httptools. Its transport is its own because of "
+    "the last table: with aiohttp the round trip alone takes the better part of what the asynchronous target leaves for "
+    "everything, and http.client has neither a pool nor a time limit for a whole exchange.",
+]
+
+
+def run(quick: bool) -> Result:
+    """Measure; `quick` takes one short round, on the loopback server only."""
+    set_variables()
+    sys.path.insert(0, str(HERE))  # scripts that run beside each other import each other by plain names
+    from peers import PEERS, fill
+
+    seconds, count = (0.4, 1) if quick else (1.0, 5)
+    result = Result(TITLE, notes=NOTES)
+    for name, server in SERVERS.items():
+        if quick and name != "loopback":
+            continue
+        parts = [*PEERS, FLOOR, *ALTERNATIVES] if name == "loopback" else list(PEERS)
+        with server() as url:
+            fill(url)
+            found = rounds(url, parts, seconds, count if name == "loopback" else max(1, count // 2))
+        middle = {part: {key: statistics.median(each) for key, each in found[part].items()} for part in found}
+        for ours, theirs, figure, least in TARGETS:
+            ratio = middle[theirs][figure] / middle[ours][figure]
+            label = f"{name}: {COLUMNS[figure]}, {theirs} / {ours}"
+            result.figures.append(Figure(label, ratio, "x", target=least, sense="at least"))
+        result.tables.append(peers(name, {part: found[part] for part in PEERS}))
+        if name == "loopback":
+            result.tables += [floor(middle), transports(middle)]
+    return result
+
+
+def peers(server: str, found: Found) -> Table:
+    rows = [[part, *(spread(figures.get(column, [])) for column in COLUMNS)] for part, figures in found.items()]
+    return Table(f"CPU us a call, {server} server", ("", *COLUMNS.values()), rows)
+
+
+def spread(values: list[float]) -> str:
+    if not values:
+        return ""
+    return f"{statistics.median(values):,.0f} ± {(max(values) - min(values)) / 2:,.0f}"
+
+
+def floor(middle: dict[str, dict[str, float]]) -> Table:
+    """The parts that any reader has, and how near this one is to their sum."""
+    parts, rows = middle[FLOOR], []
+    for label, figure, trip, reader in (
+        ("get", "get", "round trip, get", middle[SYNC]["get"]),
+        ("get_many(100)", "many", "round trip, many", middle[SYNC]["many"]),
+        ("get, asyncio", "get", "round trip, async get", middle[ASYNC]["get"]),
+        ("get, asyncio, 50 at a time", "get", "round trip, async get, concurrent", middle[ASYNC]["get_concurrent"]),
+    ):
+        sign, decode = parts[f"sign, {figure}"], parts[f"decode, {figure}"]
+        total = sign + parts[trip] + decode
+        cells = (sign, parts[trip], decode, total, reader)
+        rows.append([label, *(f"{cell:,.1f}" for cell in cells), f"{reader / total:.1f}x"])
+    columns = ("", "sign", "round trip of bare bytes", "decode", "floor: their sum", "reader", "reader / floor")
+    return Table("The floor: each part measured alone, CPU us", columns, rows)
+
+
+def transports(middle: dict[str, dict[str, float]]) -> Table:
+    rows = [
+        [name.removeprefix("transport, "), f"{value:,.0f}"]
+        for part in (FLOOR, *ALTERNATIVES)
+        for name, value in middle[part].items()
+        if name.startswith("transport, ")
+    ]
+    return Table("One exchange over each transport, signing and decoding left out, CPU us", ("transport", "us"), rows)
