@@ -1,7 +1,7 @@
 """Signed requests to DynamoDB, as bytes: `POST /` with a JSON body, signed by awscrt, AWS's own C implementation.
 
-botocore signs too, but in Python and behind a layer that costs ten lookups; awscrt adds some 11 us, and 25 between two
-round trips with caches cold (benchmarks/reader prints both). Where credentials come from is `aws`.
+botocore signs too, but in Python and inside an operation layer that costs as much as ten lookups; awscrt takes some
+11 us (docs/benchmarks.md). Where credentials come from is `aws`.
 """
 
 from __future__ import annotations

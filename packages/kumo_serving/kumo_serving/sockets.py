@@ -1,7 +1,8 @@
 """The sync transport: a bounded, thread-safe pool of keep-alive connections, and one exchange over them.
 
-Knows sockets and TLS, not DynamoDB: requests are bytes from `wire`, responses are framed by `http1`. What goes wrong is
-a `Problem` in the response's place, never an exception.
+Knows sockets and TLS, not DynamoDB: requests are bytes from `wire`, responses are framed by `http1`. http.client takes
+63 us for what takes 14 here (docs/benchmarks.md), and has neither a pool nor a limit on the time of a whole exchange.
+What goes wrong is a `Problem` in the response's place, never an exception.
 """
 
 from __future__ import annotations

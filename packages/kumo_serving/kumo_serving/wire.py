@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import zlib
 from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii as quoted
@@ -24,8 +25,10 @@ from kumo_serving.signing import Signer
 
 # BatchGetItem's limit. https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 BATCH = 100
-# A partition key's limit in bytes, as UTF-8.
+# A partition key's limits: bytes as UTF-8, and a number's digits.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 MAX_KEY = 2048
+_NUMBER = re.compile(r"-?[0-9]{1,38}")
 
 _THROTTLES = frozenset(
     (
@@ -51,15 +54,16 @@ def canonical(entity: str | int, key: KeyAttribute) -> str | None:
             raise TypeError(f"an entity is a str or an int, not {type(entity).__name__}")
         entity = str(entity)
     if key.type == "N":
+        # Not whatever int() takes: "1_000" or "١" would be somebody else's key.
+        return str(int(entity)) if _NUMBER.fullmatch(entity) else None
+    if entity.isascii():
+        size = len(entity)
+    else:
         try:
-            return str(int(entity))
-        except ValueError:
+            size = len(entity.encode())
+        except UnicodeEncodeError:  # half a surrogate pair is in no table
             return None
-    if not entity:
-        return None
-    if len(entity) > MAX_KEY // 4 and len(entity.encode("utf-8", "surrogatepass")) > MAX_KEY:
-        return None
-    return entity
+    return entity if 0 < size <= MAX_KEY else None
 
 
 def plain_keys(entities: Sequence[str | int], key: KeyAttribute) -> list[str] | None:
@@ -68,7 +72,7 @@ def plain_keys(entities: Sequence[str | int], key: KeyAttribute) -> list[str] | 
         return None
     distinct: dict[str, None] = dict.fromkeys(entities)  # type: ignore[arg-type]
     sizes = set(map(len, distinct))
-    return list(distinct) if min(sizes) > 0 and max(sizes) <= MAX_KEY // 4 else None
+    return list(distinct) if min(sizes) > 0 and max(sizes) <= MAX_KEY and "".join(distinct).isascii() else None
 
 
 class Problem(NamedTuple):
@@ -157,8 +161,8 @@ class TableWire:
             return _not_understood(error)
         if item is None:
             return None
-        text = item.p.S if item.p is not None else None
-        return text if text is not None else Problem("refused", f"the item has no string {PREDICTION_ATTRIBUTE!r}")
+        # An item without `p` is not a miss: its empty text becomes malformed when decoded.
+        return item.p.S or "" if item.p is not None else ""
 
     def read_batch(self, response: Response) -> tuple[dict[str, str], list[str]] | Problem:
         """BatchGetItem's `p` by key, and the keys it left unprocessed (which are not misses)."""
@@ -169,7 +173,6 @@ class TableWire:
         try:
             document = self._read_batch(response.body)
             rows = document.Responses.get(self._table, ())
-            # An item without `p` is not a miss: its empty text becomes malformed when decoded.
             found = {
                 (row.key.N if numeric else row.key.S): (row.p.S or "") if row.p is not None else "" for row in rows
             }

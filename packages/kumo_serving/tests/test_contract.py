@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from kumo_serving.errors import ItemMalformed, PointerMalformed
+from kumo_serving import Answer, Miss, TableReader
+from kumo_serving.errors import ItemMalformed, PointerMalformed, ReadError, TableGone, Throttled, Unavailable
 from kumo_serving.fallback import parse_fallback
 from kumo_serving.items import decode, decode_batch, encode, encode_item
-from kumo_serving.pointer import dump_pointer, parse_pointer
+from kumo_serving.pointer import KeyAttribute, dump_pointer, parse_pointer
+from kumo_serving.wire import canonical, plain_keys
 from referencing import Registry, Resource
-from serving_support import NEW, OLD, pointer_to
+from serving_support import NEW, OLD, FakeDynamoDB, pointer_to
 
 CONTRACT = Path(__file__).parents[3] / "docs" / "contract"
 SCHEMAS = {path.name: json.loads(path.read_text()) for path in CONTRACT.glob("*.schema.json")}
@@ -34,6 +38,8 @@ def vectors(name: str) -> tuple[dict[str, Any], list[Any]]:
 POINTERS, POINTER_CASES = vectors("pointer")
 ITEMS, ITEM_CASES = vectors("item")
 FALLBACKS, FALLBACK_CASES = vectors("fallback")
+_, KEY_CASES = vectors("key")
+RESPONSES, RESPONSE_CASES = vectors("response")
 
 
 def pairs(predictions: Any) -> Any:
@@ -112,6 +118,91 @@ def test_each_fallback_vector(case: dict[str, Any]) -> None:
             parse_fallback(data, FALLBACKS["query"])
 
 
+@pytest.mark.parametrize("case", KEY_CASES)
+def test_each_key_vector(case: dict[str, Any]) -> None:
+    entity = case["repeat"][0] * case["repeat"][1] if "repeat" in case else case["entity"]
+    wanted = case["request"]
+    if "repeat" in case and wanted is not None:
+        wanted = {case["key"]["name"]: {wanted: entity}}
+    key = KeyAttribute(**case["key"])
+    found = canonical(entity, key)
+    assert (None if found is None else {key.name: {key.type: found}}) == wanted
+    # The quick way for a whole batch takes only what stands as it is.
+    assert plain_keys([entity], key) in (None, [found])
+
+
+def test_half_a_surrogate_pair_is_in_no_table() -> None:
+    assert canonical("\ud800", KeyAttribute()) is None
+    assert plain_keys(["\ud800"], KeyAttribute()) is None
+
+
+def outcome_of(outcome: Any) -> dict[str, Any]:
+    if isinstance(outcome, Answer):
+        return {"kind": "answer", "predictions": pairs(outcome.predictions)}
+    return {"kind": {Miss: "miss", ItemMalformed: "malformed", Throttled: "unprocessed"}[type(outcome)]}
+
+
+WHOLE = {"throttled": Throttled, "retry": Unavailable, "gone": TableGone, "refused": Unavailable}
+
+
+@pytest.mark.parametrize("case", RESPONSE_CASES)
+def test_each_response_vector_through_the_reader(case: dict[str, Any], dynamodb: FakeDynamoDB) -> None:
+    body = case["body"].encode()
+    damaged = int(case["crc32"]) if "crc32" in case else None
+
+    def answer(handler: Any) -> str:
+        handler.reply(case["status"], body, crc32=damaged)
+        return "done"
+
+    dynamodb.always = answer
+    with TableReader(RESPONSES["table"], endpoint_url=dynamodb.url, budget_seconds=0.1) as reader:
+        if case["operation"] == "GetItem":
+            try:
+                outcomes: dict[Any, Any] = {case["asked"][0]: reader.get(case["asked"][0])}
+            except ReadError as error:
+                outcomes = {case["asked"][0]: error}
+        else:
+            outcomes = reader.get_many(case["asked"])
+    assert {operation for operation, _, _ in dynamodb.requests} == {case["operation"]}
+    if isinstance(case["expect"], str):
+        assert {type(outcome) for outcome in outcomes.values()} == {WHOLE[case["expect"]]}
+        assert (len(dynamodb.requests) > 1) == (case["expect"] in ("throttled", "retry"))
+    else:
+        assert {entity: outcome_of(outcome) for entity, outcome in outcomes.items()} == case["expect"]
+
+
+NODE = shutil.which("node")
+READER = Path(__file__).parent / "other_language" / "reader.mjs"
+
+
+def node_on(folder: Path) -> Any:
+    assert NODE is not None
+    done = subprocess.run([NODE, str(READER), str(folder)], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(NODE is None, reason="node is not installed")
+def test_a_reader_in_another_language_agrees_with_every_vector() -> None:
+    cases = [*POINTER_CASES, *ITEM_CASES, *FALLBACK_CASES, *KEY_CASES, *RESPONSE_CASES]
+    assert node_on(CONTRACT / "vectors") == {"agreed": len(cases), "differ": []}
+
+
+@pytest.mark.skipif(NODE is None, reason="node is not installed")
+def test_the_reader_in_another_language_would_notice_a_changed_vector(tmp_path: Path) -> None:
+    shutil.copytree(CONTRACT / "vectors", tmp_path, dirs_exist_ok=True)
+    changed = []
+    for path in tmp_path.iterdir():
+        whole = json.loads(path.read_text())
+        case = next(case for case in whole["cases"] if case.get("valid", True))
+        for field in ("expect", "predictions", "request"):
+            if field in case:
+                case[field] = "something else"
+        changed.append((path.stem, case["name"]))
+        path.write_text(json.dumps(whole))
+    assert sorted((found["file"], found["name"]) for found in node_on(tmp_path)["differ"]) == sorted(changed)
+
+
 def test_an_item_is_written_as_the_contract_says() -> None:
     assert encode_item(7, [("a", 0.5)], "ranking/1") == {"e": {"S": "7"}, "p": {"S": '[["a",0.5]]'}}
     with pytest.raises(ItemMalformed):
@@ -122,5 +213,5 @@ def test_every_file_the_contract_names_is_there_and_every_schema_is_named() -> N
     text = (CONTRACT.parent / "contract.md").read_text()
     for name in SCHEMAS:
         assert f"contract/{name}" in text
-    for name in ("pointer", "item", "fallback"):
+    for name in (path.stem for path in (CONTRACT / "vectors").iterdir()):
         assert f"contract/vectors/{name}.json" in text
