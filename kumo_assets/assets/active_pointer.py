@@ -4,9 +4,15 @@ Unpartitioned; materialised by the promotion sensor, or by hand. It asks the one
 verdicts, so that no graph order, skipped check or manual click can publish what has not passed (rule 3).
 """
 
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
 import dagster as dg
+from kumo_serving.pointer import Pointer
 
 from kumo_assets.assets.keys import POINTER_POOL, code_version, key_of
+from kumo_assets.releases.documents import LedgerEntry
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import author_of
@@ -32,26 +38,47 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
         "`kumo-assets rollback` moves it back.",
         code_version=code_version(definition),
         pool=POINTER_POOL,
+        # Every move is an event of this asset, wherever it was made (automation.tidings); so this clock is the pointer's.
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=spec.stale_after_hours)),
         metadata={FOLDER_KEY: str(definition.folder)},
     )
     def active_pointer(context: dg.AssetExecutionContext, releases: ReleasesResource) -> dg.MaterializeResult:
-        world = releases.outside(definition)
-        promotion = promote(world, context.run.tags.get(RELEASE_TAG), by=author_of(context), run_id=context.run.run_id)
+        with closing(releases.outside(definition)) as world:
+            promotion = promote(
+                world, context.run.tags.get(RELEASE_TAG), by=author_of(context), run_id=context.run.run_id
+            )
         pointer = promotion.pointer
         context.log.info(promotion.words)
         return dg.MaterializeResult(
-            metadata={
-                "release": pointer.release_id,
-                "partition": pointer.partition,
-                "generation": pointer.generation,
-                "table": pointer.table,
-                "previous": pointer.previous[0].release_id if pointer.previous else "none",
-                "hold": pointer.hold.reason if pointer.hold else "none",
-                "forced": pointer.forced.reason if pointer.forced else "no",
-                "moved": promotion.moved,
-                "dagster/uri": promotion.where,
-            },
+            metadata={**pointer_metadata(pointer, promotion.where), "action": "promote", "moved": promotion.moved},
             data_version=dg.DataVersion(f"{pointer.generation}-{pointer.release_id}"),
         )
 
     return active_pointer
+
+
+def pointer_metadata(pointer: Pointer, where: str) -> dict[str, Any]:
+    """What the UI shows of a pointer that stands at the address `where`."""
+    return {
+        "release": pointer.release_id,
+        "partition": pointer.partition,
+        "generation": pointer.generation,
+        "table": pointer.table,
+        "previous": pointer.previous[0].release_id if pointer.previous else "none",
+        "hold": pointer.hold.reason if pointer.hold else "none",
+        "forced": pointer.forced.reason if pointer.forced else "no",
+        "dagster/uri": where,
+    }
+
+
+def move_metadata(entry: LedgerEntry) -> dict[str, Any]:
+    """What the UI shows of a move that was made outside Dagster, as the ledger has it."""
+    return {
+        "release": entry.to_release or "a table of no release",
+        "generation": entry.generation,
+        "action": entry.action,
+        "by": entry.by,
+        "reason": entry.reason or "-",
+        "left": entry.from_release or "nothing",
+        "at": entry.at,
+    }

@@ -2,14 +2,19 @@
 its pointer, asks the one promotion decision, and requests `active_pointer`, which asks again.
 
 Events only wake nothing here: a verdict that arrives late, a promotion that failed once, a hold lifted later are all
-seen at the next tick, because the state is looked at, not the news of it.
+seen at the next tick, because the state is looked at, not the news of it. What it tells of meanwhile is in `tidings`.
 """
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import TypedDict
 
 import dagster as dg
 from kumo_serving.errors import KumoAssetsError
@@ -17,8 +22,11 @@ from kumo_serving.errors import KumoAssetsError
 from kumo_assets.assets.active_pointer import FOLDER_KEY, RELEASE_TAG
 from kumo_assets.assets.keys import key_of
 from kumo_assets.automation.jobs import QUERY_TAG
+from kumo_assets.automation.tidings import Alarm, alarms, events_of, news_of
 from kumo_assets.errors import ConfigError
+from kumo_assets.notify import notify
 from kumo_assets.releases.operations.promote import next_promotion
+from kumo_assets.releases.operations.reconcile import News
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.spec.load import QueryDefinition, load_query
 from kumo_assets.spec.names import POINTER_ASSET
@@ -46,42 +54,103 @@ def build_promotion_sensor() -> dg.SensorDefinition:
         description="Promotes the newest release that may go live, for every query. Looks at releases and pointers, "
         "not at events.",
     )
-    def promotion_sensor(
-        context: dg.SensorEvaluationContext, releases: ReleasesResource
-    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    def promotion_sensor(context: dg.SensorEvaluationContext, releases: ReleasesResource) -> dg.SensorResult:
         definitions = _definitions(context)
+        before = _remembered(context.cursor)
         with ThreadPoolExecutor(max_workers=16) as pool:
-            answers = list(pool.map(lambda definition: _look(releases, definition), definitions))
-        waiting = []
-        for definition, (release, generation, words) in zip(definitions, answers, strict=True):
-            if release is None:
-                waiting.append(f"{definition.name}: {words}")
-                continue
-            request = _request(context, definition, release, generation)
+            views = list(pool.map(lambda one: _look(releases, one, before.get(one.name, _NOTHING)), definitions))
+        requests, waiting, events, after = [], [], [], {}
+        for definition, view in zip(definitions, views, strict=True):
+            request = _request(context, definition, view.release, view.generation) if view.release else view.words
             if isinstance(request, dg.RunRequest):
-                yield request
+                requests.append(request)
             else:
                 waiting.append(f"{definition.name}: {request}")
-        if waiting:
-            yield dg.SkipReason("; ".join(waiting))
+            memory = before.get(definition.name, _NOTHING)
+            seen, pending, told = memory["seen"], memory["pending"], memory["told"]
+            if view.news is not None:
+                seen = view.news.cursor
+                found, pending = events_of(definition, view.news.entries, lambda run: _status(context.instance, run))
+                events += found
+            if view.alarms is not None:
+                told = _tell(definition.name, view.alarms, told)
+            after[definition.name] = _Memory(seen=seen, pending=pending, told=told)
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=dg.SkipReason("; ".join(waiting)) if waiting and not requests else None,
+            asset_events=events,
+            cursor=json.dumps(after),
+        )
 
     return promotion_sensor
 
 
-def _look(releases: ReleasesResource, definition: QueryDefinition) -> tuple[str | None, int, str]:
-    """(release to promote or None, generation of the pointer, words). Trouble with one query is words, not an end of
-    the tick: a sensor that raises goes unnoticed, and would stop the other queries too (Dagster #29625)."""
+class _Memory(TypedDict):
+    """What a tick leaves to the next one, for one query: the ledger's cursor, names of entries whose run was not over,
+    keys of alarms that were told and last."""
+
+    seen: str
+    pending: list[str]
+    told: list[str]
+
+
+_NOTHING = _Memory(seen="", pending=[], told=[])
+
+
+@dataclass(frozen=True)
+class _View:
+    """What one query looks like: the release to promote (None: `words` says why not) over which generation, what
+    happened since the last tick, and what is wrong; None for what could not be read."""
+
+    release: str | None
+    generation: int
+    words: str
+    news: News | None
+    alarms: Sequence[Alarm] | None
+
+
+def _look(releases: ReleasesResource, definition: QueryDefinition, memory: _Memory) -> _View:
+    """Trouble with one query is words, not an end of the tick: a sensor that raises goes unnoticed, and would stop the
+    other queries too (Dagster #29625). Trouble with its news does not stop its promotion."""
     try:
-        world = releases.outside(definition)
-        try:
+        with closing(releases.outside(definition)) as world:
             found = world.pointers.read()
-            generation = found.pointer.generation if found is not None else 0
             release, decision = next_promotion(world, found)
-            return (release if decision.outcome == "promote" else None), generation, decision.reason
-        finally:
-            world.close()
+            wrong = alarms(world, definition, found, release, decision, datetime.now(UTC))
+            words = decision.reason
+            try:
+                # Last, for what was told is not told again: nothing after it may fail.
+                earlier = world.ledger.read(memory["pending"])
+                fresh = news_of(world, found, memory["seen"])
+                heard: News | None = News([*earlier, *fresh.entries], fresh.cursor)
+            except KumoAssetsError as error:
+                heard, words = None, f"{words} ({error})"
+            generation = found.pointer.generation if found is not None else 0
+            return _View(release if decision.outcome == "promote" else None, generation, words, heard, wrong)
     except KumoAssetsError as error:
-        return None, 0, str(error)
+        return _View(None, 0, str(error), None, None)
+
+
+def _tell(query: str, found: Sequence[Alarm], told: Sequence[str]) -> list[str]:
+    """Send what was not told yet; the keys of all that lasts. What passes and comes again is told again."""
+    for alarm in found:
+        if alarm.key not in told:
+            notify(query, alarm.kind, alarm.title, alarm.lines)
+    return [alarm.key for alarm in found]
+
+
+def _status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus | None:
+    run = instance.get_run_by_id(run_id)
+    return run.status if run is not None else None
+
+
+def _remembered(cursor: str | None) -> dict[str, _Memory]:
+    """What the last tick left, by query; nothing for a cursor of another kind."""
+    try:
+        found = json.loads(cursor or "{}")
+        return {query: _Memory(**{**_NOTHING, **memory}) for query, memory in found.items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _request(

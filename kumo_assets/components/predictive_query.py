@@ -16,6 +16,7 @@ from kumo_assets.assets.postprocessed import build_postprocessed
 from kumo_assets.assets.predictions import build_predictions
 from kumo_assets.assets.s3_export import build_s3_export
 from kumo_assets.automation.jobs import build_jobs
+from kumo_assets.automation.operator_jobs import build_operator_jobs, build_retirement_schedule
 from kumo_assets.automation.schedules import build_schedule, build_training_schedule
 from kumo_assets.components.scaffold import PredictiveQueryScaffolder
 from kumo_assets.gates.checks import build_gate_checks
@@ -51,6 +52,7 @@ def build_query(definition: QueryDefinition) -> dg.Definitions:
     sources = raw_sources(definition.spec.raw_logs, definition.folder / "defs.yaml", definition.folder.parent)
     partitions = daily_partitions(definition)
     jobs = build_jobs(definition, partitions)
+    operator_jobs = build_operator_jobs(definition)
     trained = definition.spec.kumo.training is not None
     return dg.Definitions(
         assets=[
@@ -65,9 +67,10 @@ def build_query(definition: QueryDefinition) -> dg.Definitions:
             *([build_model_check(definition)] if trained else []),
             *build_gate_checks(definition, partitions),
         ],
-        jobs=jobs.all(),
+        jobs=[*jobs.all(), *operator_jobs],
         schedules=[
             build_schedule(definition, jobs.daily),
+            build_retirement_schedule(definition, operator_jobs),
             *([build_training_schedule(definition, jobs.train)] if trained else []),
         ],
     )

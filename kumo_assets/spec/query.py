@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from kumo_assets.spec.gates import GatesSpec
-from kumo_assets.spec.raw_logs import Strict, check_time_zone
+from kumo_assets.spec.raw_logs import Owner, Strict, check_time_zone
 
 Task = Literal["ranking", "regression", "binary_classification", "multiclass_classification"]
 ITEM_FORMATS: dict[str, str] = {
@@ -155,7 +155,7 @@ class PredictiveQuerySpec(Strict):
     """One predictive query and how it is served."""
 
     description: str = ""
-    owners: list[str] = Field(min_length=1, description="`team:NAME` or an e-mail address.")
+    owners: list[Owner] = Field(min_length=1, description="`team:NAME` or an e-mail address.")
     entity: str = Field(default="entity", description="What an entity is, in a word: household, user.")
     raw_logs: list[str] = Field(min_length=1, description="Raw log assets this query needs.")
     kumo: Kumo
@@ -169,14 +169,9 @@ class PredictiveQuerySpec(Strict):
     stale_after_hours: float = Field(
         default=30, gt=0, description="An active release older than this (since promotion) is stale."
     )
-
-    @field_validator("owners")
-    @classmethod
-    def _owners(cls, value: list[str]) -> list[str]:
-        for owner in value:
-            if not (owner.startswith("team:") or "@" in owner):
-                raise ValueError(f"{owner!r} is neither 'team:NAME' nor an e-mail address")
-        return value
+    waiting_after_hours: float = Field(
+        default=6, gt=0, description="A sealed release that waits longer than this to go live is told of."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> PredictiveQuerySpec:

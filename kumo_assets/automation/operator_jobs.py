@@ -1,0 +1,161 @@
+"""What an operator does to a query's pointer and releases, as Dagster jobs, so that it can be done in the UI:
+`<query>_rollback`, `<query>_hold`, `<query>_unhold`, `<query>_retire`. Each is one op around the operation that the command
+line calls too; nothing is decided here. Retirement also runs each day.
+"""
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from kumo_assets.assets.active_pointer import pointer_metadata
+from kumo_assets.assets.keys import POINTER_POOL, key_of
+from kumo_assets.automation.jobs import QUERY_TAG
+from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
+from kumo_assets.releases.operations.retire import plan, retire
+from kumo_assets.releases.operations.rollback import rollback
+from kumo_assets.releases.resource import ReleasesResource
+from kumo_assets.releases.run import author_of
+from kumo_assets.spec.load import QueryDefinition
+from kumo_assets.spec.names import POINTER_ASSET
+
+# Half a day after the build: old tables go while nothing is being built.
+RETIRE_AFTER_HOURS = 12
+
+
+class RollbackConfig(dg.Config):
+    """What `kumo-assets rollback` takes."""
+
+    reason: str = Field(description="Why, for whoever comes after you.")
+    to: str | None = Field(
+        default=None, description="Release to go back to; default the newest earlier known-good one."
+    )
+
+
+class HoldConfig(dg.Config):
+    """What `kumo-assets hold` takes."""
+
+    reason: str = Field(description="Why, for whoever comes after you.")
+
+
+class UnholdConfig(dg.Config):
+    """A run cannot ask its operator, so what goes active next must be told beforehand: a run that is told nothing says
+    what it would be, and changes nothing."""
+
+    next_release: str | None = Field(
+        default=None,
+        description="The release you expect to go live next, as `kumo-assets status` or a run without this field names "
+        "it; 'none' when the active one stays.",
+    )
+
+
+class RetireConfig(dg.Config):
+    """What `kumo-assets retire` takes."""
+
+    dry_run: bool = Field(default=False, description="Say what would go; change nothing.")
+
+
+def rollback_job_name(query: str) -> str:
+    return f"{query}_rollback"
+
+
+def retire_job_name(query: str) -> str:
+    return f"{query}_retire"
+
+
+def build_operator_jobs(definition: QueryDefinition) -> list[dg.JobDefinition]:
+    """The four jobs of one query."""
+    query = definition.name
+    pointer = key_of(query, POINTER_ASSET)
+
+    @dg.op(name="rollback", pool=POINTER_POOL)
+    def rollback_op(context: dg.OpExecutionContext, config: RollbackConfig, releases: ReleasesResource) -> None:
+        with closing(releases.outside(definition)) as world:
+            done = rollback(world, by=author_of(context), reason=config.reason, to=config.to, run_id=context.run.run_id)
+            context.log.info(done.words)
+            metadata = {
+                **pointer_metadata(done.pointer, done.where),
+                "action": "rollback",
+                "left": done.left or "unreadable",
+            }
+            context.log_event(dg.AssetMaterialization(pointer, description=done.words, metadata=metadata))
+
+    @dg.op(name="hold", pool=POINTER_POOL)
+    def hold_op(context: dg.OpExecutionContext, config: HoldConfig, releases: ReleasesResource) -> None:
+        with closing(releases.outside(definition)) as world:
+            held = hold(world, by=author_of(context), reason=config.reason, run_id=context.run.run_id)
+            metadata = {**pointer_metadata(held, world.pointers.uri), "action": "hold"}
+            context.log_event(dg.AssetObservation(pointer, metadata=metadata))
+
+    @dg.op(name="unhold", pool=POINTER_POOL)
+    def unhold_op(context: dg.OpExecutionContext, config: UnholdConfig, releases: ReleasesResource) -> None:
+        with closing(releases.outside(definition)) as world:
+            preview = preview_unhold(world)
+            context.log.info(f"After this, {preview.words}. The hold: {preview.hold}")
+            expected = preview.next_release or "none"
+            if config.next_release != expected:
+                raise dg.Failure(
+                    f"Nothing was changed. After this, {preview.words}. To lift the hold, run again with "
+                    f"next_release: {expected}",
+                    metadata={"hold": preview.hold, "next release": expected},
+                    allow_retries=False,
+                )
+            lifted = unhold(world, preview, by=author_of(context), run_id=context.run.run_id)
+            metadata = {**pointer_metadata(lifted, world.pointers.uri), "action": "unhold", "next release": expected}
+            context.log_event(dg.AssetObservation(pointer, metadata=metadata))
+
+    @dg.op(name="retire")
+    def retire_op(context: dg.OpExecutionContext, config: RetireConfig, releases: ReleasesResource) -> None:
+        from kumo_assets.resources.drop import drop_tables
+
+        with closing(releases.outside(definition)) as world:
+            planned = plan(world)
+            for words, listed in (("goes", planned.going), ("stays", planned.kept)):
+                for release, why in listed.items():
+                    context.log.info(f"{release} {words}: {why}")
+            for name in planned.orphans:
+                context.log.warning(f"orphan {name}: it has our name and no release")
+            done: list[str] = []
+            if not config.dry_run:
+                done = retire(world, drop_tables, by=author_of(context), run_id=context.run.run_id)
+            context.add_output_metadata(
+                {
+                    "retired": done,
+                    "would go": sorted(planned.going),
+                    "kept": len(planned.kept),
+                    "orphans": planned.orphans,
+                }
+            )
+
+    described: list[tuple[str, Callable[[], Any], str]] = [
+        ("rollback", rollback_op, f"Back to a known-good release of {query}; rejects what it leaves, and holds."),
+        ("hold", hold_op, f"Stop automatic promotion of {query}; releases go on being built and gated."),
+        ("unhold", unhold_op, f"Lift the hold on {query}; says first what will go active."),
+        ("retire", retire_op, f"Delete old releases of {query}; never one that anybody may still read."),
+    ]
+    return [_job(query, name, op, words) for name, op, words in described]
+
+
+def _job(query: str, name: str, op: Callable[[], Any], words: str) -> dg.JobDefinition:
+    @dg.job(name=f"{query}_{name}", description=words, tags={QUERY_TAG: query})
+    def job() -> None:
+        op()
+
+    return job
+
+
+def build_retirement_schedule(definition: QueryDefinition, jobs: list[dg.JobDefinition]) -> dg.ScheduleDefinition:
+    """Each day, half a day after the build. It runs whoever owns the build's clock: nobody else would retire, and AWS
+    allows 2,500 tables an account."""
+    name = retire_job_name(definition.name)
+    hour, minute = map(int, definition.spec.schedule.at.split(":"))
+    return dg.ScheduleDefinition(
+        name=f"{name}_schedule",
+        job=next(job for job in jobs if job.name == name),
+        cron_schedule=f"{minute} {(hour + RETIRE_AFTER_HOURS) % 24} * * *",
+        execution_timezone=definition.spec.schedule.time_zone,
+        description="Deletes what retention lets go of.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )

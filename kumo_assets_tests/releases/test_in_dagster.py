@@ -1,0 +1,265 @@
+"""Operations on releases as Dagster jobs, and what the sensor tells Dagster and people of moves made elsewhere: real jobs
+and a real sensor tick on an ephemeral instance, S3 and DynamoDB on MiniStack, the webhook a real HTTP server."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from releases_support import BUCKET, Shop, new_query, shop
+
+from kumo_assets.releases.operations.hold import hold
+from kumo_assets.releases.operations.promote import promote
+from kumo_assets.releases.operations.rollback import rollback
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class Dagster:
+    """One query's definitions, as `dg` loads them, on an instance of this test's own."""
+
+    shop: Shop
+    instance: dg.DagsterInstance
+    definitions: dg.Definitions
+    cursor: str | None = None
+
+    def run(self, name: str, config: dict[str, Any] | None = None, op: str = "", **more: Any) -> Any:
+        job = self.definitions.resolve_job_def(f"{self.shop.query}_{name}")
+        ops = {"ops": {op or name: {"config": config}}} if config is not None else {}
+        return job.execute_in_process(
+            instance=self.instance, run_config={**QUIET, **ops}, raise_on_error=False, tags={"user": "ann"}, **more
+        )
+
+    def tick(self) -> dg.SensorResult:
+        """One tick of the promotion sensor; its events are stored as the daemon stores them."""
+        sensor = self.definitions.get_repository_def().get_sensor_def("promotion_sensor")
+        with dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursor,
+            repository_def=self.definitions.get_repository_def(),
+            resources={name: (self.definitions.resources or {})[name] for name in ("releases", "s3")},
+        ) as context:
+            found = sensor(context)
+        assert isinstance(found, dg.SensorResult)
+        self.cursor = found.cursor
+        for event in found.asset_events:
+            self.instance.report_runless_asset_event(event)
+        return found
+
+    def last(self) -> dg.AssetMaterialization:
+        event = self.instance.get_latest_materialization_event(dg.AssetKey([self.shop.query, "active_pointer"]))
+        assert event is not None
+        assert event.asset_materialization is not None
+        return event.asset_materialization
+
+
+@pytest.fixture
+def dagster(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dagster]:
+    from kumo_assets.components.predictive_query import build_query
+    from kumo_assets.components.raw_logs import build_raw_logs
+    from kumo_assets.definitions import shell
+    from kumo_assets.spec.load import load_query, load_raw_logs
+
+    shipped = Path(__file__).parents[2] / "kumo_assets" / "defs"
+    query = new_query()
+    for name, source in (("raw_logs", "raw_logs"), (query, "next_best_product")):
+        folder = tmp_path / "defs" / name
+        folder.mkdir(parents=True)
+        document = yaml.safe_load((shipped / source / "defs.yaml").read_text())
+        if name == query:
+            document["attributes"].update(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": 0})
+        (folder / "defs.yaml").write_text(yaml.safe_dump(document))
+    definition = load_query(query, tmp_path / "defs")
+    definitions = dg.Definitions.merge(
+        build_query(definition), build_raw_logs("raw_logs", load_raw_logs(tmp_path / "defs")["raw_logs"]), shell()
+    )
+    monkeypatch.setenv("KUMO_ASSETS_ENV", "local")
+    monkeypatch.setenv("KUMO_ASSETS_BUCKET", BUCKET)
+    with dg.instance_for_test() as instance:
+        yield Dagster(shop(query=query), instance, definitions)
+
+
+@dataclass
+class Hook:
+    """What a chat got."""
+
+    got: list[dict[str, Any]] = field(default_factory=list)
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
+    made = Hook()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            made.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("KUMO_ASSETS_WEBHOOK_URL", f"http://127.0.0.1:{server.server_port}/services/T0/B0/secret")
+    yield made
+    server.shutdown()
+    server.server_close()
+
+
+def two(dagster: Dagster) -> tuple[str, str]:
+    first = dagster.shop.build("2017-11-29")
+    promote(dagster.shop.world, first, by="ann")
+    second = dagster.shop.build("2017-11-30")
+    promote(dagster.shop.world, second, by="ann")
+    return first, second
+
+
+def test_rollback_in_the_ui_does_what_the_command_does(dagster: Dagster) -> None:
+    first, second = two(dagster)
+    assert dagster.run("rollback", {"reason": "odd"}).success
+    found = dagster.shop.world.pointers.read()
+    assert found is not None
+    assert found.pointer.release_id == first
+    assert found.pointer.hold is not None
+    assert found.pointer.hold.by == "ann"
+    assert dagster.shop.world.store.rejection(second) is not None
+    assert dagster.last().metadata["release"].value == first
+    again = dagster.run("rollback", {"reason": "again"})
+    assert not again.success, "while held a second one must say where to"
+
+
+def test_unhold_in_the_ui_says_first_what_goes_live_and_lifts_only_that(dagster: Dagster) -> None:
+    two(dagster)
+    hold(dagster.shop.world, by="ann", reason="looking")
+    third = dagster.shop.build("2017-12-01")
+    asked = dagster.run("unhold", {})
+    assert not asked.success
+    words = next(event for event in asked.all_events if event.is_step_failure).event_specific_data.error.message
+    assert f"next_release: {third}" in words
+    assert dagster.shop.world.pointers.read().pointer.hold is not None  # type: ignore[union-attr]
+    assert not dagster.run("unhold", {"next_release": "20171201-00000000"}).success
+    assert dagster.run("unhold", {"next_release": third}).success
+    assert dagster.shop.world.pointers.read().pointer.hold is None  # type: ignore[union-attr]
+
+
+def test_retirement_has_a_daily_schedule_and_a_dry_run(dagster: Dagster) -> None:
+    schedule = dagster.definitions.get_repository_def().get_schedule_def(f"{dagster.shop.query}_retire_schedule")
+    assert schedule.cron_schedule == "0 14 * * *"
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    two(dagster)
+    for day in ("01", "02", "03"):
+        promote(dagster.shop.world, dagster.shop.build(f"2017-12-{day}"), by="ann")
+    result = dagster.run("retire", {"dry_run": True})
+    assert result.success
+    assert dagster.shop.world.store.retirement(dagster.shop.built[0]) is None
+
+
+def test_a_move_made_outside_dagster_is_an_event_at_the_next_tick_once(dagster: Dagster) -> None:
+    first, second = two(dagster)
+    dagster.tick()
+    rollback(dagster.shop.world, by="bob@laptop", reason="odd")
+    (event,) = dagster.tick().asset_events
+    assert isinstance(event, dg.AssetMaterialization)
+    assert event.metadata["release"].value == first
+    assert event.metadata["by"].value == "bob@laptop"
+    assert event.metadata["left"].value == second
+    assert dagster.last().metadata["action"].value == "rollback"
+    assert dagster.tick().asset_events == []
+
+
+def test_a_hold_is_an_observation_and_does_not_make_the_pointer_fresh(dagster: Dagster) -> None:
+    two(dagster)
+    dagster.tick()
+    hold(dagster.shop.world, by="bob", reason="looking")
+    (event,) = dagster.tick().asset_events
+    assert isinstance(event, dg.AssetObservation)
+
+
+def test_what_a_run_of_this_dagster_did_is_not_told_twice(dagster: Dagster) -> None:
+    two(dagster)
+    dagster.tick()
+    dagster.run("rollback", {"reason": "odd"})
+    assert dagster.tick().asset_events == []
+
+
+def test_a_run_that_died_after_the_pointer_moved_is_told_by_the_ledger(dagster: Dagster) -> None:
+    from dagster._core.test_utils import create_run_for_test
+
+    run = create_run_for_test(dagster.instance, status=dg.DagsterRunStatus.STARTED)
+    dagster.tick()
+    release = dagster.shop.build("2017-11-29")
+    promote(dagster.shop.world, release, by="sensor", run_id=run.run_id)
+    assert dagster.tick().asset_events == [], "it may still tell it itself"
+    dagster.instance.report_run_failed(run)
+    (event,) = dagster.tick().asset_events
+    assert event.metadata["release"].value == release
+
+
+def test_a_hand_edit_is_an_event_and_a_message_once(dagster: Dagster, hook: Hook) -> None:
+    first, second = two(dagster)
+    dagster.tick()
+    names = dagster.shop.world.names
+    dagster.shop.edit(lambda text: text.replace(names.dynamodb_table(second), names.dynamodb_table(first), 1))
+    (event,) = dagster.tick().asset_events
+    assert event.metadata["action"].value == "hand_edit"
+    dagster.tick()
+    (message,) = hook.got
+    assert message["kind"] == "hand_edit"
+    assert names.dynamodb_table(first) in message["text"]
+
+
+def test_a_stale_release_and_one_that_waits_are_told_once_each_with_the_reason(
+    dagster: Dagster, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    import kumo_assets.automation.promotion_sensor as sensor
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(UTC) + timedelta(hours=31)
+
+    two(dagster)
+    hold(dagster.shop.world, by="ann", reason="looking")
+    waits = dagster.shop.build("2017-12-01")
+    dagster.tick()
+    assert hook.got == []
+    monkeypatch.setattr(sensor, "datetime", Later)
+    dagster.tick()
+    dagster.tick()
+    assert sorted(message["kind"] for message in hook.got) == ["stale", "waiting"]
+    waiting = next(message["text"] for message in hook.got if message["kind"] == "waiting")
+    assert waits in waiting
+    assert "on hold" in waiting
+
+
+def test_a_dead_webhook_stops_no_promotion_and_its_address_is_in_no_log(
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("KUMO_ASSETS_WEBHOOK_URL", "http://127.0.0.1:9/services/T0/B0/sesame")
+    first, second = two(dagster)
+    names = dagster.shop.world.names
+    dagster.shop.edit(lambda text: text.replace(names.dynamodb_table(second), names.dynamodb_table(first), 1))
+    dagster.tick()
+    assert "could not be reached" in caplog.text
+    assert "sesame" not in caplog.text
+
+
+def test_the_pointers_freshness_is_what_the_query_allows(dagster: Dagster) -> None:
+    from datetime import timedelta
+
+    key = dg.AssetKey([dagster.shop.query, "active_pointer"])
+    policy = dagster.definitions.resolve_asset_graph().get(key).freshness_policy
+    assert isinstance(policy, dg.FreshnessPolicy)
+    assert policy.fail_window.to_timedelta() == timedelta(hours=30)  # type: ignore[attr-defined]
