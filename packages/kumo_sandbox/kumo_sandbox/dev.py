@@ -14,13 +14,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import IO
 
 import httpx
+import yaml
 from rich.console import Console
 from rich.text import Text
 
@@ -28,10 +29,12 @@ from kumo_sandbox import supervisor
 from kumo_sandbox.demo.commands import dagster_home, program
 from kumo_sandbox.errors import SandboxError, SandboxUsage
 from kumo_sandbox.grocery import grocery_log, stream, write_catalogue
-from kumo_sandbox.settings import make
+from kumo_sandbox.processes import holder, port_is_free
+from kumo_sandbox.settings import free_port, make
 
 SEEDED_UNTIL = date(2017, 11, 30)
-READY_SECONDS = 90.0
+# Definitions take some 10 s of CPU to load; a busy machine has taken two minutes.
+READY_SECONDS = 300.0
 END_SECONDS = 20.0
 
 
@@ -70,6 +73,34 @@ class Group:
         self._running.append((one, process))
         assert process.stdout is not None
         threading.Thread(target=self._relay, args=(one, process.stdout), daemon=True).start()
+
+    def run(self, programs: Sequence[Program], stopping: threading.Event | None = None) -> None:
+        """Start them all and wait until each answers that has an address; the next waits for the code server.
+
+        Raises SandboxError for one that ends, or does not answer.
+        """
+        stopping = stopping or threading.Event()
+        for one in programs:
+            self.start(one)
+            if one.address.startswith("tcp://"):
+                self._wait(one, stopping)
+        for one in programs:
+            self._wait(one, stopping)
+
+    def _wait(self, one: Program, stopping: threading.Event) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while one.address and not stopping.is_set() and not _answers(one.address):
+            dead = self.dead()
+            if dead is not None or time.monotonic() > deadline:
+                raise SandboxError(
+                    "start",
+                    to=one.name,
+                    found=f"{dead[0]} ended with status {dead[1]}"
+                    if dead
+                    else f"no answer from {one.address} in {READY_SECONDS:.0f} s",
+                    next="see its lines above",
+                )
+            stopping.wait(0.2)
 
     def dead(self) -> tuple[str, int] | None:
         """A program that ended by itself, and its exit status."""
@@ -140,11 +171,7 @@ def run_dev(home: Path, folder: Path, console: Console, *, port: int = 3000, sho
         if done.rows:
             group.say(f"{done.rows:,} events up to {done.through} streamed into Snowflake")
         write_catalogue(log, home / "catalogue.json")
-        programs = _programs(folder, port, shop_port)
-        for one in programs:
-            group.start(one)
-        for one in programs:
-            _wait(one, group, stopping)
+        group.run([*dagster_programs(folder, home, port), *_shop(folder, shop_port)], stopping)
         if not stopping.is_set():
             group.say(f"Dagster is on http://127.0.0.1:{port}, the shop on http://127.0.0.1:{shop_port}")
             group.say("Ctrl-C stops all of it")
@@ -164,53 +191,54 @@ def run_dev(home: Path, folder: Path, console: Console, *, port: int = 3000, sho
         group.say("everything is stopped")
 
 
-def _programs(folder: Path, port: int, shop_port: int) -> list[Program]:
-    web = f"http://127.0.0.1:{port}"
-    shop = f"http://127.0.0.1:{shop_port}"
-    dagster = ["--workspace", str(folder / "workspace.yaml")]
-    shop_folder = folder / "examples" / "storefront"
-    programs = [
-        Program(
-            "dagster",
-            [program("dagster-webserver"), "--host", "127.0.0.1", "--port", str(port), *dagster],
-            "cyan",
-            f"{web}/server_info",
-        ),
-        Program("daemon", [program("dagster-daemon"), "run", *dagster], "magenta"),
-    ]
-    if shop_folder.is_dir():
-        command = [sys.executable, "-m", "uvicorn", "--app-dir", str(shop_folder), "shop:app"]
-        options = ["--host", "127.0.0.1", "--port", str(shop_port), "--log-level", "warning", "--loop", "asyncio"]
-        programs.append(Program("shop", [*command, *options], "green", f"{shop}/release"))
+def dagster_programs(folder: Path, home: Path, port: int) -> list[Program]:
+    """One code server, and the web page and the daemon that both ask it: definitions are loaded once, not twice.
+
+    What is loaded is what the project's `workspace.yaml` says; "Reload" in the page reloads it.
+    """
+    workspace = yaml.safe_load((folder / "workspace.yaml").read_text())
+    servers, programs = [], []
+    for entry in workspace["load_from"]:
+        module = entry["python_module"]
+        name, server = module.get("location_name", module["module_name"]), free_port()
+        servers.append({"grpc_server": {"host": "127.0.0.1", "port": server, "location_name": name}})
+        start = [program("dagster"), "code-server", "start", "--host", "127.0.0.1", "--port", str(server)]
+        what = ["--module-name", module["module_name"], "--location-name", name, "--log-level", "warning"]
+        programs.append(Program("code", [*start, *what], "blue", f"tcp://127.0.0.1:{server}"))
+    file = home / "workspace.yaml"
+    file.write_text(yaml.safe_dump({"load_from": servers}))
+    web = [program("dagster-webserver"), "--host", "127.0.0.1", "--port", str(port), "--workspace", str(file)]
+    programs.append(Program("dagster", web, "cyan", f"http://127.0.0.1:{port}/server_info"))
+    programs.append(Program("daemon", [program("dagster-daemon"), "run", "--workspace", str(file)], "magenta"))
     return programs
 
 
-def _wait(one: Program, group: Group, stopping: threading.Event) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while one.address and not stopping.is_set():
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(one.address, timeout=2, trust_env=False).status_code < 500:
-                return
-        dead = group.dead()
-        if dead is not None or time.monotonic() > deadline:
-            raise SandboxError(
-                "start",
-                to=one.name,
-                found=f"{dead[0]} ended with status {dead[1]}" if dead else f"no answer from {one.address}",
-                next="see its lines above",
-            )
-        stopping.wait(0.2)
+def _shop(folder: Path, port: int) -> list[Program]:
+    shop_folder = folder / "examples" / "storefront"
+    if not shop_folder.is_dir():
+        return []
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(shop_folder), "shop:app"]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--loop", "asyncio"]
+    return [Program("shop", [*command, *options], "green", f"http://127.0.0.1:{port}/release")]
+
+
+def _answers(address: str) -> bool:
+    """Whether a server answers: anything but an error of its own over http, a connection over tcp."""
+    if address.startswith("tcp://"):
+        host, _, port = address.removeprefix("tcp://").partition(":")
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=2):
+            return True
+        return False
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(address, timeout=2, trust_env=False, verify=False).status_code < 500
+    return False
 
 
 def _demand_free(port: int, what: str) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise SandboxError(
-                "start", to=what, found=f"port {port} is taken by another program", next="end it, or give another port"
-            ) from None
+    if not port_is_free(port):
+        raise SandboxError(
+            "start", to=what, found=f"port {port} is taken by {holder(port)}", next="end it, or give another port"
+        )
 
 
 def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:

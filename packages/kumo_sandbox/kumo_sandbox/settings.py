@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from kumo_sandbox.errors import SandboxError
@@ -29,9 +29,10 @@ class Settings:
     home: Path
     ports: dict[str, int]
     access_key: str
-    secret_key: str
-    snowflake_password: str
-    kumo_key: str
+    # Not for a traceback's eyes.
+    secret_key: str = field(repr=False)
+    snowflake_password: str = field(repr=False)
+    kumo_key: str = field(repr=False)
 
     @property
     def logs(self) -> Path:

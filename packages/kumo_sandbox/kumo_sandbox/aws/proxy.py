@@ -224,10 +224,6 @@ class Proxy:
         """None for a request signed with the sandbox's credentials; else what AWS answers."""
         found = _AUTHORIZATION.search(request.headers.get("Authorization", ""))
         if found is None:
-            if "X-Amz-Signature" in request.query and unquote(request.query.get("X-Amz-Credential", "")).startswith(
-                self.access_key
-            ):
-                return None
             return _error(
                 service,
                 403 if service != "dynamodb" else 400,
@@ -305,14 +301,8 @@ class Proxy:
         return web.json_response(self.calls)
 
     async def control_health(self, request: web.Request) -> web.Response:
-        assert self.http is not None
-        try:
-            async with self.http.get(
-                self.target + "/_ministack/health", timeout=aiohttp.ClientTimeout(total=2)
-            ) as answer:
-                return web.json_response({"ok": answer.status == 200})
-        except (aiohttp.ClientError, TimeoutError) as error:
-            return web.json_response({"ok": False, "error": f"MiniStack: {error}"}, status=503)
+        """That this process answers. Whether MiniStack behind it does is MiniStack's own health."""
+        return web.json_response({"ok": True})
 
 
 def _error(service: str, status: int, code: str, message: str) -> web.Response:

@@ -65,6 +65,7 @@ def write_project(log: EventLog, home: Path, start: date, tolerance_minutes: int
         f'[project]\nname = "{project.package.replace("_", "-")}"\nversion = "0.1.0"\n\n'
         f'[tool.dg]\ndirectory_type = "project"\n\n[tool.dg.project]\nroot_module = "{project.package}"\n'
         f'defs_module = "{project.package}.defs"\ncode_location_target_module = "{project.package}.definitions"\n'
+        f'code_location_name = "{project.package}"\n'
     )
     for package in (project.folder / project.package, defs):
         (package / "__init__.py").write_text("")

@@ -136,8 +136,15 @@ def install_statements() -> None:
         if not is_unload(command):
             try:
                 return original(self, command, params, *args, **kwargs)
+            except snowflake.connector.errors.Error:
+                raise
             except duckdb.Error as error:
                 raise _programming(_words(error)) from error
+            except Exception as error:
+                logger.exception("a statement fakesnow does not know how to run")
+                raise _programming(
+                    f"the sandbox cannot run this statement ({type(error).__name__}: {error})"
+                ) from error
         try:
             unload = parse_unload(command)
             _check_integration(unload.integration)

@@ -33,7 +33,7 @@ def test_taken_port_is_said_before_anything_starts(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(SandboxError, match="taken by another program"):
+        with pytest.raises(SandboxError, match="is taken by pid"):
             run_dev(tmp_path / "home", ROOT, QUIET, port=taken.getsockname()[1])
     assert not (tmp_path / "home").exists()
 
