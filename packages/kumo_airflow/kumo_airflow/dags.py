@@ -1,0 +1,113 @@
+"""DAGs made from what `kumo-assets queries --json` says: one schedule per query, in the query's own time zone.
+
+    kumo-assets queries --json > queries.json        # where kumo_assets is installed
+    KUMO_AIRFLOW_QUERIES=/path/to/queries.json       # where Airflow is
+
+The clock has one owner: a query whose `schedule.owner` is not airflow gets a DAG without a schedule, for runs by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from kumo_airflow.compat import DAG, Asset, CronTriggerTimetable
+from kumo_airflow.errors import Refusal
+from kumo_airflow.operators import KumoDailyOperator, KumoLiveOperator
+from kumo_airflow.partitions import zone
+
+QUERIES_VARIABLE = "KUMO_AIRFLOW_QUERIES"
+
+
+def live_asset(query: str) -> Asset:
+    """The Airflow asset (2.11: dataset) that is updated when new predictions of the query go live. Schedule on it:
+
+    DAG("newsletter", schedule=[live_asset("next_best_product")])
+    """
+    return Asset(f"kumo-assets://{query}/active_pointer")
+
+
+def daily_timetable(at: str, time_zone: str) -> CronTriggerTimetable:
+    """Once a day at the local time HH:MM: the cron line Dagster's own schedule has."""
+    hour, minute = map(int, at.split(":"))
+    return CronTriggerTimetable(f"{minute} {hour} * * *", timezone=time_zone)
+
+
+def read_queries(path: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
+    """The document of `kumo-assets queries --json`. Raises Refusal with words that Airflow shows as an import error."""
+    where = Path(path or os.environ.get(QUERIES_VARIABLE) or "")
+    advice = f"kumo-assets queries --json > queries.json, and set {QUERIES_VARIABLE} to its path"
+    if not str(path or os.environ.get(QUERIES_VARIABLE) or ""):
+        raise Refusal("read the queries", found=f"{QUERIES_VARIABLE} is not set", next=advice)
+    try:
+        found = json.loads(where.read_text())
+    except (OSError, ValueError) as error:
+        raise Refusal("read the queries from", to=str(where), found=str(error), next=advice) from error
+    if not isinstance(found, list):
+        raise Refusal("read the queries from", to=str(where), found="it is not a JSON list", next=advice)
+    return found
+
+
+def daily_dag(query: Mapping[str, Any], **options: Any) -> DAG:
+    """The DAG of one query: build the release, wait until it is live, tell Airflow. `options` are `DAG`'s own.
+
+    `query` is one item of `kumo-assets queries --json`. Raises Refusal for one that is broken there.
+    """
+    name = str(query.get("name"))
+    if query.get("error"):
+        raise Refusal("make a DAG for", to=name, found=str(query["error"]), next="mend its defs.yaml")
+    time_zone, owner = query["time_zone"], query["schedule_owner"]
+    operator_options = options.pop("operator_options", {})
+    arguments: dict[str, Any] = {
+        "dag_id": f"kumo_{name}",
+        "description": query.get("description") or f"Predictions of {name}, every day.",
+        "schedule": daily_timetable(query["schedule_at"], time_zone) if owner == "airflow" else None,
+        # A partition can be built the day after it at the earliest.
+        "start_date": datetime.fromisoformat(query["start"]).replace(tzinfo=zone(time_zone)) + timedelta(days=1),
+        "catchup": False,
+        "max_active_runs": 4,
+        "default_args": {"retries": 2, "retry_delay": timedelta(minutes=5)},
+        "tags": ["kumo", *query.get("owners", [])],
+        "doc_md": f"{query.get('description', '')}\n\nBuilds `{query['job']}` in Dagster at {query['schedule_at']} "
+        f"{time_zone} (clock: {owner}), then waits until the release is live.",
+    }
+    with DAG(**{**arguments, **options}) as dag:
+        build = KumoDailyOperator(
+            task_id="build",
+            query=name,
+            job=query["job"],
+            time_zone=time_zone,
+            **{"deferrable": True, **operator_options},
+        )
+        live = KumoLiveOperator(
+            task_id="live",
+            query=name,
+            release_id=build.output,  # type: ignore[arg-type]
+            outlets=[live_asset(name)],
+            **{name: value for name, value in operator_options.items() if name != "deferrable"},
+        )
+        build >> live
+    return dag
+
+
+def daily_dags(queries: Sequence[Mapping[str, Any]], **options: Any) -> dict[str, DAG]:
+    """dag_id -> DAG, one for each query; a broken query raises Refusal after the others were made, naming it.
+
+    The others are in the exception's `dags`, for a DAG file that would rather have some than none.
+    """
+    made, broken = {}, []
+    for query in queries:
+        try:
+            dag = daily_dag(query, **options)
+            made[dag.dag_id] = dag
+        except Refusal as error:
+            broken.append(str(error))
+    if broken:
+        refusal = Refusal("make a DAG for every query", found=" ".join(broken))
+        refusal.dags = made  # type: ignore[attr-defined]
+        raise refusal
+    return made

@@ -1,0 +1,285 @@
+"""Start a run or adopt one, wait for it, tell how it ended: the thin shell around `following`, over a client.
+
+Used by the operator and by the function for `@task`; the trigger waits in its own event loop and hands back here to
+conclude. No Airflow in this module: who asks is in `Request`, and log lines go to `say`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kumo_airflow import following, operations
+from kumo_airflow.client import Dagster
+from kumo_airflow.errors import (
+    DagsterFailed,
+    GateBlocked,
+    KumoAirflowError,
+    LaunchUncertain,
+    Refusal,
+    RunCanceled,
+    RunFailed,
+    RunOverdue,
+)
+from kumo_airflow.events import failure_words, gates_that_blocked, progress
+from kumo_airflow.following import CLEAR_TAG, PARTITION_TAG, TRIGGER_TAG, Move, Run, decide_start, next_move
+from kumo_airflow.partitions import Occasion, check_partition, partition_of
+
+Say = Callable[[str], None]
+# A launch whose answer was lost is looked for this often, this far apart, before another is sent.
+LOOKS, LOOK_PAUSE = 5, 3.0
+MOST_LAUNCHES = 3
+# A run that is being cancelled has this long to end before a new try gives up on it.
+SETTLE_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one task instance asks for. `key`, `clear`: see `following`. `time_zone`: None takes the Dagster schedule's."""
+
+    job: str
+    occasion: Occasion
+    key: str
+    clear: int
+    dag_id: str
+    run_type: str
+    time_zone: str | None = None
+    repository: str | None = None
+    location: str | None = None
+    run_config: Mapping[str, Any] | None = None
+
+    @property
+    def scheduled(self) -> bool:
+        return self.run_type == "scheduled"
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run a task waits for, how it came by it, and whether killing the task may terminate it."""
+
+    run: Run
+    job: operations.Job
+    partition: str
+    how: str
+    own: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """How it ended, for XCom: plain JSON values only."""
+
+    run_id: str
+    run_url: str
+    release_id: str
+    partition: str
+    job: str
+    outcome: str = "success"
+    reason: str = ""
+    gates: list[dict[str, str]] = field(default_factory=list)
+
+
+def start(dagster: Dagster, request: Request, say: Say, sleep: Callable[[float], None] = time.sleep) -> Started:
+    """Validate, then launch, adopt or re-execute; see `following.decide_start`. Raises Refusal before anything starts."""
+    job = dagster.do(operations.find_job(request.job, request.repository, request.location))
+    partition = partition_of(request.occasion, _time_zone(request, job))
+    facts = dagster.do(operations.partition_facts(job, partition))
+    check_partition(partition, facts.keys, job.name)
+    if job.schedule_running and request.scheduled:
+        say(
+            f"WARNING: Dagster's own schedule of {job.name} runs as well. One clock should own it: set schedule.owner "
+            "to airflow in the query's defs.yaml and stop the schedule; `kumo-assets doctor` checks"
+        )
+    tags = following.launch_tags(
+        partition, facts.tags, key=request.key, clear=request.clear, dag_id=request.dag_id, run_type=request.run_type
+    )
+    config: Any = request.run_config if request.run_config is not None else facts.run_config
+
+    def blocked(run: Run) -> bool:
+        return bool(gates_that_blocked(all_events(dagster, run.run_id)))
+
+    looks, launches, settling = 0, 0, 0.0
+    while True:
+        mine = dagster.do(operations.runs(job.name, {TRIGGER_TAG: request.key}))
+        day = dagster.do(operations.runs(job.name, {PARTITION_TAG: partition}))
+        others = [run for run in day if run.tags.get(TRIGGER_TAG) != request.key]
+        choice = decide_start(mine, others, clear=request.clear, scheduled=request.scheduled, blocked=blocked)
+        if choice.what == "settle":
+            if settling >= SETTLE_SECONDS:
+                raise DagsterFailed(
+                    f"start {job.name} for",
+                    to=partition,
+                    found=f"{choice.why}, and does not end",
+                    next="end it in Dagster",
+                )
+            if not settling:
+                say(f"Waiting: {choice.why}")
+            settling += LOOK_PAUSE
+            sleep(LOOK_PAUSE)
+            continue
+        if choice.what == "adopt":
+            assert choice.run is not None
+            say(f"Adopting {choice.run.run_id}: {choice.why}")
+            own = choice.run.tags.get(TRIGGER_TAG) == request.key
+            return Started(choice.run, job, partition, "adopted", own)
+        if looks:  # a launch was sent and not answered
+            looks -= 1
+            sleep(LOOK_PAUSE)
+            if looks:
+                continue
+        try:
+            if choice.what == "reexecute":
+                assert choice.run is not None
+                run = _reexecute(dagster, choice.run, tags, say)
+                say(f"Run {run.run_id} re-executes {choice.run.run_id}: {choice.why}")
+                return Started(run, job, partition, "re-executed", True)
+            run = dagster.do(operations.launch(job, tags, config))
+        except LaunchUncertain as error:
+            launches += 1
+            if launches >= MOST_LAUNCHES:
+                raise
+            say(f"{error} It may have arrived all the same: looking for it")
+            looks = LOOKS
+            continue
+        say(f"Launched {run.run_id} of {job.name} for {partition}: {choice.why}")
+        return Started(_only(dagster, run, job, request.key, say), job, partition, "launched", True)
+
+
+def _time_zone(request: Request, job: operations.Job) -> str:
+    """The query's time zone. Raises Refusal when the DAG and Dagster's schedule disagree: they would name other days."""
+    if request.time_zone and job.time_zone and request.time_zone != job.time_zone:
+        raise Refusal(
+            f"start {job.name}",
+            found=f"the DAG says time zone {request.time_zone}, the query's own is {job.time_zone}",
+            next="give the operator the query's time zone, or none, and schedule the DAG in it",
+        )
+    found = request.time_zone or job.time_zone
+    if not found:
+        raise Refusal(
+            f"start {job.name}",
+            found="neither the operator nor a Dagster schedule of the job names a time zone",
+            next="pass time_zone to the operator",
+        )
+    return found
+
+
+def _reexecute(dagster: Dagster, failed: Run, tags: Mapping[str, str], say: Say) -> Run:
+    extra = {name: tags[name] for name in tags if name.startswith("kumo_airflow/")}
+    try:
+        return dagster.do(operations.reexecute(failed, extra))
+    except DagsterFailed as error:
+        # A run that failed before its first step has no failed step to begin from. All steps under the same root run
+        # are the same release, and adopt what it has.
+        say(f"{error} Re-executing all steps instead")
+        return dagster.do(operations.reexecute(failed, extra, "ALL_STEPS"))
+
+
+def _only(dagster: Dagster, run: Run, job: operations.Job, key: str, say: Say) -> Run:
+    """The run that stays when a launch turns out to have been sent twice; the other is terminated."""
+    twins = dagster.do(operations.runs(job.name, {TRIGGER_TAG: key, CLEAR_TAG: run.tags[CLEAR_TAG]}))
+    first = following.winner(run, twins)
+    if first.run_id != run.run_id:
+        words = dagster.do(operations.terminate(run.run_id))
+        say(f"Run {first.run_id} had been launched for this task before: adopting it; {run.run_id} ends. {words}")
+    return first
+
+
+def killed_by_an_earlier_try(run: Run, move: Move, clear: int) -> bool:
+    """An adopted run of an earlier clear that ended cancelled: its own try's kill came late. Start again, from failure."""
+    return move.outcome == "canceled" and run.tags.get(CLEAR_TAG, str(clear)) != str(clear)
+
+
+def deadline_of(run: Run, seconds: float | None) -> float | None:
+    """When a run must be done, from when it was created: a retry that adopts it gives it no more time."""
+    return None if seconds is None else (run.created or time.time()) + seconds
+
+
+def wait(
+    dagster: Dagster,
+    run_id: str,
+    say: Say,
+    *,
+    deadline_at: float | None,
+    poll_seconds: float,
+    check: Callable[[], None] = lambda: None,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], float] = time.time,
+) -> Move:
+    """Follow a run, and Dagster's own retries of it, to an end or its deadline. `check` is called between looks."""
+    cursor: str | None = None
+    while True:
+        check()
+        seen = dagster.do(operations.look(run_id, cursor))
+        cursor = seen.cursor
+        for line in progress(seen.events):
+            say(line)
+        if seen.more:
+            continue
+        move = next_move(seen.run, now=now(), deadline_at=deadline_at)
+        if move.what == "follow":
+            say(move.why)
+            run_id, cursor = move.run_id, None
+        elif move.what == "wait":
+            sleep(poll_seconds)
+        else:
+            return move
+
+
+def conclude(dagster: Dagster, move: Move, say: Say) -> Result:
+    """The result of a run that ended well. Raises GateBlocked, RunCanceled, RunOverdue (the run is then terminated) or
+    RunFailed, each with a `result` attribute for XCom."""
+    seen = dagster.do(operations.look(move.run_id))
+    run, url = seen.run, dagster.settings.run_url(move.run_id)
+    base = Result(run.run_id, url, run.release_id, run.tags.get(PARTITION_TAG, ""), run.job)
+    if move.outcome == "success":
+        say(f"Run {run.run_id} succeeded: release {base.release_id}")
+        return base
+    doing, to = f"build release {base.release_id} of {run.job} for", base.partition
+    if move.what == "overdue":
+        refused = dagster.do(operations.terminate(run.run_id))
+        words = f"the run was {run.status} at its deadline; " + (refused or "it was told to stop")
+        raise _with(RunOverdue(doing, to=to, found=words, next=f"see {url}"), base, "overdue", words)
+    if move.outcome == "canceled":
+        words = "the run was terminated"
+        raise _with(RunCanceled(doing, to=to, found=words, next=f"see {url}"), base, "canceled", words)
+    events = all_events(dagster, run.run_id)
+    gates = gates_that_blocked(events)
+    if gates:
+        words = "; ".join(str(gate) for gate in gates)
+        advice = f"kumo-assets gates {query_of(run)} --partition {to}, or {url}; what is active was not touched"
+        listed = [{"gate": gate.gate, "asset": gate.asset, "reason": gate.reason} for gate in gates]
+        raise _with(GateBlocked(doing, to=to, found=words, next=advice), base, "blocked", words, listed)
+    words = failure_words(events) or "the run failed without a word"
+    raise _with(RunFailed(doing, to=to, found=words, next=f"see {url}"), base, "failed", words)
+
+
+def query_of(run: Run) -> str:
+    return run.tags.get("kumo_assets/query") or run.job.removesuffix("_daily")
+
+
+def _with(
+    error: KumoAirflowError, base: Result, outcome: str, reason: str, gates: list[dict[str, str]] | None = None
+) -> KumoAirflowError:
+    error.result = Result(  # type: ignore[attr-defined]
+        base.run_id, base.run_url, base.release_id, base.partition, base.job, outcome, reason, gates or []
+    )
+    return error
+
+
+def all_events(dagster: Dagster, run_id: str) -> list[Mapping[str, Any]]:
+    """Every event of a run."""
+    found: list[Mapping[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        seen = dagster.do(operations.look(run_id, cursor))
+        found += seen.events
+        cursor = seen.cursor
+        if not seen.more:
+            return found
+
+
+def terminate(dagster: Dagster, run_id: str, say: Say) -> None:
+    """End a run that is still live, and with it its Kumo job. Says what came of it; an ended run is left alone."""
+    refused = dagster.do(operations.terminate(run_id))
+    say(f"Run {run_id} was told to stop" if not refused else f"Run {run_id} could not be terminated: {refused}")

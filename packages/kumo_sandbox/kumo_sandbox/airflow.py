@@ -1,0 +1,91 @@
+"""A whole Airflow on this machine, for a person (`make airflow`) and for the tests of packages/kumo_airflow.
+
+Its own environment (`.venv-airflow`, from requirements/airflow.lock), SQLite, everyone an admin, everything on the
+loopback interface. Only its variables, set-up and programs are here; running them is `dev`'s or a test's business.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from kumo_sandbox.errors import SandboxError, SandboxUsage
+
+CONNECTION = "kumo_dagster_default"
+# Local only, like everything of the sandbox: this Airflow answers on 127.0.0.1 and nowhere else.
+LOCAL_SECRET = "kumo-sandbox-local-airflow"
+SET_UP_SECONDS = 180
+
+
+def environment(
+    home: Path, *, port: int, dags: Path, dagster_url: str, token: str = "", queries: Path | None = None
+) -> dict[str, str]:
+    """The variables of every Airflow program. `home` holds its database and logs; `port` is its web page's."""
+    url = f"http://127.0.0.1:{port}"
+    connection = {"conn_type": "kumo_dagster", "host": dagster_url, "password": token}
+    set_to = {
+        "CORE__DAGS_FOLDER": str(dags),
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__PARALLELISM": "2",
+        "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+        "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "CORE__TEST_CONNECTION": "Enabled",
+        "CORE__DEFAULT_TIMEZONE": "UTC",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "API__HOST": "127.0.0.1",
+        "API__PORT": str(port),
+        "API__BASE_URL": url,
+        "API__WORKERS": "1",
+        "API__SECRET_KEY": LOCAL_SECRET,
+        "API_AUTH__JWT_SECRET": LOCAL_SECRET * 3,
+        "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
+        "SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+        "SCHEDULER__USE_JOB_SCHEDULE": "True",
+        "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    found = {f"AIRFLOW__{name}": value for name, value in set_to.items()}
+    found |= {"AIRFLOW_HOME": str(home), f"AIRFLOW_CONN_{CONNECTION.upper()}": json.dumps(connection)}
+    if queries is not None:
+        found["KUMO_AIRFLOW_QUERIES"] = str(queries)
+    return found
+
+
+def programs(folder: Path) -> dict[str, list[str]]:
+    """Name -> command of the programs that make an Airflow 3. `folder` is the project's root.
+
+    Raises SandboxUsage when the environment is not installed.
+    """
+    airflow = folder / ".venv-airflow" / "bin" / "airflow"
+    if not airflow.exists():
+        raise SandboxUsage("start Airflow", found=f"no {airflow}", next="make airflow, which installs it")
+    return {
+        "api-server": [str(airflow), "api-server"],
+        "scheduler": [str(airflow), "scheduler", "--skip-serve-logs"],
+        "processor": [str(airflow), "dag-processor"],
+        "triggerer": [str(airflow), "triggerer", "--skip-serve-logs"],
+    }
+
+
+def set_up(folder: Path, variables: Mapping[str, str]) -> None:
+    """Create or migrate the database. `variables`: a whole process environment. Raises SandboxError."""
+    command = [str(folder / ".venv-airflow" / "bin" / "airflow"), "db", "migrate"]
+    Path(variables["AIRFLOW_HOME"]).mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        command, env=dict(variables), capture_output=True, text=True, timeout=SET_UP_SECONDS, check=False
+    )
+    if done.returncode != 0:
+        last = (done.stderr or done.stdout).strip().splitlines()[-3:]
+        raise SandboxError(
+            "set up Airflow's database in",
+            to=variables["AIRFLOW_HOME"],
+            found=" ".join(last),
+            next="remove that folder",
+        )
