@@ -7,6 +7,7 @@ Kumo job, the same import (rule 2).
 from __future__ import annotations
 
 import os
+import socket
 import tomllib
 from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
@@ -25,8 +26,9 @@ from kumo_assets.releases.run import ROOT_RUN_TAG, person
 from kumo_assets.spec.load import QueryDefinition
 from kumo_assets.spec.names import release_id
 
-# A run that says it is under way but has told nothing for this long is a killed one.
-SILENT_SECONDS = 600.0
+# The process that runs the chain from a terminal: a run of this machine whose process is gone is a killed one. Runs that
+# Dagster launched are Dagster's to watch (run monitoring).
+PROCESS_TAG = "kumo_assets/process"
 
 
 class RunFailed(KumoAssetsError):
@@ -89,7 +91,7 @@ def _one_day(
 
     with dg.DagsterInstance.get() as instance:
         resumed = None if fresh else _to_resume(world, instance, day)
-        tags = {"kumo_assets/by": by}
+        tags = {"kumo_assets/by": by, PROCESS_TAG: _process()}
         if resumed is not None:
             tags[ROOT_RUN_TAG] = resumed.root_run_id
             note(f"Resuming release {resumed.release_id}, opened at {resumed.opened_at}")
@@ -157,13 +159,14 @@ def _to_resume(world: Outside, instance: Any, day: str) -> Opened | None:
     for found in sorted(opened, key=lambda item: item.opened_at, reverse=True):
         runs = instance.get_run_records(dg.RunsFilter(run_ids=[found.run_id]))
         runs += instance.get_run_records(dg.RunsFilter(tags={ROOT_RUN_TAG: found.root_run_id}))
-        alive = [record for record in runs if not record.dagster_run.is_finished and not _silent(instance, record)]
+        alive = [record.dagster_run for record in runs if not record.dagster_run.is_finished]
+        alive = [run for run in alive if not _killed(run)]
         if alive:
             raise Refused(
                 "materialise",
                 to=f"{world.query}, {day}",
-                found=f"run {alive[0].dagster_run.run_id} is building {found.release_id} now",
-                next="wait for it, or cancel it in the Dagster UI",
+                found=f"run {alive[0].run_id} ({alive[0].tags.get(PROCESS_TAG, 'of Dagster')}) is building {found.release_id} now",
+                next="wait for it, or end it in the Dagster UI; --fresh builds another release beside it",
             )
         if any(verdict.blocks for verdict in world.store.verdicts(found.release_id).values()):
             return None
@@ -171,17 +174,22 @@ def _to_resume(world: Outside, instance: Any, day: str) -> Opened | None:
     return None
 
 
-def _silent(instance: Any, record: Any) -> bool:
-    """True for a run whose process is gone. In-process runs tell their process id in their own events."""
-    pid = next((item.pid for item in _engine_processes(instance, record.dagster_run.run_id)), None)
-    if pid is not None:
-        return not Path(f"/proc/{pid}").exists()
-    age = (datetime.now(UTC) - record.update_timestamp.replace(tzinfo=UTC)).total_seconds()
-    return bool(age > SILENT_SECONDS)
+def _process() -> str:
+    return f"{os.getpid()}@{socket.gethostname()}"
 
 
-def _engine_processes(instance: Any, run_id: str) -> list[Any]:
-    return [entry for entry in instance.all_logs(run_id) if getattr(entry, "pid", None)][-1:]
+def _killed(run: Any) -> bool:
+    """True for a run of this command, on this machine, whose process is gone."""
+    pid, _, host = str(run.tags.get(PROCESS_TAG, "")).partition("@")
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def _root_cause(event: Any) -> str:

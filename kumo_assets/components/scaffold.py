@@ -8,12 +8,13 @@ from pathlib import Path
 import dagster as dg
 
 from kumo_assets.errors import ConfigError
+from kumo_assets.spec.load import load_raw_logs
 from kumo_assets.spec.names import QUERY_PATTERN
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def _write(request: dg.ScaffoldRequest, template: str, *extra: str) -> None:
+def _write(request: dg.ScaffoldRequest, template: str, *extra: str, raw_logs: str = "") -> None:
     name = request.target_path.name
     if not re.fullmatch(QUERY_PATTERN, name):
         raise ConfigError(
@@ -23,7 +24,9 @@ def _write(request: dg.ScaffoldRequest, template: str, *extra: str) -> None:
             next="use a name like next_best_product",
         )
     request.target_path.mkdir(parents=True, exist_ok=True)
-    text = (_TEMPLATES / template).read_text().replace("__TYPE__", request.type_name).replace("__NAME__", name)
+    text = (_TEMPLATES / template).read_text()
+    for placeholder, value in {"__TYPE__": request.type_name, "__NAME__": name, "__RAW_LOGS__": raw_logs}.items():
+        text = text.replace(placeholder, value)
     (request.target_path / "defs.yaml").write_text(text)
     for file in extra:
         (request.target_path / file).write_text((_TEMPLATES / file).read_text())
@@ -33,7 +36,20 @@ class PredictiveQueryScaffolder(dg.Scaffolder):
     """A folder with a commented defs.yaml and an example of post-processing SQL."""
 
     def scaffold(self, request: dg.ScaffoldRequest) -> None:
-        _write(request, "predictive_query.yaml", "postprocess.sql.example")
+        _write(
+            request,
+            "predictive_query.yaml",
+            "postprocess.sql.example",
+            raw_logs=", ".join(_known_raw_logs(request.target_path.parent)) or "transactions",
+        )
+
+
+def _known_raw_logs(folder: Path) -> list[str]:
+    """The raw logs that the project's definitions have, so that the new query is valid as it is written."""
+    try:
+        return sorted(name for spec in load_raw_logs(folder).values() for name in spec.tables)
+    except ConfigError:
+        return []  # somebody's file is broken: no reason not to begin a new one
 
 
 class RawLogsScaffolder(dg.Scaffolder):

@@ -5,12 +5,23 @@ Values only; the observed assets built from it are in `kumo_assets.assets.raw`.
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_$]{0,254}$"
 PATH = r"^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z0-9_]+)*$"
+
+
+def check_owner(value: str) -> str:
+    """The owner back when Dagster takes it (`team:NAME` or an e-mail address); ValueError otherwise."""
+    if not re.fullmatch(r"team:.+|[^@\s]+@[^@\s]+\.[^@\s]+", value):
+        raise ValueError(f"{value!r} is neither 'team:NAME' nor an e-mail address")
+    return value
+
+
+Owner = Annotated[str, AfterValidator(check_owner)]
 
 
 class Strict(BaseModel):
@@ -72,7 +83,7 @@ class RawLogsSpec(Strict):
 
     database: str | None = Field(default=None, pattern=IDENTIFIER, description="Default: SNOWFLAKE_DATABASE.")
     schema_name: str = Field(alias="schema", pattern=IDENTIFIER, description="Schema of the tables.")
-    owners: list[str] = Field(default_factory=list, description="`team:NAME` or an e-mail address.")
+    owners: list[Owner] = Field(default_factory=list, description="`team:NAME` or an e-mail address.")
     tables: dict[str, RawTable] = Field(min_length=1, description="Asset name -> table.")
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)

@@ -91,7 +91,10 @@ def find_import(client: DynamoDBClient, table: str) -> ImportState | None:
     summaries: list[Any] = []
     page: dict[str, Any] = {"TableArn": arn, "PageSize": 25}
     while True:
-        answer = client.list_imports(**page)
+        try:
+            answer = client.list_imports(**page)
+        except (ClientError, BotoCoreError) as error:
+            raise _failed("list the imports into", table, error) from error
         summaries += answer.get("ImportSummaryList", [])
         if not answer.get("NextToken"):
             break
