@@ -56,7 +56,7 @@ debian:
 	@touch $@
 
 lock: .install.stamp   ## resolve the lock files again after a change of dependencies
-	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --universal --generate-hashes --no-header -q -p 3.11 -o requirements/dev.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header -q -p 3.11 -o requirements/dev.lock
 	$(BIN)/uv pip compile requirements/ministack.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/ministack.lock
 	for peer in aiobotocore feast; do $(BIN)/uv pip compile requirements/bench-$$peer.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/bench-$$peer.lock || exit; done
 

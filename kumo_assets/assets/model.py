@@ -15,7 +15,7 @@ from kumo_assets.releases.model_book import Decision, Model, ModelBook, ModelBoo
 from kumo_assets.releases.model_decision import Comparison
 from kumo_assets.releases.operations.train import decide, policy_of, train, training_tags
 from kumo_assets.releases.resource import ReleasesResource
-from kumo_assets.releases.run import person
+from kumo_assets.releases.run import ROOT_RUN_TAG, person
 from kumo_assets.resources.kumo.model import KumoJob, Progress
 from kumo_assets.resources.kumo.resource import KumoResource
 from kumo_assets.spec.load import QueryDefinition
@@ -45,7 +45,8 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         books = books_of(definition, releases)
         before = books.read().in_use
-        root = context.run.root_run_id or context.run.run_id
+        run = context.run
+        root = run.tags.get(ROOT_RUN_TAG) or run.root_run_id or run.run_id
         launched: list[str] = []
         with kumo.client() as client:
             try:

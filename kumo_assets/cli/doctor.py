@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import typer
@@ -61,6 +62,9 @@ def _trials() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "DynamoDB: list and describe", _dynamodb
     yield "Snowflake: log in, create and drop a table, see raw logs", _snowflake
     yield "Kumo: key, connectors, models", _kumo
+    for name in query_names(folder()):
+        if (folder() / name / "training.py").is_file():
+            yield f"query as code: {name}", partial(_code, name)
     if any(_spec(name) and _spec(name).pointer.store == "zookeeper" for name in query_names(folder())):
         yield "ZooKeeper", _zookeeper
     yield "Dagster: instance, and one owner of each clock", _dagster
@@ -192,6 +196,26 @@ def _kumo() -> str:
                 )
             words.append(f"{query} by {spec.training_job_id or client.newest_model(spec.predictive_query_id).job_id}")
         return "; ".join(words)
+
+
+def _code(query: str) -> str:
+    """The query's `training.py` against what the tenant has."""
+    from kumo_assets.assets.preprocess import has_view, view_name
+    from kumo_assets.resources.kumo.query_code import FILE, run_code, sdk_is_there
+
+    definition = definition_of(query)
+    if not sdk_is_there():
+        return f"{FILE} was not compared with the tenant: kumoai is not installed (pip install 'kumo-assets[kumoai]')"
+    view = view_name(Environment.from_variables().names(query)) if has_view(definition) else None
+    code = run_code("describe", definition.folder / FILE, definition.spec.kumo.predictive_query_id, view=view)
+    if code.differences:
+        raise ConfigError(
+            "find the tenant as the repository says",
+            to=query,
+            found="; ".join(code.differences),
+            next=f"kumo-assets train {query} puts the repository's definition into the tenant and trains it",
+        )
+    return f"the tenant's {definition.spec.kumo.predictive_query_id} is what {FILE} says"
 
 
 def _zookeeper() -> str:

@@ -12,7 +12,7 @@ import traceback
 import typer
 from kumo_serving.errors import KumoAssetsError
 
-from kumo_assets.cli import doctor, look, materialize, move
+from kumo_assets.cli import doctor, look, materialize, move, train
 
 app = typer.Typer(
     help="Batch predictions from a warehouse to an online service, every day, safely. At 3 a.m., start with `status`.",
@@ -28,6 +28,8 @@ for command in (
     look.queries,
     look.gates,
     materialize.materialize,
+    train.train,
+    train.model,
     move.promote,
     move.rollback,
     move.hold,

@@ -33,13 +33,15 @@ def _write(request: dg.ScaffoldRequest, template: str, *extra: str, raw_logs: st
 
 
 class PredictiveQueryScaffolder(dg.Scaffolder):
-    """A folder with a commented defs.yaml and an example of post-processing SQL."""
+    """A folder with a commented defs.yaml, examples of SQL before and after Kumo, and of the query as code."""
 
     def scaffold(self, request: dg.ScaffoldRequest) -> None:
         _write(
             request,
             "predictive_query.yaml",
             "postprocess.sql.example",
+            "preprocess.sql.example",
+            "training.py.example",
             raw_logs=", ".join(_known_raw_logs(request.target_path.parent)) or "transactions",
         )
 

@@ -102,7 +102,7 @@ def described(spec: QuerySpec, connector: dict[str, Any]) -> dict[str, Any]:
         "binary_classification": f"COUNT({name}.*, 0, {spec.horizon_days}, days) = 0",
         "multiclass_classification": f"FIRST({name}.{spec.item}, 0, {spec.horizon_days}, days)",
     }[spec.task]
-    kinds = [(spec.entity, "ID", "int"), (spec.time, "timestamp", "timestamp")]
+    kinds = [(spec.entity, "ID", "int"), (spec.time, "timestamp", "time")]
     kinds += [(column, "ID", "int") for column in (spec.item, spec.basket) if column]
     kinds += [(spec.target, "numerical", "float")] if spec.target else []
     table = {
@@ -126,7 +126,7 @@ def column_kinds(name: str, sql_type: str, *, key: bool) -> tuple[str, str]:
     """(stype, dtype) of a column, guessed from its name and SQL type as `infer_metadata` does."""
     base = sql_type.split("(")[0].upper()
     if base.startswith("TIMESTAMP") or base in ("DATE", "DATETIME"):
-        return "timestamp", "date" if base == "DATE" else "timestamp"
+        return "timestamp", "date" if base == "DATE" else "time"
     if base == "BOOLEAN":
         return "categorical", "bool"
     if base in ("TEXT", "VARCHAR", "STRING"):

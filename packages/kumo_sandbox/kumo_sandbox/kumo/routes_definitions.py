@@ -183,7 +183,8 @@ def create_query(call: Call) -> Any:
         raise Answer(422, str(problem)) from None
     call.kumo.store.put("query", spec.id, spec.model_dump())
     call.kumo.store.put("pquery", spec.id, call.body)
-    return {"id": spec.pquery_id}
+    # A named query goes by its name, as the SDK's own example of `save` shows.
+    return {"id": call.body.get("name") or spec.pquery_id}
 
 
 def _resource(call: Call, spec: QuerySpec) -> Document:

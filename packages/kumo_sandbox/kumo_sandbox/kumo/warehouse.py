@@ -103,9 +103,9 @@ def measure(cursor: Any, table: str, time_column: str | None) -> Newest:
 
 
 def table_names(cursor: Any, database: str, schema: str) -> list[str]:
-    """Tables and views of a schema."""
+    """Tables and views of a schema. By their columns: fakesnow's INFORMATION_SCHEMA.TABLES leaves views out."""
     cursor.execute(
-        f"SELECT TABLE_NAME FROM {quoted(database)}.INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = %s ORDER BY 1",
+        f"SELECT DISTINCT TABLE_NAME FROM {quoted(database)}.INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = %s ORDER BY 1",
         (schema,),
     )
     return [row[0] for row in cursor.fetchall()]

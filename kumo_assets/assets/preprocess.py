@@ -1,0 +1,50 @@
+"""`preprocess.sql`: a query's own view over its raw logs, made from the file in its folder, for Kumo to ingest.
+
+One SELECT; `{{ transactions }}` stands for the raw log of that name. The view carries environment and query in its name
+and says what the file says each time `kumo-assets train` runs. No Dagster here.
+"""
+
+from __future__ import annotations
+
+from kumo_assets.assets.templates import render
+from kumo_assets.errors import WarehouseError
+from kumo_assets.resources.snowflake import Warehouse
+from kumo_assets.resources.sql import table
+from kumo_assets.spec.load import QueryDefinition, raw_sources
+from kumo_assets.spec.names import QueryNames
+
+FILE = "preprocess.sql"
+
+
+def view_name(names: QueryNames) -> str:
+    """Unqualified, upper case: the view lies where the connector of SNOWFLAKE_DATABASE.SNOWFLAKE_SCHEMA looks."""
+    return f"KUMO_{names.environment}_{names.query}_INPUT".upper()
+
+
+def has_view(definition: QueryDefinition) -> bool:
+    return (definition.folder / FILE).is_file()
+
+
+def create_view(definition: QueryDefinition, warehouse: Warehouse, names: QueryNames) -> tuple[str, dict[str, str]]:
+    """(name, columns by SQL type) of the view, made or replaced in one statement; grants on it are kept.
+
+    ConfigError for an unknown placeholder, WarehouseError with Snowflake's words for SQL it does not take.
+    """
+    file = definition.folder / FILE
+    sources = raw_sources(definition.spec.raw_logs, definition.folder / "defs.yaml", definition.folder.parent)
+    values = {
+        name: table(source.database or warehouse.database, source.schema, source.table.table)
+        for name, source in sources.items()
+    }
+    select = render(file.read_text(), str(file), **values)
+    name = view_name(names)
+    where = table(warehouse.database, warehouse.schema, name)
+    warehouse.rows(f"CREATE OR REPLACE VIEW {where} COPY GRANTS AS\n{select}", doing=f"make the view {name}")
+    # A view's SQL is only half checked until it is read.
+    warehouse.rows(f"SELECT * FROM {where} LIMIT 0", doing=f"read the view {name}")  # noqa: S608 - quoted
+    columns = warehouse.columns(warehouse.database, warehouse.schema, name)
+    if not columns:
+        raise WarehouseError(
+            "make the view", to=name, found="it is not there afterwards", next="check the grants of SNOWFLAKE_ROLE"
+        )
+    return name, columns

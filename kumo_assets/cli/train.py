@@ -1,0 +1,178 @@
+"""`train` and `model`: a query's question put into Kumo from its folder and trained; and which model predictions use.
+
+`train` is idempotent: the same `training.py` is saved once and trained once, unless `--again` asks for newer data.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any
+
+import typer
+
+from kumo_assets.cli.output import By, Json, Query, Reason, definition_of, note, show, table
+from kumo_assets.errors import ConfigError, GateBlocked
+from kumo_assets.releases.model_book import Model, ModelBooks
+from kumo_assets.releases.run import person
+from kumo_assets.spec.load import QueryDefinition
+
+
+def train(
+    query: Query,
+    again: Annotated[
+        bool, typer.Option("--again", help="Train although this definition was trained before: on today's data.")
+    ] = False,
+    by: By = "",
+    as_json: Json = False,
+) -> None:
+    """Put the query's folder into Kumo (preprocess.sql, training.py), train, and use the model if it is not worse."""
+    from kumo_assets.assets.preprocess import has_view
+    from kumo_assets.releases.operations import train as operations
+    from kumo_assets.resources.kumo.query_code import FILE, run_code
+
+    definition = definition_of(query)
+    spec = definition.spec.kumo
+    books = _books(definition)
+    view = _view(definition, books) if has_view(definition) else None
+    document: dict[str, Any] = {"query": query, "view": view}
+    code = None
+    if (definition.folder / FILE).is_file():
+        code = run_code("save", definition.folder / FILE, spec.predictive_query_id, view=view)
+        _expected(definition, code.query_id, code.task)
+        note(f"{FILE} is in Kumo as {code.query_id}, graph {code.graph_id}")
+        document |= {"predictive_query_id": code.query_id, "graph_id": code.graph_id, "definition": code.digest}
+    purpose = f"definition-{code.digest}" if code is not None else "command"
+    if again:
+        purpose = f"again-{secrets.token_hex(8)}"
+    with kumo_client() as client:
+        model, adopted = operations.train(
+            client,
+            books,
+            spec if code is None or spec.graph_id is not None else spec.model_copy(update={"graph_id": code.graph_id}),
+            operations.training_tags(books.names.environment, query, purpose),
+            say=note,
+            on_progress=lambda job, progress: note(f"{job.job_id}: {job.raw_status}"),
+            plan=code.plan if code is not None else None,
+        )
+    operations.decide(books, spec, by or person())
+    book = books.read()
+    used = book.in_use is not None and book.in_use.training_job_id == model.training_job_id
+    decided = next((item for item in book.history if item.training_job_id == model.training_job_id), None)
+    why = decided.why if decided is not None else "it was never decided on"
+    document |= {"training_job_id": model.training_job_id, "adopted": adopted, "metrics": model.metrics, "in_use": used}
+    if adopted:
+        note("This was trained before; --again trains on today's data")
+    if decided is None or not decided.in_use:
+        raise GateBlocked(
+            "use the new model of",
+            to=f"{query}, {model.training_job_id}",
+            found=why,
+            next=f"{book.in_use.training_job_id if book.in_use else 'no model'} stays in use; `kumo-assets model {query} "
+            f"--use {model.training_job_id} --reason TEXT` takes it all the same",
+        )
+    now = "is in use" if used else f"was in use until {book.in_use.training_job_id if book.in_use else 'none'}"
+    show(as_json, document, lambda: print(f"{model.training_job_id} {now}: {why}"))
+    if spec.training_job_id not in (None, model.training_job_id):
+        note(f"but the definition pins {spec.training_job_id}: predictions go on with that one")
+
+
+def model(
+    query: Query,
+    use: Annotated[str, typer.Option("--use", help="Take this training job into use.", metavar="TRAINING_JOB")] = "",
+    reason: Reason = "",
+    by: By = "",
+    as_json: Json = False,
+) -> None:
+    """Which model predictions use, and what became of the others; --use takes another, for a stated reason."""
+    from kumo_assets.releases.operations.train import use as take
+
+    definition = definition_of(query)
+    books = _books(definition)
+    if use:
+        if not reason.strip():
+            raise ConfigError("use the model", to=use, found="no reason", next="add --reason TEXT")
+        with kumo_client() as client:
+            take(books, client.model(use), by or person(), reason.strip())
+    book = books.read()
+
+    def words() -> None:
+        if definition.spec.kumo.training_job_id is not None:
+            print(f"pinned in the definition: {definition.spec.kumo.training_job_id}")
+        print(_line("in use", book.in_use) or "in use: the newest DONE training job (none is recorded)")
+        if book.candidate is not None:
+            print(_line("waits for its check", book.candidate))
+        table(
+            ["at", "model", "used", "instead of", "by", "why"],
+            [
+                [d.at, d.training_job_id, "yes" if d.in_use else "no", d.instead_of or "", d.by, d.why]
+                for d in book.history[:20]
+            ],
+        )
+
+    show(as_json, book.model_dump(mode="json") | {"pinned": definition.spec.kumo.training_job_id}, words)
+
+
+def kumo_client() -> Any:
+    """A client of the tenant that the environment names, as a context manager."""
+    from dagster import build_init_resource_context
+
+    from kumo_assets.resources.kumo.resource import kumo_resource
+
+    resource = kumo_resource().with_replaced_resource_context(build_init_resource_context())
+    return resource.process_config_and_initialize().client()
+
+
+def _books(definition: QueryDefinition) -> ModelBooks:
+    from kumo_assets.resources.aws import s3_client
+    from kumo_assets.spec.environment import Environment
+
+    return ModelBooks(Environment.from_variables().names(definition.name), s3_client())
+
+
+def _view(definition: QueryDefinition, books: ModelBooks) -> str:
+    from dagster import build_init_resource_context
+
+    from kumo_assets.assets.preprocess import create_view
+    from kumo_assets.resources.snowflake import connect, snowflake_resource
+
+    resource = snowflake_resource().with_replaced_resource_context(build_init_resource_context())
+    with connect(resource.process_config_and_initialize()) as warehouse:
+        name, columns = create_view(definition, warehouse, books.names)
+    note(f"View {name} has columns {', '.join(columns)}")
+    return name
+
+
+# Kumo's task types (kumoapi/task.py) that a definition's task stands for.
+TASKS = {
+    "ranking": ("temporal_link_prediction", "static_link_prediction", "link_prediction", "multilabel_ranking"),
+    "regression": ("regression", "forecasting"),
+    "binary_classification": ("binary_classification",),
+    "multiclass_classification": ("multiclass_classification",),
+}
+
+
+def _expected(definition: QueryDefinition, query_id: str, task: str) -> None:
+    """ConfigError when what was saved is not what the definition predicts with."""
+    spec = definition.spec.kumo
+    file = definition.folder / "defs.yaml"
+    if query_id != spec.predictive_query_id and spec.predictive_query_id.startswith("pquery-"):
+        raise ConfigError(
+            "train",
+            to=definition.name,
+            found=f"training.py is query {query_id}, and {file} names {spec.predictive_query_id}",
+            next=f"write `predictive_query_id: {query_id}`, or a name instead of an id",
+        )
+    if task not in TASKS[spec.task]:
+        raise ConfigError(
+            "train",
+            to=definition.name,
+            found=f"Kumo takes training.py for {task}, and {file} says task: {spec.task}",
+            next="correct the task, or the query's text",
+        )
+
+
+def _line(what: str, entry: Model | None) -> str:
+    if entry is None:
+        return ""
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in sorted(entry.metrics.items()))
+    return f"{what}: {entry.training_job_id} ({metrics or 'no metrics told'})"

@@ -1,0 +1,160 @@
+"""Which of two models is used: the pure comparison; and the book that keeps the decision, written by many at once."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from memory_aws import Memory, MemoryS3
+from releases_support import BUCKET
+
+from kumo_assets.releases.model_book import MOST_HISTORY, Model, ModelBooks
+from kumo_assets.releases.model_decision import better_end, compare
+from kumo_assets.releases.operations.train import decide, use
+from kumo_assets.resources.kumo.model import TrainedModel
+from kumo_assets.spec.names import QueryNames
+from kumo_assets.spec.query import Kumo, Training
+
+VALUES = st.dictionaries(st.sampled_from(["ndcg@5", "auroc", "mae", "rmse"]), st.floats(0.01, 100), min_size=1)
+
+
+def kumo(**training: object) -> Kumo:
+    return Kumo(predictive_query_id="q", connector="c", training=Training(**training))  # type: ignore[arg-type]
+
+
+def test_a_metric_worse_beyond_the_tolerance_keeps_the_old_model() -> None:
+    found = compare({"ndcg@5": 0.50, "recall@5": 0.2}, {"ndcg@5": 0.47, "recall@5": 0.3}, tolerance=0.05)
+    assert not found.as_good
+    assert "ndcg@5 0.5 -> 0.47 (-6.0%)" in found.words
+
+
+def test_within_the_tolerance_it_is_as_good() -> None:
+    assert compare({"ndcg@5": 0.50}, {"ndcg@5": 0.475}, tolerance=0.05).as_good
+
+
+@pytest.mark.parametrize(("name", "end"), [("mae", -1), ("RMSE", -1), ("ndcg@10", 1), ("val_loss", -1), ("ours", None)])
+def test_the_better_end_of_a_metric(name: str, end: int | None) -> None:
+    assert better_end(name) == end
+
+
+def test_an_error_that_grows_is_worse() -> None:
+    assert not compare({"mae": 10.0}, {"mae": 11.0}).as_good
+    assert compare({"mae": 10.0}, {"mae": 9.0}).as_good
+
+
+def test_a_metric_of_ones_own_is_compared_when_named() -> None:
+    assert not compare({"ours": 1.0}, {"ours": 2.0}, metrics=["ours"], lower_is_better=["ours"]).as_good
+    assert compare({"ours": 1.0}, {"ours": 2.0}, metrics=["ours"]).as_good
+
+
+@pytest.mark.parametrize("new", [{}, {"other": 1.0}])
+def test_nothing_to_compare_keeps_the_old_model(new: dict[str, float]) -> None:
+    found = compare({"ndcg@5": 0.5}, new)
+    assert not found.as_good
+    assert "kumo.training.metrics" in found.words
+
+
+def test_a_named_metric_that_one_model_lacks_keeps_the_old_one() -> None:
+    assert "not both models have it" in compare({"ndcg@5": 0.5}, {}, metrics=["ndcg@5"]).words
+
+
+@given(VALUES, VALUES, st.floats(0, 1))
+def test_no_model_is_worse_than_itself_and_two_are_never_both_worse_beyond_any_tolerance(
+    old: dict[str, float], new: dict[str, float], tolerance: float
+) -> None:
+    assert compare(old, old, tolerance=tolerance).as_good
+    found = compare(old, new, tolerance=tolerance)
+    for item in found.metrics:
+        back = compare({item.name: item.new}, {item.name: item.old}, tolerance=tolerance)
+        assert not (item.worse and not back.as_good)
+        assert not math.isnan(item.change)
+
+
+class Atomic(MemoryS3):
+    """S3's conditional put looks and writes in one; in memory, several threads need a lock for that."""
+
+    def __init__(self) -> None:
+        super().__init__(Memory())
+        self.lock = threading.Lock()
+
+    def put_object(self, **options: Any) -> dict[str, Any]:
+        with self.lock:
+            return super().put_object(**options)
+
+
+def books() -> ModelBooks:
+    return ModelBooks(QueryNames(environment="local", query="next_best_product", bucket=BUCKET), Atomic())  # type: ignore[arg-type]
+
+
+def model(number: int, value: float) -> Model:
+    return Model(training_job_id=f"trainingjob-{number}", metrics={"ndcg@5": value})
+
+
+def test_the_first_model_is_used_without_a_comparison() -> None:
+    kept = books()
+    kept.change(lambda book: book.with_candidate(model(1, 0.1)))
+    made = decide(kept, kumo(), by="me")
+    assert made is not None
+    assert made[0].in_use
+    assert kept.read().in_use == model(1, 0.1)
+
+
+def test_a_worse_candidate_is_written_down_and_not_used() -> None:
+    kept = books()
+    for number, value in ((1, 0.5), (2, 0.3)):
+        kept.change(lambda book, n=number, v=value: book.with_candidate(model(n, v)))  # type: ignore[misc]
+        decide(kept, kumo(), by="me")
+    book = kept.read()
+    assert book.in_use == model(1, 0.5)
+    assert book.candidate is None
+    assert [(item.training_job_id, item.in_use) for item in book.history] == [
+        ("trainingjob-2", False),
+        ("trainingjob-1", True),
+    ]
+
+
+def test_deciding_twice_decides_once() -> None:
+    kept = books()
+    kept.change(lambda book: book.with_candidate(model(1, 0.5)))
+    assert decide(kept, kumo(), by="me") is not None
+    assert decide(kept, kumo(), by="me") is None
+    assert len(kept.read().history) == 1
+
+
+def test_a_person_may_take_a_worse_model_into_use() -> None:
+    kept = books()
+    kept.change(lambda book: book.with_candidate(model(1, 0.5)))
+    decide(kept, kumo(), by="me")
+    made = use(kept, TrainedModel("trainingjob-9", "q", None, {"ndcg@5": 0.1}), "me", "the catalogue changed")
+    assert made.instead_of == "trainingjob-1"
+    found = kept.read()
+    assert found.in_use is not None
+    assert found.in_use.training_job_id == "trainingjob-9"
+
+
+def test_history_is_bounded() -> None:
+    kept = books()
+    for number in range(MOST_HISTORY + 3):
+        use(kept, TrainedModel(f"trainingjob-{number}", "q", None, {}), "me", "why")
+    assert len(kept.read().history) == MOST_HISTORY
+
+
+def test_of_many_writers_none_is_lost() -> None:
+    kept = books()
+    threads = [
+        threading.Thread(target=use, args=(kept, TrainedModel(f"trainingjob-{n}", "q", None, {}), "me", "why"))
+        for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    book = kept.read()
+    assert len({item.training_job_id for item in book.history}) == 4
+    # Each says truly what it replaced: the chain of decisions has no gap.
+    for newer, older in zip(book.history, book.history[1:], strict=False):
+        assert newer.instead_of == older.training_job_id
