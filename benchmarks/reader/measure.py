@@ -109,3 +109,15 @@ def rounds(url: str, parts: list[str], seconds: float, count: int) -> Found:
                 found[part].setdefault(figure, []).append(microseconds)
             print(f"  round {turn + 1} {part}", file=sys.stderr)
     return found
+
+
+def import_milliseconds(module: str, count: int) -> float:
+    """CPU a service pays for importing `module` when it has botocore and asyncio: the least of some processes.
+
+    botocore imports awscrt by itself where that is installed; it is hidden from botocore, so it counts as `module`'s.
+    """
+    code = (
+        "import sys, time; sys.modules['awscrt'] = None; import asyncio, botocore.session; del sys.modules['awscrt']; "
+        f"began = time.process_time(); import {module}; print((time.process_time() - began) * 1000)"
+    )
+    return min(float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(count))

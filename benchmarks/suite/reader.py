@@ -8,7 +8,17 @@ import statistics
 import sys
 
 from benchmarks.figures import Figure, Result, Table
-from benchmarks.reader.measure import ALTERNATIVES, FLOOR, HERE, Found, fast, ministack, rounds, set_variables
+from benchmarks.reader.measure import (
+    ALTERNATIVES,
+    FLOOR,
+    HERE,
+    Found,
+    fast,
+    import_milliseconds,
+    ministack,
+    rounds,
+    set_variables,
+)
 
 TITLE = "Reader: CPU a lookup"
 SYNC, ASYNC = "kumo_serving Reader", "kumo_serving AsyncReader"
@@ -66,6 +76,8 @@ def run(quick: bool) -> Result:
         result.tables.append(peers(name, {part: found[part] for part in PEERS}))
         if name == "loopback":
             result.tables += [floor(middle), transports(middle)]
+    imported = import_milliseconds("kumo_serving.reader, kumo_serving.aio", 3 if quick else 15)
+    result.figures.append(Figure("import of the reader, CPU beyond botocore's", imported, "ms", target=50.0))
     return result
 
 

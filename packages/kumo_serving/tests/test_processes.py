@@ -169,19 +169,25 @@ def test_a_full_pool_ends_with_the_budget_and_recovers(shop: FakeDynamoDB) -> No
 
 @pytest.mark.parametrize("before", ["botocore.session", "botocore.session, asyncio"], ids=["sync", "async"])
 def test_importing_the_reader_adds_little_to_botocore_and_nothing_heavy(before: str) -> None:
-    # An asyncio service has asyncio already.
+    # As a share of botocore's own, so that a busy machine judges alike; milliseconds are in benchmarks/suite/reader.
+    # An asyncio service has asyncio already. botocore imports awscrt by itself where it is installed, so it is hidden
+    # from botocore and counts as the reader's.
     module = "kumo_serving.aio" if "asyncio" in before else "kumo_serving.reader"
     code = f"""
 import json, sys, time
+sys.modules["awscrt"] = None
+began = time.process_time()
 import {before}
-started = time.process_time()
+del sys.modules["awscrt"]
+between = time.process_time()
 import {module}
 heavy = ("dagster", "pandas", "boto3", "numpy", "aiohttp", "kazoo", "opentelemetry", "requests")
-print(json.dumps([time.process_time() - started, [name for name in heavy if name in sys.modules]]))
+share = (time.process_time() - between) / (between - began)
+print(json.dumps([share, [name for name in heavy if name in sys.modules]]))
 """
-    runs = [json.loads(subprocess.check_output([sys.executable, "-c", code], text=True)) for _ in range(4)]
-    assert min(seconds for seconds, _ in runs) <= 0.050
+    runs = [json.loads(subprocess.check_output([sys.executable, "-c", code], text=True)) for _ in range(3)]
     assert runs[0][1] == []
+    assert min(share for share, _ in runs) <= 0.5
 
 
 @pytest.fixture
