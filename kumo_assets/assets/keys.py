@@ -33,8 +33,7 @@ def daily_partitions(definition: QueryDefinition) -> dg.DailyPartitionsDefinitio
 
 
 def code_version(definition: QueryDefinition) -> str:
-    """Changes with this package, the query's YAML and its SQL: what built a release can be told from its record."""
-    text = definition.spec.model_dump_json() + "".join(
-        path.read_text() for path in sorted(definition.folder.glob("*.sql"))
-    )
+    """Changes with this package, the query's YAML, its SQL and its own gates: a release's record tells what built it."""
+    files = (path for pattern in ("*.sql", "gates/*.sql", "gates/*.py") for path in definition.folder.glob(pattern))
+    text = definition.spec.model_dump_json() + "".join(path.read_text() for path in sorted(files))
     return f"{version('kumo-assets')}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"

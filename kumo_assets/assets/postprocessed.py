@@ -4,6 +4,8 @@ The asset always exists, so that gates and export have one shape to look at: ENT
 TARGET_PRED for a regression. What the table must prove is in `postprocess_proof`.
 """
 
+from contextlib import closing
+
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
@@ -12,6 +14,7 @@ from kumo_assets.assets.postprocess_proof import prove_table
 from kumo_assets.assets.step import Step, begin, column_schema, preview, result
 from kumo_assets.assets.templates import render, shipped
 from kumo_assets.errors import ReleaseError, WarehouseError
+from kumo_assets.gates.counting import count_asset
 from kumo_assets.releases.documents import Artefact
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.snowflake import Warehouse, connect
@@ -44,10 +47,11 @@ def build_postprocessed(definition: QueryDefinition, partitions: dg.PartitionsDe
         step = begin(context, definition, releases, ASSET)
         artefact = step.existing()
         adopted = artefact is not None
-        with connect(snowflake) as warehouse:
+        with connect(snowflake) as warehouse, closing(releases.outside(definition)) as world:
             if artefact is None:
                 artefact = _create(step, warehouse)
-            return result(step, artefact, _metadata(warehouse, artefact), adopted)
+            figures = count_asset(world, warehouse, definition, step.opened, artefact)
+            return result(step, artefact, _metadata(warehouse, artefact) | figures, adopted)
 
     return postprocessed
 

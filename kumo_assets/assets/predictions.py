@@ -5,9 +5,10 @@ earlier job of this release is adopted, and DONE is not believed until Snowflake
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
@@ -15,6 +16,8 @@ from dagster_snowflake import SnowflakeResource
 from kumo_assets.assets.keys import KUMO_POOL, code_version, key_of, raw_key
 from kumo_assets.assets.log_arrival import wait_for_logs
 from kumo_assets.assets.step import Step, begin, column_schema, preview, result
+from kumo_assets.gates.counting import count_asset
+from kumo_assets.gates.raw_checks import ask_raw_gates, raw_check_specs
 from kumo_assets.releases.documents import Artefact
 from kumo_assets.releases.model_book import ModelBooks
 from kumo_assets.releases.resource import ReleasesResource
@@ -50,23 +53,31 @@ def build_predictions(
         description=f"{spec.description} Kumo's batch predictions, one Snowflake table per release.".strip(),
         code_version=code_version(definition),
         pool=KUMO_POOL,
+        check_specs=raw_check_specs(definition, partitions),
     )
     def predictions(
         context: dg.AssetExecutionContext,
         kumo: KumoResource,
         snowflake: SnowflakeResource,
         releases: ReleasesResource,
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
         step = begin(context, definition, releases, ASSET)
         artefact = step.existing()
         adopted = artefact is not None
-        with connect(snowflake) as warehouse:
+        day = date.fromisoformat(step.run.partition)
+        start, anchor = (anchor_time(end, spec.schedule.time_zone) for end in (day - timedelta(days=1), day))
+        with connect(snowflake) as warehouse, closing(releases.outside(definition)) as world:
             if artefact is None:
-                anchor = anchor_time(date.fromisoformat(step.run.partition), spec.schedule.time_zone)
                 wait_for_logs(warehouse, sources, anchor, spec.schedule, context.log.info)
+            # Before anything is launched: a bad day of logs costs no Kumo job.
+            yield from ask_raw_gates(
+                world, warehouse, definition, sources, step.opened, (start, anchor), step.run.run_id, launched=adopted
+            )
+            if artefact is None:
                 with kumo.client() as client:
                     artefact = _run_job(context, step, client, warehouse, anchor)
-            return result(step, artefact, _metadata(warehouse, artefact), adopted)
+            figures = count_asset(world, warehouse, definition, step.opened, artefact)
+            yield result(step, artefact, _metadata(warehouse, artefact) | figures, adopted)
 
     return predictions
 

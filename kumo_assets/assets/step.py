@@ -17,6 +17,7 @@ import dagster as dg
 from kumo_assets.assets.keys import code_version
 from kumo_assets.assets.links import s3_link
 from kumo_assets.errors import ConfigError, ReleaseError
+from kumo_assets.gates.own import gates_of
 from kumo_assets.releases.documents import Artefact, Opened
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import RunIdentity, open_release, run_of
@@ -103,7 +104,7 @@ def begin(
         run,
         definition,
         asset,
-        gates=definition.spec.gates.gates_of(definition.spec.kumo.task),
+        gates=gates_of(definition),
         code_version=code_version(definition),
     )
     if opened.adopted:

@@ -7,73 +7,81 @@ from typing import Annotated, Any
 
 import typer
 
-from kumo_assets.cli.output import Json, Query, definition_of, folder, note, show, table, world_of
+from kumo_assets.cli.output import (
+    Json,
+    MaybeQuery,
+    PointerUri,
+    Query,
+    definition_of,
+    folder,
+    note,
+    show,
+    table,
+    world_of,
+)
 from kumo_assets.errors import ConfigError
 from kumo_assets.spec.load import query_names
 
 
 def status(
-    query: Annotated[str | None, typer.Argument(help="Default: every query.")] = None, as_json: Json = False
+    query: Annotated[str | None, typer.Argument(help="Default: every query.")] = None,
+    pointer: PointerUri = None,
+    as_json: Json = False,
 ) -> None:
     """Start here at 3 a.m.: what is active, its age, holds, what waits, the last block, the next command to type."""
     from kumo_serving.errors import KumoAssetsError
 
     from kumo_assets.releases.operations.status import StatusReport, report
 
-    names = [query] if query is not None else query_names(folder())
+    if query is not None or pointer is not None:
+        one = report(world_of(query, pointer))
+        show(as_json, asdict(one), lambda: print(_page(one)))
+        return
     found: list[StatusReport] = []
     documents: list[dict[str, Any]] = []
-    for name in names:
+    for name in query_names(folder()):
         try:
             found.append(report(world_of(name)))
             documents.append(asdict(found[-1]))
         except KumoAssetsError as error:
-            if query is not None:
-                raise
             # One query's trouble never hides another's state.
             documents.append({"query": name, "error": str(error)})
             note(f"{name}: {error}")
-    show(as_json, documents[0] if query is not None else documents, lambda: print("\n".join(map(_page, found))))
+    show(as_json, documents, lambda: print("\n".join(map(_page, found))))
 
 
 def _page(found: Any) -> str:
-    lines = [
-        (
-            "active",
-            f"{found.release_id or 'nothing'}"
-            + (f"  (partition {found.partition}, generation {found.generation})" if found.release_id else ""),
-        ),
-        ("table", found.table or "-"),
-        (
-            "age",
-            "-"
-            if found.active_age_hours is None
-            else f"{found.active_age_hours:.1f} h since promotion"
-            + (f"   STALE: limit {found.stale_after_hours:g} h" if found.stale else ""),
-        ),
-        (
-            "hold",
-            "none"
-            if found.hold is None
-            else f"HELD by {found.hold['by']} at {found.hold['at']}: {found.hold['reason']}",
-        ),
-    ]
-    if found.hand_edited:
-        lines.append(("edited", "the pointer was edited by hand; that counts as a hold"))
+    """The page for 3 a.m.: what is wrong first, then what is live, what stops the next, and what to type."""
+    lines = [("PROBLEM", words) for words in found.problems]
+    generation = f"  (partition {found.partition or 'unknown'}, generation {found.generation})" if found.table else ""
+    lines.append(
+        ("active", f"{found.release_id or ('a table of no release' if found.table else 'nothing')}{generation}")
+    )
+    lines.append(("table", found.table or "-"))
+    if found.active_age_hours is not None:
+        by = f" by {found.promoted['by']}" if found.promoted else ""
+        limit = "" if found.stale_after_hours is None else f"; limit {found.stale_after_hours:g} h"
+        lines.append(("age", f"promoted {found.active_age_hours:.1f} h ago{by}{limit}{'  STALE' * found.stale}"))
+    held = found.hold
+    lines.append(("hold", "none" if held is None else f"HELD by {held['by']} at {held['at']}: {held['reason']}"))
+    if held is not None and held["to_release"]:
+        lines.append(
+            ("", f"rolled back from {held['from_release'] or 'an unreadable pointer'} to {held['to_release']}")
+        )
     if found.forced is not None:
         lines.append(("forced", f"by {found.forced['by']}: {found.forced['reason']}"))
+    waits = f" (sealed {found.candidate_waits_hours:.1f} h ago)" if found.candidate_waits_hours is not None else ""
     lines.append(
-        ("waiting", f"{found.candidate}: {found.candidate_words}" if found.candidate else found.candidate_words)
+        ("waiting", f"{found.candidate}{waits}: {found.candidate_words}" if found.candidate else found.candidate_words)
     )
-    if found.last_block is not None:
-        lines.append(
-            (
-                "blocked",
-                f"{found.last_block['release_id']} by {found.last_block['gate']}: {found.last_block['message']}",
-            )
-        )
+    block = found.last_block
+    if block is not None:
+        past = "; a newer release got past it" if block["resolved"] else ""
+        lines.append(("blocked", f"{block['release_id']} by {block['gate']}: {block['message']}{past}"))
     if found.building:
         lines.append(("building", ", ".join(found.building)))
+    if found.previous:
+        lines.append(("previous", ", ".join(item for item in found.previous[:5] if item)))
     lines += [("pointer", found.pointer), ("next", found.next_command)]
     return "\n".join([found.query, *(f"  {name:9} {words}" for name, words in lines)])
 
@@ -105,10 +113,13 @@ def releases(query: Query, as_json: Json = False) -> None:
 
 
 def history(
-    query: Query, limit: Annotated[int, typer.Option(help="Newest entries to show.")] = 50, as_json: Json = False
+    query: MaybeQuery = None,
+    limit: Annotated[int, typer.Option(help="Newest entries to show.")] = 50,
+    pointer: PointerUri = None,
+    as_json: Json = False,
 ) -> None:
     """The ledger: who moved what, when, why. Newest first."""
-    entries = world_of(query).ledger.history(limit)
+    entries = world_of(query, pointer).ledger.history(limit)
     show(
         as_json,
         [entry.model_dump(mode="json") for entry in entries],
@@ -231,7 +242,7 @@ def gates(
     as_json: Json = False,
 ) -> None:
     """Each verdict of a day's release explained: value, limits, baseline, and what to look at."""
-    from kumo_assets.gates.explain import explain
+    from kumo_assets.gates.explain import explain, explained
     from kumo_assets.releases.operations.outside import Outside
 
     world: Outside = world_of(query)
@@ -256,17 +267,6 @@ def gates(
         "query": query,
         "partition": partition,
         "release_id": record.release_id,
-        "verdicts": [
-            verdict.model_dump(mode="json")
-            if verdict is not None
-            else {
-                "gate": gate,
-                "passed": False,
-                "mode": "block",
-                "severity": "missing",
-                "message": "no verdict: the check was not reached, was skipped, or raised",
-            }
-            for gate, verdict in sorted(required.items())
-        ],
+        "verdicts": explained(required),
     }
     show(as_json, document, lambda: print(explain(record, required)))

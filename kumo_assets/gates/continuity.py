@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kumo_assets.gates.judgement import Judgement, Severity
+from kumo_assets.gates.drift import bootstrap, judged, nothing
+from kumo_assets.gates.judgement import Judgement
+from kumo_assets.gates.statistics import loss_ceiling
 from kumo_assets.spec.gates import Limits
 
 
@@ -26,19 +28,19 @@ def judge_overlap(compared: Mapping[str, Any] | None, release: str, limits: Limi
 def _judge(
     compared: Mapping[str, Any] | None, release: str, limits: Limits, part: str, whole: str, sentence: str
 ) -> Judgement:
-    bounds = {"warn": limits.warn, "block": limits.block}
     if compared is None:
-        return Judgement("ok", "no active release to compare with (bootstrap)", None, bounds, {"kind": "bootstrap"})
-    baseline = {"kind": "active", "release_id": release}
+        return bootstrap("there is no active release whose table to compare with", limits)
     if compared.get("missing"):
-        return Judgement(
-            "error", f"the table of the active release {release} is gone: {compared['missing']}", None, bounds, baseline
-        )
+        return nothing(f"the table of the active release {release} is gone: {compared['missing']}", None, limits)
     total = compared[whole]
-    value = compared[part] / total if total else 0.0
-    severity: Severity = "error" if value > limits.block else "warn" if value > limits.warn else "ok"
+    if not total:
+        return nothing(f"none of the entities of {release} was found to compare", None, limits)
+    value = compared[part] / total
+    sample = compared.get("sample", 1)
     words = f"{compared[part]:,} of {total:,} ({value:.1%}) {sentence.format(release=release)}"
-    tail = {"error": f"; the limit is {limits.block:.0%}", "warn": f"; a warning from {limits.warn:.0%} on", "ok": ""}[
-        severity
-    ]
-    return Judgement(severity, words + tail, value, bounds, baseline, dict(compared))
+    words += f" (one entity in {sample} asked)" if sample > 1 else ""
+    # Few entities: a true loss at the warning's level must not stop a release by chance.
+    floor = loss_ceiling(limits.warn, compared["old"])
+    told = {"kind": "active", "release_id": release}
+    bars = {f"share {part}": (None, value)}
+    return judged(value, floor, limits, words, told, dict(compared), "", bars)

@@ -1,18 +1,20 @@
 """The counts that gates judge: few statements per table, counts only, kept with the release as the next baseline.
 
-Predictions: one scan (two for a first release, which sets its own bins). Post-processed: one for the shape of lists, one
-for classes, one join with the active release's table. SQL stands in `sql/`; what the counts mean is judged elsewhere.
+Predictions: one scan, whatever the number of gates (a release that sets its own bins looks at a sample for the
+quantiles, and once more to count them; one with repeated keys once more to be sure). Post-processed: one scan for the
+shape of lists, one for classes; the comparison with the active release reads both tables for a sample of entities.
+SQL stands in `sql/`; what the counts mean is judged elsewhere.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from kumo_assets.gates.statistics import distinct_edges
+from kumo_assets.resources.template import render
 
 _FOLDER = Path(__file__).parent / "sql"
 
@@ -24,6 +26,11 @@ MOST_CLASSES = 200
 # A release sets bins of its own when the baseline's have become this lopsided: an outer bin that holds half of all
 # scores sees little.
 LOPSIDED = 0.5
+# Entities that quantiles, and the comparison with the active release, are taken from: the standard error of a share of
+# 1% is then 0.0003, a thirtieth of it.
+SAMPLED_ENTITIES = 100_000
+# Lists longer than this are checked for order by a window instead of one column per rank.
+MOST_RANK_COLUMNS = 20
 
 
 def value_column(columns: Mapping[str, str]) -> str:
@@ -31,81 +38,135 @@ def value_column(columns: Mapping[str, str]) -> str:
     return next(name for name in ("SCORE", "TRUE_PROB", "TARGET_PRED") if name in columns)
 
 
-def count_predictions(
-    rows: Rows, table: str, columns: Mapping[str, str], baseline: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """rows, entities, nulls, distinct keys and the score histogram of Kumo's table. `table` is quoted.
+def sample_of(entities: int) -> int:
+    """One in how many entities is looked at; 1 is all."""
+    return max(1, entities // SAMPLED_ENTITIES)
 
-    `against` counts over the baseline's edges; `edges` and `histogram` are what the next release compares with.
+
+def count_predictions(
+    rows: Rows,
+    table: str,
+    columns: Mapping[str, str],
+    baseline: Mapping[str, Any] | None,
+    reference: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """rows, entities, nulls, distinct keys, lowest and highest score and the histogram of Kumo's table. `table` is
+    quoted.
+
+    `against` counts over the baseline's edges, `against_reference` over the reference's; `edges` and `histogram` are
+    what the next release compares with.
     """
     value = value_column(columns)
-    name = "predictions_pairs.sql" if "CLASS" in columns else "predictions_single.sql"
+    pairs = "CLASS" in columns
     known: list[float] = list((baseline or {}).get("edges") or [])
-    found = rows(_text(name, table=table, value=value, histogram=_select(value, known, quantiles=True)))[0]
-    against = _bins(found, len(known)) if known else []
-    bounds = (found["LOWEST"], found["HIGHEST"])
+    fixed: list[float] = list((reference or {}).get("edges") or [])
+    found = rows(
+        text(
+            "predictions_pairs.sql" if pairs else "predictions_single.sql",
+            table=table,
+            value=value,
+            histogram=cumulative(value, known, "B") + cumulative(value, fixed, "R"),
+        )
+    )[0]
+    against = bins(found, known, "B") if known else []
+    low, high = (None if found[name] is None else float(found[name]) for name in ("LOWEST", "HIGHEST"))
+    finite = all(bound is None or math.isfinite(bound) for bound in (low, high))
     counts: dict[str, Any] = {
         "rows": int(found["ROW_COUNT"]),
         "entities": int(found["ENTITY_COUNT"]),
         "nulls": int(found["NULL_COUNT"] or 0),
         "keys": int(found["KEY_COUNT"]),
-        "finite": all(bound is None or math.isfinite(float(bound)) for bound in bounds),
+        "finite": finite,
+        "lowest": low if finite else None,
+        "highest": high if finite else None,
         "against": against,
+        "against_reference": bins(found, fixed, "R") if fixed else [],
         "edges": known,
         "histogram": against,
     }
-    if counts["finite"] and (not known or max(against, default=0) > LOPSIDED * max(sum(against), 1)):
-        edges = distinct_edges(
-            [float(found[f"Q{index}"]) for index in range(1, BINS) if found[f"Q{index}"] is not None]
-        )
+    if pairs and counts["keys"] < counts["rows"]:
+        # A hash may collide (about 3 in a million at 10 M rows), so that "every key once" is certain and "a key
+        # twice" is not: count again, exactly.
+        counts["keys"] = int(rows(text("distinct_pairs.sql", table=table))[0]["KEY_COUNT"])
+    if finite and (not known or max(against, default=0) > LOPSIDED * max(sum(against), 1)):
+        edges = quantile_edges(rows, table, value, where=f"MOD(HASH(ENTITY), {sample_of(counts['entities'])}) = 0")
         if edges:
-            own = rows(_text("histogram.sql", table=table, histogram=_select(value, edges, quantiles=False)))[0]
-            counts |= {"edges": edges, "histogram": _bins(own, len(edges))}
+            own = rows(text("histogram.sql", table=table, histogram=cumulative(value, edges, "B"), value=value))[0]
+            counts |= {"edges": edges, "histogram": bins(own, edges, "B")}
     return counts
 
 
-def count_lists(rows: Rows, table: str, top_k: int) -> dict[str, Any]:
-    """Lists, short, misranked and disordered ones, the longest; and what is recommended, by class."""
-    shape = rows(_text("lists.sql", table=table, top_k=str(top_k)))[0]
+def count_lists(rows: Rows, table: str, top_k: int, catalogue: tuple[str, str] | None = None) -> dict[str, Any]:
+    """Lists, short, misranked and disordered ones, the longest; and what is recommended, by class.
+
+    `catalogue` is (quoted table, quoted column) of every item there is, to count entries of unknown ones.
+    """
+    shape = rows(_shape(table, top_k))[0]
     names = ("LISTS", "SHORT", "MISRANKED", "DISORDERED", "LONGEST")
     counts: dict[str, Any] = {name.lower(): int(shape[name] or 0) for name in names}
-    classes = rows(_text("classes.sql", table=table, most=str(MOST_CLASSES)))
-    counts["classes"] = {str(row["CLASS"]): int(row["SERVED"]) for row in classes}
-    counts["coverage"] = int(classes[0]["CLASSES"]) if classes else 0
-    counts["served"] = int(classes[0]["TOTAL"]) if classes else 0
-    counts["most_first"] = int(classes[0]["MOST_FIRST"]) if classes else 0
+    bounds = (shape["LOWEST"], shape["HIGHEST"])
+    counts["finite"] = all(bound is None or math.isfinite(float(bound)) for bound in bounds)
+    join = known = ""
+    if catalogue is not None:
+        join = text("known_items.sql", catalogue=catalogue[0], column=catalogue[1])
+        known = "K.ITEM IS NULL"
+    classes = rows(
+        text("classes.sql", table=table, most=str(MOST_CLASSES), join=join, unknown=f"IFF({known or '1 = 0'}, 1, 0)")
+    )
+    named = sorted(classes, key=lambda row: -int(row["SERVED"]))[:MOST_CLASSES]
+    counts["classes"] = {str(row["CLASS"]): int(row["SERVED"]) for row in named}
+    counts["firsts"] = {str(row["CLASS"]): int(row["FIRSTS"]) for row in classes if row["FIRSTS"]}
+    first = classes[0] if classes else {}
+    for name, column in (("coverage", "CLASSES"), ("served", "TOTAL"), ("most_first", "MOST_FIRST")):
+        counts[name] = int(first.get(column) or 0)
+    if catalogue is not None:
+        counts |= {"unknown": int(first.get("UNKNOWN") or 0), "unknown_classes": int(first.get("UNKNOWN_CLASSES") or 0)}
+        counts["unknown_named"] = [str(row["CLASS"]) for row in classes if row["IS_UNKNOWN"]][:5]
     return counts
 
 
-def count_continuity(rows: Rows, table: str, active: str, *, lists: bool) -> dict[str, Any]:
-    """Entities lost, and list entries changed, against the active release's table. Both names are quoted."""
-    found = rows(_text("continuity_lists.sql" if lists else "continuity_entities.sql", table=table, active=active))[0]
+def count_continuity(rows: Rows, table: str, active: str, *, lists: bool, entities: int = 0) -> dict[str, Any]:
+    """Entities lost, and list entries changed, against the active release's table. Both names are quoted.
+
+    With many `entities` one in `sample` is asked, chosen by hash, the same in both tables.
+    """
+    sample = sample_of(entities)
+    name = "continuity_lists.sql" if lists else "continuity_entities.sql"
+    found = rows(text(name, table=table, active=active, sample=str(sample)))[0]
     names = {"old": "OLD_ENTITIES", "lost": "LOST", "entries": "ENTRIES", "changed": "CHANGED"}
-    return {name: int(found[column] or 0) for name, column in names.items()}
+    return {name: int(found[column] or 0) for name, column in names.items()} | {"sample": sample}
 
 
-def _select(value: str, edges: Sequence[float], *, quantiles: bool) -> str:
-    """SQL of bin counts over `edges`: (-inf, e1], (e1, e2], ..., (en, inf). Numbers are written by repr, which
-    Snowflake reads back exactly."""
-    pieces = []
-    bounds = [None, *edges, None]
-    for index, (low, high) in enumerate(pairwise(bounds)):
-        parts = [f"{value} > {low!r}"] if low is not None else []
-        parts += [f"{value} <= {high!r}"] if high is not None else []
-        if edges:
-            pieces.append(f"COUNT_IF({' AND '.join(parts)}) AS B{index}")
-    if quantiles:
-        pieces += [f"APPROX_PERCENTILE({value}, {index / BINS}) AS Q{index}" for index in range(1, BINS)]
-        pieces += [f"MIN({value}) AS LOWEST", f"MAX({value}) AS HIGHEST"]
-    return ",\n    ".join(pieces)
+def cumulative(value: str, edges: Sequence[float], prefix: str) -> str:
+    """SQL of how many values are at most each edge, each followed by a comma. Numbers are written by repr, which
+    Snowflake reads back exactly. `bins` turns the answer into counts per bin."""
+    return "".join(f"COUNT_IF({value} <= {edge!r}) AS {prefix}{index},\n    " for index, edge in enumerate(edges))
 
 
-def _bins(row: Mapping[str, Any], edges: int) -> list[int]:
-    return [int(row[f"B{index}"] or 0) for index in range(edges + 1)]
+def bins(row: Mapping[str, Any], edges: Sequence[float], prefix: str) -> list[int]:
+    """Counts per bin (-inf, e1], (e1, e2], ..., (en, inf) from `cumulative` and VALUE_COUNT, all that are not null."""
+    upto = [int(row[f"{prefix}{index}"] or 0) for index in range(len(edges))] + [int(row["VALUE_COUNT"] or 0)]
+    return [now - before for before, now in zip([0, *upto], upto, strict=False)]
 
 
-def _text(name: str, **values: str) -> str:
-    text = (_FOLDER / name).read_text()
-    for placeholder, value in values.items():
-        text = text.replace("{{ " + placeholder + " }}", value)
-    return text
+def quantile_edges(rows: Rows, table: str, value: str, where: str) -> list[float]:
+    """Inner edges of a table's own bins: nine deciles, without repeats."""
+    pieces = ", ".join(f"APPROX_PERCENTILE({value}, {index / BINS}) AS Q{index}" for index in range(1, BINS))
+    found = rows(text("quantiles.sql", quantiles=pieces, table=table, where=where))[0]
+    return distinct_edges([float(found[f"Q{index}"]) for index in range(1, BINS) if found[f"Q{index}"] is not None])
+
+
+def _shape(table: str, top_k: int) -> str:
+    """The statement on the shape of lists. Falling scores are asked rank by rank in one grouping, which costs no sort;
+    long lists are asked by a window."""
+    if top_k > MOST_RANK_COLUMNS:
+        return text("lists_long.sql", table=table, top_k=str(top_k))
+    ranks = range(1, top_k + 1)
+    scores = "".join(f", MAX(IFF(RANK = {rank}, SCORE, NULL)) AS S{rank}" for rank in ranks)
+    rises = " OR ".join(f"S{rank} < S{rank + 1}" for rank in ranks if rank < top_k) or "1 = 0"
+    return text("lists.sql", table=table, top_k=str(top_k), scores=scores, rises=rises)
+
+
+def text(name: str, **values: str) -> str:
+    """One of this room's SQL files, filled in. ConfigError for a placeholder nobody gave."""
+    return render((_FOLDER / name).read_text(), name, **values)

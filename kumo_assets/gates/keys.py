@@ -8,24 +8,24 @@ from kumo_assets.gates.judgement import Judgement
 
 
 def judge_keys(rows: int, nulls: int, distinct: int) -> Judgement:
-    """`nulls` rows with a null in a key or score, `distinct` distinct keys: (ENTITY, CLASS), or ENTITY where one row per
-    entity is written."""
-    repeated = rows - nulls - distinct
+    """`nulls` rows with a null in a key or score, `distinct` distinct keys, rows without one counted among them:
+    (ENTITY, CLASS), or ENTITY where one row per entity is written."""
+    repeated = rows - distinct
     evidence = {"rows": rows, "null": nulls, "distinct": distinct, "repeated": repeated}
     faults = []
+    if not rows:
+        faults.append("no rows")
     if nulls:
         faults.append(f"{nulls:,} rows with a null key or score")
-    if repeated > 0:
+    if repeated:
         faults.append(f"{repeated:,} repeated keys")
-    if faults:
-        return Judgement(
-            "error",
-            " and ".join(faults) + f" among {rows:,} rows",
-            float(nulls + max(repeated, 0)),
-            {"block": 0},
-            {"kind": "absolute"},
-            evidence,
-        )
+    words = " and ".join(faults) + f" among {rows:,} rows" if faults else f"{rows:,} rows, every key once, none null"
     return Judgement(
-        "ok", f"{rows:,} rows, every key once, none null", 0.0, {"block": 0}, {"kind": "absolute"}, evidence
+        "error" if faults else "ok",
+        words,
+        float(nulls + abs(repeated)),
+        {"block": 0},
+        {"kind": "absolute"},
+        evidence,
+        bars={"rows": (None, float(rows)), "distinct keys": (None, float(distinct)), "null": (None, float(nulls))},
     )

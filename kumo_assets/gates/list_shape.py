@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
-from kumo_assets.gates.judgement import Judgement
+from kumo_assets.gates.judgement import Judgement, level, tail
 from kumo_assets.spec.gates import ListShape
 
 
-@dataclass(frozen=True)
-class ListCounts:
-    """Counts over entities: lists in all, shorter than top_k, with a gap or repeat in their ranks, with a score that
-    rises with the rank, and the longest list."""
+def judge_list_shape(counts: Mapping[str, Any], top_k: int, limits: ListShape, *, ordered: bool = True) -> Judgement:
+    """Counts over entities: `lists` in all, `short`er than top_k, `misranked` with a gap or repeat in their ranks,
+    `disordered` with a score that rises with the rank, the `longest`, and whether all scores are `finite`.
 
-    lists: int
-    short: int
-    misranked: int
-    disordered: int
-    longest: int
-
-
-def judge_list_shape(counts: ListCounts, top_k: int, limits: ListShape, *, ordered: bool = True) -> Judgement:
-    """`ordered` is False where the first of a list is the predicted class, not the highest score (multiclass)."""
-    bounds = {"top_k": top_k, "warn_short": limits.warn_short, "block_short": limits.block_short}
-    evidence = vars(counts)
-    if counts.lists == 0:
-        return Judgement("error", "there are no lists", 0.0, bounds, {"kind": "absolute"}, evidence)
+    `ordered` is False where the first of a list is the predicted class, not the highest score (multiclass).
+    """
+    bounds = {"top_k": top_k, "warn": limits.warn, "block": limits.block}
+    told = {"kind": "absolute"}
+    lists = counts["lists"]
+    evidence = {name: counts[name] for name in ("lists", "short", "misranked", "disordered", "longest")}
+    if not lists:
+        return Judgement("error", "there are no lists", 0.0, bounds, told, evidence)
+    share = counts["short"] / lists
     faults = []
-    if counts.longest > top_k:
-        faults.append(f"a list of {counts.longest}, longer than {top_k}")
-    if counts.misranked:
-        faults.append(f"{counts.misranked:,} lists whose ranks are not 1, 2, 3, ...")
-    if ordered and counts.disordered:
-        faults.append(f"{counts.disordered:,} lists whose scores rise")
-    share = counts.short / counts.lists
-    if share > limits.block_short:
-        faults.append(f"{share:.1%} of lists shorter than {top_k} (limit {limits.block_short:.0%})")
-    if faults:
-        return Judgement("error", "; ".join(faults), share, bounds, {"kind": "absolute"}, evidence)
-    words = f"{counts.lists:,} lists, {share:.2%} shorter than {top_k}"
-    if share > limits.warn_short:
-        return Judgement(
-            "warn", f"{words}; a warning from {limits.warn_short:.0%} on", share, bounds, {"kind": "absolute"}, evidence
-        )
-    return Judgement("ok", words, share, bounds, {"kind": "absolute"}, evidence)
+    if not counts.get("finite", True):
+        faults.append("some scores are not finite numbers")
+    if counts["longest"] > top_k:
+        faults.append(f"a list of {counts['longest']}, longer than {top_k}")
+    if counts["misranked"]:
+        faults.append(f"{counts['misranked']:,} lists whose ranks are not 1, 2, 3, ...")
+    if ordered and counts["disordered"]:
+        faults.append(f"{counts['disordered']:,} lists whose scores rise")
+    severity = "error" if faults else level(share, limits.warn, limits.block)
+    words = "; ".join([*faults, f"{lists:,} lists, {share:.2%} shorter than {top_k}"])
+    words += "" if faults else tail(severity, limits.warn, limits.block)
+    names = ("short", "misranked", "disordered")
+    bars = {f"share {name}": (None, counts[name] / lists) for name in names}
+    return Judgement(severity, words, share, bounds, told, evidence, bars=bars)

@@ -83,11 +83,44 @@ def total_variation_floor(reference: Mapping[str, float], n: int, m: int, chance
     return mean + NormalDist().inv_cdf(1 - chance) * math.sqrt(noise) / 2
 
 
-def share_floor(share: float, n: int, m: int, chance: float = CHANCE) -> float:
-    """The difference of two shares near `share` that chance alone exceeds (two-sample normal approximation)."""
+def share_floor(share: float, n: int, m: int, of: int = 1, chance: float = CHANCE) -> float:
+    """The difference of two shares near `share` that chance alone exceeds (two-sample normal approximation).
+
+    `of` is how many shares are looked at for the largest difference (Bonferroni).
+    """
     if n <= 0 or m <= 0:
         return math.inf
-    return NormalDist().inv_cdf(1 - chance) * math.sqrt(share * (1 - share) * (1 / n + 1 / m))
+    z = NormalDist().inv_cdf(1 - chance / max(of, 1))
+    return z * math.sqrt(share * (1 - share) * (1 / n + 1 / m))
+
+
+def loss_ceiling(share: float, n: int, chance: float = CHANCE) -> float:
+    """The share that chance alone exceeds in n when `share` is the true one (one-sample normal approximation)."""
+    if n <= 0:
+        return math.inf
+    return share + NormalDist().inv_cdf(1 - chance) * math.sqrt(share * (1 - share) / n)
+
+
+def count_floor(n: int, m: int, chance: float = CHANCE) -> float:
+    """The relative change that chance alone exceeds between two counts of independent arrivals (Poisson: variance n)."""
+    if n <= 0 or m <= 0:
+        return 0.0
+    return NormalDist().inv_cdf(1 - chance) * math.sqrt(1 / n + 1 / m)
+
+
+def distinct_floor(distinct: int, per_entity: float, n: int, m: int, chance: float = CHANCE) -> float:
+    """The relative drop in a number of distinct classes that chance alone exceeds.
+
+    Two bounds on its standard deviation, of which the smaller counts. One entity changes the number by at most its
+    list's length, so it is at most length x sqrt(n) / 2 (Efron-Stein; Boucheron, Lugosi, Massart, "Concentration
+    Inequalities", 2013, cor. 3.2). And occupied classes vary less than independent ones with the same chances, whose
+    variance is at most their number; rows of one entity may all move together, which multiplies it by the length.
+    """
+    if distinct <= 0 or n <= 0 or m <= 0:
+        return math.inf
+    by_entity = per_entity * math.sqrt(n + m) / 2
+    by_class = math.sqrt(2 * distinct * max(per_entity, 1.0))
+    return NormalDist().inv_cdf(1 - chance) * min(by_entity, by_class) / distinct
 
 
 def distinct_edges(quantiles: Sequence[float]) -> list[float]:

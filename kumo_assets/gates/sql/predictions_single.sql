@@ -1,8 +1,10 @@
--- Everything the gates of a table with one row per ENTITY ask of it, in one scan.
+-- Everything the gates of a table with one row per ENTITY ask of it, in one scan. Rows without a key count as one each.
 SELECT
+    {{ histogram }}COUNT({{ value }}) AS VALUE_COUNT,
     COUNT(*) AS ROW_COUNT,
     COUNT(DISTINCT ENTITY) AS ENTITY_COUNT,
     COUNT_IF(ENTITY IS NULL OR {{ value }} IS NULL) AS NULL_COUNT,
-    COUNT(DISTINCT ENTITY) AS KEY_COUNT,
-    {{ histogram }}
+    COUNT(DISTINCT ENTITY) + COUNT_IF(ENTITY IS NULL) AS KEY_COUNT,
+    MIN({{ value }}) AS LOWEST,
+    MAX({{ value }}) AS HIGHEST
 FROM {{ table }}

@@ -1,0 +1,142 @@
+"""Counting one asset of a release for its gates, once, and keeping the counts with the release.
+
+The asset's own step counts, so that the statistics stand in its materialisation and one session does for both; a check
+that comes later, or against another baseline than was counted over, counts again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from kumo_assets.gates.baseline import Baselines, baselines_of
+from kumo_assets.gates.counts import count_continuity, count_lists, count_predictions
+from kumo_assets.gates.judges import judges
+from kumo_assets.gates.raw_counts import Watched, count_raw_log
+from kumo_assets.releases.documents import Artefact, Opened
+from kumo_assets.releases.operations.outside import Outside
+from kumo_assets.resources.snowflake import Warehouse
+from kumo_assets.resources.sql import quote, table
+from kumo_assets.spec.load import QueryDefinition, RawSource
+
+# What stands under statistics/<asset>.json beside the counts themselves.
+MARK = "baselines"
+
+
+def stored_counts(world: Outside, opened: Opened, asset: str, baselines: Baselines) -> dict[str, Any] | None:
+    """The counts taken against just these baselines, None when they have to be taken."""
+    counts = world.store.statistics(opened.release_id).get(asset)
+    return counts if counts is not None and counts.get(MARK) == baselines.mark else None
+
+
+def take_counts(
+    world: Outside,
+    warehouse: Warehouse,
+    definition: QueryDefinition,
+    opened: Opened,
+    artefact: Artefact,
+    baselines: Baselines,
+) -> dict[str, Any]:
+    """Count, keep, return. Raises WarehouseError when Snowflake refuses."""
+    counts = _counts(warehouse, definition, artefact, baselines) | {MARK: baselines.mark}
+    raw = (world.store.statistics(opened.release_id).get(artefact.asset) or {}).get("raw")
+    if raw is not None:
+        counts["raw"] = raw
+    world.store.write_statistics(opened.release_id, artefact.asset, counts)
+    return counts
+
+
+def count_asset(
+    world: Outside, warehouse: Warehouse, definition: QueryDefinition, opened: Opened, artefact: Artefact
+) -> dict[str, float]:
+    """Count for an asset's own step; its statistics, and each gate's figure, as numbers to show over time."""
+    baselines = baselines_of(world, definition.spec.gates, opened)
+    counts = stored_counts(world, opened, artefact.asset, baselines)
+    if counts is None:
+        counts = take_counts(world, warehouse, definition, opened, artefact, baselines)
+    found = judges(definition.spec, artefact.details, counts, baselines)
+    built_in = definition.spec.gates.gates_of(definition.spec.kumo.task)
+    asked = [gate for gate, record in built_in.items() if record["asset"] == artefact.asset]
+    figures = {f"gate {gate}": found[gate]().value for gate in asked if gate in found}
+    named = {name: counts.get(name) for name in ("lowest", "highest", "coverage", "short")}
+    return {name: float(value) for name, value in (figures | named).items() if value is not None}
+
+
+def count_raw(
+    warehouse: Warehouse,
+    definition: QueryDefinition,
+    sources: Mapping[str, RawSource],
+    day: tuple[datetime, datetime],
+    baselines: Baselines,
+) -> dict[str, Any]:
+    """Counts of each raw log over a day, given by its start and end. Raises WarehouseError."""
+    wanted = definition.spec.gates.raw_drift
+    before, fixed = (
+        (item.counts("predictions").get("raw") or {}) if item is not None else {}
+        for item in (baselines.main, baselines.reference)
+    )
+    found = {}
+    for name, source in sources.items():
+        database = source.database or warehouse.database
+        log = Watched(
+            name,
+            table(database, source.schema, source.table.table),
+            source.table,
+            warehouse.columns(database, source.schema, source.table.table),
+            wanted.columns.get(name, ()),
+            wanted.per.get(name),
+        )
+        found[name] = count_raw_log(
+            lambda sql, name=name: warehouse.rows(sql, doing=f"count the raw log {name}"),  # type: ignore[misc]
+            log,
+            *day,
+            before.get(name),
+            fixed.get(name),
+        )
+    return found
+
+
+def _counts(
+    warehouse: Warehouse, definition: QueryDefinition, artefact: Artefact, baselines: Baselines
+) -> dict[str, Any]:
+    """Every count the gates of this asset need, and how many statements that took."""
+    database, schema = artefact.details["database"], artefact.details["schema"]
+    where = table(database, schema, artefact.name)
+    sent: list[str] = []
+
+    def rows(sql: str) -> list[dict[str, Any]]:
+        sent.append(sql)
+        return warehouse.rows(sql, doing=f"count {artefact.name} for its gates")
+
+    if artefact.asset == "predictions":
+        main, reference = (
+            item.counts("predictions") if item is not None else None for item in (baselines.main, baselines.reference)
+        )
+        columns = warehouse.columns(database, schema, artefact.name)
+        counts = count_predictions(rows, where, columns, main, reference)
+    else:
+        lists = definition.spec.kumo.task != "regression"
+        counts = (
+            count_lists(rows, where, definition.spec.top_k, _catalogue(warehouse, definition))
+            if lists
+            else {"lists": artefact.entities}
+        )
+        if baselines.active is not None:
+            old = baselines.active.artefacts.get("postprocessed", "")
+            if old and warehouse.columns(database, schema, old):
+                counts["continuity"] = count_continuity(
+                    rows, where, table(database, schema, old), lists=lists, entities=artefact.entities
+                )
+            else:
+                counts["continuity"] = {"missing": f"no table {old or '(not recorded)'}"}
+    return counts | {"statements": len(sent), "scans": sum(sql.count(where) for sql in sent)}
+
+
+def _catalogue(warehouse: Warehouse, definition: QueryDefinition) -> tuple[str, str] | None:
+    """(quoted table, quoted column) of the catalogue, when the gate that needs it is asked."""
+    wanted = definition.spec.gates.unknown_items
+    if wanted.catalogue is None or "unknown_items" not in definition.spec.gates.gates_of(definition.spec.kumo.task):
+        return None
+    found = wanted.catalogue
+    return table(found.database or warehouse.database, found.schema_name, found.table), quote(found.column)

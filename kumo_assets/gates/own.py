@@ -1,0 +1,181 @@
+"""A query's own gates: `gates/<name>.sql` or `gates/<name>.py` in its folder. Found here, and asked here.
+
+A SQL file returns one row with PASSED, VALUE and MESSAGE (more columns become evidence). A Python file has
+`check(release: Release) -> Outcome`. Whatever goes wrong inside one is that gate's error, never a pass, and never
+stops the other gates from being judged.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kumo_serving.errors import KumoAssetsError
+
+from kumo_assets.errors import ConfigError
+from kumo_assets.gates.judgement import Bars, Judgement
+from kumo_assets.releases.documents import IMPORT_GATE
+from kumo_assets.resources.sql import literal, quote
+from kumo_assets.resources.template import placeholders, render
+from kumo_assets.spec.gates import OWN_GATE, GatesSpec, OwnGate
+from kumo_assets.spec.load import QueryDefinition
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FOLDER = "gates"
+BOOTSTRAP = {"kind": "bootstrap"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a Python gate returns. `warn` makes a failure a warning; `bars` are (in the baseline, in this release)."""
+
+    passed: bool
+    value: float | None = None
+    message: str = ""
+    warn: bool = False
+    segment: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    bars: Bars = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a Python gate is given: the release, quoted names of its tables and of the active release's (None where
+    there is none), and a way to ask Snowflake."""
+
+    query: str
+    partition: str
+    release_id: str
+    predictions: str
+    postprocessed: str | None
+    active_predictions: str | None
+    active_postprocessed: str | None
+    rows: Callable[[str], list[dict[str, Any]]] = field(repr=False)
+
+    def frame(self, sql: str) -> pd.DataFrame:
+        """A small result as a frame: counts, or a sample. At most 50,000 rows are fetched."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows(sql))
+
+
+def own_gates(definition: QueryDefinition) -> dict[str, tuple[Path, OwnGate]]:
+    """Name -> (file, settings) of the gates in the query's folder. Reads no file.
+
+    Raises ConfigError for a bad or taken name, two files of one name, and settings of a gate that has no file.
+    """
+    folder = definition.folder / FOLDER
+    settings = definition.spec.gates.own
+    found: dict[str, tuple[Path, OwnGate]] = {}
+    for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+        if path.suffix not in (".sql", ".py") or path.name.startswith(("_", ".")):
+            continue
+        if not re.fullmatch(OWN_GATE, path.stem) or path.stem in _taken() or path.stem in found:
+            raise ConfigError(
+                "use the gate",
+                to=str(path),
+                found="its name is taken by another gate, or does not match " + OWN_GATE,
+                next="rename the file",
+            )
+        found[path.stem] = (path, settings.get(path.stem, OwnGate()))
+    unknown = sorted(settings.keys() - found.keys())
+    if unknown:
+        raise ConfigError(
+            "read the definition",
+            to=str(definition.folder / "defs.yaml"),
+            found=f"attributes.gates.own names {', '.join(unknown)}, which has no file in {folder}",
+            next=f"use some of: {', '.join(found) or 'none is there yet'}",
+        )
+    return found
+
+
+def _taken() -> set[str]:
+    return {*GatesSpec.model_fields, IMPORT_GATE}
+
+
+def gates_of(definition: QueryDefinition) -> dict[str, dict[str, str]]:
+    """Gate -> {asset, mode} of every gate a release of this query is to be judged by, as `opened.json` records them."""
+    built_in = definition.spec.gates.gates_of(definition.spec.kumo.task)
+    own: dict[str, dict[str, str]] = {
+        name: {"asset": settings.asset, "mode": settings.mode}
+        for name, (_, settings) in own_gates(definition).items()
+        if settings.mode != "off"
+    }
+    return built_in | own
+
+
+def judge_own(path: Path, release: Release, values: Mapping[str, str]) -> Judgement:
+    """Ask one gate. `values` are further placeholders of a SQL file. Never raises: what raises did not pass."""
+    try:
+        return _ask_sql(path, release, values) if path.suffix == ".sql" else _ask_python(path, release)
+    except Exception as error:  # noqa: BLE001 - somebody else's code: whatever it raises is this gate's failure
+        words = str(error) if isinstance(error, KumoAssetsError) else f"{type(error).__name__}: {error}"
+        return Judgement("error", f"{path.name} could not be judged: {' '.join(words.split())[:500]}")
+
+
+def _ask_sql(path: Path, release: Release, values: Mapping[str, str]) -> Judgement:
+    text = path.read_text()
+    tables = {
+        "predictions": release.predictions,
+        "postprocessed": release.postprocessed,
+        "active_predictions": release.active_predictions,
+        "active_postprocessed": release.active_postprocessed,
+    }
+    given = {name: value for name, value in tables.items() if value is not None}
+    if any(name.startswith("active_") for name in placeholders(text) & (tables.keys() - given.keys())):
+        return Judgement("ok", "no active release to compare with (bootstrap)", None, {}, BOOTSTRAP)
+    sql = render(text, str(path), **given, **values, partition=literal(release.partition))
+    found = release.rows(sql)
+    if len(found) != 1:
+        raise ValueError(f"it returned {len(found)} rows; a gate returns one: PASSED, VALUE, MESSAGE")
+    row = {name.upper(): value for name, value in found[0].items()}
+    missing = [name for name in ("PASSED", "VALUE", "MESSAGE") if name not in row]
+    if missing:
+        raise ValueError(f"it returned no column {', '.join(missing)}; a gate returns PASSED, VALUE, MESSAGE")
+    passed, value, message = (row.pop(name) for name in ("PASSED", "VALUE", "MESSAGE"))
+    if not isinstance(passed, bool):
+        raise TypeError(f"PASSED is {passed!r}, not true or false")
+    evidence = {name.lower(): value if isinstance(value, int | float) else str(value) for name, value in row.items()}
+    return _judgement(Outcome(passed, None if value is None else float(value), str(message or ""), evidence=evidence))
+
+
+def _ask_python(path: Path, release: Release) -> Judgement:
+    # Not kept in sys.modules: two queries may each have a gate of one name, and a mended file is read again.
+    spec = importlib.util.spec_from_file_location(f"kumo_assets_own_gate_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    outcome = module.check(release)
+    if not isinstance(outcome, Outcome) or not isinstance(outcome.passed, bool):
+        raise TypeError(f"check() returned {type(outcome).__name__}; a gate returns kumo_assets.gates.own.Outcome")
+    return _judgement(outcome)
+
+
+def _judgement(outcome: Outcome) -> Judgement:
+    return Judgement(
+        "ok" if outcome.passed else "warn" if outcome.warn else "error",
+        outcome.message or ("passed" if outcome.passed else "did not pass, and said no more"),
+        outcome.value,
+        {},
+        {"kind": "absolute"},
+        outcome.evidence,
+        outcome.segment,
+        outcome.bars,
+    )
+
+
+def schema_values(database: str, schema: str, release_id: str, top_k: int) -> dict[str, str]:
+    """What a SQL gate may ask for besides tables: `database`, `schema`, `release`, `top_k`."""
+    return {
+        "database": quote(database),
+        "schema": quote(schema),
+        "release": literal(release_id),
+        "top_k": str(top_k),
+    }

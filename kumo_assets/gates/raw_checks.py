@@ -1,0 +1,88 @@
+"""The gates on raw logs as `predictions` asks them: before Kumo is launched, for exactly the partition's day.
+
+They are checks of `predictions` and verdicts of the release, so promotion depends on them as on all others (rule 3), and
+a bad day costs no Kumo job. A check on the shared, unpartitioned raw asset could do neither.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from kumo_assets.errors import ConfigError, GateBlocked
+from kumo_assets.gates.baseline import baselines_of
+from kumo_assets.gates.checks import check_spec
+from kumo_assets.gates.counting import MARK, count_raw
+from kumo_assets.gates.judgement import to_verdict
+from kumo_assets.gates.judges import judges
+from kumo_assets.gates.show import check_result, tell
+from kumo_assets.releases.documents import Opened, Verdict
+from kumo_assets.releases.operations.outside import Outside
+from kumo_assets.resources.snowflake import Warehouse
+from kumo_assets.spec.gates import RAW_GATES
+from kumo_assets.spec.load import QueryDefinition, RawSource
+
+ASSET = "predictions"
+
+
+def raw_gates(definition: QueryDefinition) -> dict[str, str]:
+    """Gate -> mode of the raw gates this query asks."""
+    asked = definition.spec.gates.gates_of(definition.spec.kumo.task)
+    return {gate: asked[gate]["mode"] for gate in RAW_GATES if gate in asked}
+
+
+def raw_check_specs(definition: QueryDefinition, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
+    """Their checks, on `predictions`. ConfigError when drift is asked of a log that the query does not name."""
+    wanted = definition.spec.gates.raw_drift
+    unknown = sorted((wanted.columns.keys() | wanted.per.keys()) - set(definition.spec.raw_logs))
+    if unknown:
+        raise ConfigError(
+            "read the definition",
+            to=str(definition.folder / "defs.yaml"),
+            found=f"attributes.gates.raw_drift names {', '.join(unknown)}, which is not under raw_logs",
+            next=f"use some of: {', '.join(definition.spec.raw_logs)}",
+        )
+    key = dg.AssetKey([definition.name, ASSET])
+    return [check_spec(key, gate, mode, partitions) for gate, mode in raw_gates(definition).items()]
+
+
+def ask_raw_gates(
+    world: Outside,
+    warehouse: Warehouse,
+    definition: QueryDefinition,
+    sources: Mapping[str, RawSource],
+    opened: Opened,
+    day: tuple[datetime, datetime],
+    run_id: str,
+    *,
+    launched: bool,
+) -> Iterator[dg.AssetCheckResult]:
+    """A check result for each raw gate, its verdict stored first; `day` is the partition's start and end.
+
+    Once `launched`, verdicts that stand are told again. Raises GateBlocked after the last one when one blocks.
+    """
+    modes = raw_gates(definition)
+    stored = {gate: world.store.verdict(opened.release_id, gate) for gate in modes} if launched else {}
+    verdicts: list[Verdict] = [verdict for verdict in stored.values() if verdict is not None]
+    asked = [gate for gate in modes if stored.get(gate) is None]
+    if asked:
+        baselines = baselines_of(world, definition.spec.gates, opened)
+        raw = count_raw(warehouse, definition, sources, day, baselines)
+        counts: dict[str, Any] = world.store.statistics(opened.release_id).get(ASSET) or {MARK: {}}
+        world.store.write_statistics(opened.release_id, ASSET, counts | {"raw": raw})
+        found = judges(definition.spec, {}, {"raw": raw}, baselines)
+        new = [to_verdict(found[gate](), opened, gate, ASSET, modes[gate], run_id) for gate in asked]
+        verdicts += [world.store.write_verdict(verdict) for verdict in new]
+        tell(definition.name, new)
+    key = dg.AssetKey([definition.name, ASSET])
+    for verdict in verdicts:
+        yield check_result(key, verdict, {})
+    blocking = next((verdict for verdict in verdicts if verdict.blocks), None)
+    if blocking is not None:
+        raise GateBlocked(
+            "launch the predictions of",
+            to=f"{opened.query}, {opened.partition}",
+            found=f"gate {blocking.gate}: {blocking.message}",
+            next=f"kumo-assets gates {opened.query} --partition {opened.partition}; nothing was launched",
+        )

@@ -1,0 +1,1 @@
+LEFT JOIN (SELECT DISTINCT TO_VARCHAR({{ column }}) AS ITEM FROM {{ catalogue }}) K ON K.ITEM = C.CLASS
