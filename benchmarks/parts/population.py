@@ -100,6 +100,8 @@ def count_predictions(scores: Scores, weights: Ints, edges: list[float] | None, 
         "nulls": 0,
         "keys": LIST * entities,
         "finite": True,
+        "lowest": 0.0,
+        "highest": 1.0,
         "against": histogram if edges is not None else [],
         "edges": known,
         "histogram": histogram,
@@ -122,6 +124,7 @@ def count_lists(
             places = counted
         served += counted
     order = np.lexsort((np.arange(ITEMS), -served))[:MOST_CLASSES]
+    first_order = np.lexsort((np.arange(ITEMS), -places))[:MOST_CLASSES]
     return {
         "lists": int(weights.sum()),
         "short": 0,
@@ -131,5 +134,6 @@ def count_lists(
         "classes": {str(item): int(served[item]) for item in order if served[item]},
         "coverage": int(np.count_nonzero(served)),
         "served": int(served.sum()),
-        "most_first": int(places.max()),
+        "firsts": {str(item): int(places[item]) for item in first_order if places[item]},
+        "finite": True,
     }

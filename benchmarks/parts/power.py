@@ -7,7 +7,7 @@ with the same defaults as in production.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.parts.population import ITEMS, LIST, Population, count_lists, count_predictions
+from kumo_assets.gates.baseline import Baseline, Baselines
+from kumo_assets.gates.judges import judges
 from kumo_assets.spec.gates import GatesSpec
+from kumo_assets.spec.query import PredictiveQuerySpec
 
 # Without any drift some entities of yesterday have no list today, and as many are new.
 CHURN = 0.005
@@ -84,16 +87,22 @@ def release_pair(
         "predictions": count_predictions(population.scores, before, None),
         "postprocessed": count_lists(population.items, before, None, random),
     }
+    active["predictions"] |= {"raw": _raw(n, random)}
     edges = active["predictions"]["edges"]
     scores = population.flat if fault.flat else population.scores
     predictions = count_predictions(scores, now, edges, fault.shift * population.deviation)
     repeated = int(random.binomial(predictions["rows"], fault.duplicated))
-    predictions |= {"rows": predictions["rows"] + repeated}
+    predictions |= {"rows": predictions["rows"] + repeated, "raw": _raw(n, random)}
     first = (ITEMS // 4, fault.first) if fault.first else None
     items = np.broadcast_to(population.items[:1], population.items.shape) if fault.collapsed else population.items
     lists = count_lists(items, now, first, random)
     lists["continuity"] = _continuity(n, lost, random)
     return active, {"predictions": predictions, "postprocessed": lists}
+
+
+def _raw(n: int, random: Random) -> dict[str, dict[str, Any]]:
+    """A day of raw logs: two events an entity, give or take."""
+    return {"events": {"rows": int(random.poisson(2 * n)), "lag_minutes": float(random.uniform(0, 30))}}
 
 
 def _continuity(n: int, lost: int, random: Random) -> dict[str, int]:
@@ -105,14 +114,17 @@ def judge(
     active: Mapping[str, dict[str, Any]], new: Mapping[str, dict[str, Any]], gates: GatesSpec | None = None
 ) -> tuple[list[str], list[str]]:
     """(gates that stop the release, gates that warn), with the default limits of a ranking query."""
-    spec = gates or GatesSpec()
+    spec = SPEC if gates is None else SPEC.model_copy(update={"gates": gates})
+    promoted = Baseline("active", "the active release", active)
+    served: Any = SimpleNamespace(release_id="the active release")
+    baselines = Baselines(active=served, main=promoted)
     errors, warnings = [], []
     for asset, counts in new.items():
-        judges = _judges(spec, asset, counts, active)
-        for gate, record in spec.gates_of("ranking").items():
+        found = judges(spec, {}, counts, baselines)
+        for gate, record in spec.gates.gates_of("ranking").items():
             if record["asset"] != asset:
                 continue
-            severity = judges[gate]().severity
+            severity = found[gate]().severity
             if severity == "error" and record["mode"] == "block":
                 errors.append(gate)
             elif severity != "ok":
@@ -120,15 +132,12 @@ def judge(
     return errors, warnings
 
 
-def _judges(
-    gates: GatesSpec, asset: str, counts: Mapping[str, Any], active: Mapping[str, Mapping[str, Any]]
-) -> Mapping[str, Callable[[], Any]]:
-    from kumo_assets.gates.checks import _judges as judges
-
-    against = "the active release"
-    return judges(
-        SimpleNamespace(spec=SimpleNamespace(gates=gates, top_k=LIST, kumo=SimpleNamespace(task="ranking"))),  # type: ignore[arg-type]
-        SimpleNamespace(asset=asset, details={}),  # type: ignore[arg-type]
-        {"baseline": against, **counts},
-        SimpleNamespace(release_id=against, statistics=active),  # type: ignore[arg-type]
-    )
+SPEC = PredictiveQuerySpec.model_validate(
+    {
+        "owners": ["team:power"],
+        "raw_logs": ["events"],
+        "kumo": {"predictive_query_id": "power", "connector": "power"},
+        "top_k": LIST,
+        "schedule": {"start": "2017-11-01"},
+    }
+)
