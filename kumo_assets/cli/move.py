@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kumo_assets.cli.output import By, Json, Query, Reason, note, show, world_of
+from kumo_assets.cli.output import By, Json, MaybeQuery, PointerUri, Query, Reason, note, show, world_of
 from kumo_assets.errors import ConfigError
 from kumo_assets.releases.run import person
 
@@ -47,11 +47,12 @@ def promote(
 
 
 def rollback(
-    query: Query,
     reason: Reason,
+    query: MaybeQuery = None,
     to: Annotated[
         str | None, typer.Option(help="Release to go back to; default the newest earlier known-good one.")
     ] = None,
+    pointer: PointerUri = None,
     by: By = "",
     as_json: Json = False,
 ) -> None:
@@ -59,10 +60,11 @@ def rollback(
     from kumo_assets.releases.operations.rollback import rollback as move
 
     if not reason.strip():
-        raise ConfigError("roll back", to=query, found="no reason", next="give --reason TEXT")
-    done = move(world_of(query), by=by or person(), reason=reason, to=to)
+        raise ConfigError("roll back", to=query or pointer or "", found="no reason", next="give --reason TEXT")
+    world = world_of(query, pointer)
+    done = move(world, by=by or person(), reason=reason, to=to)
     document = {
-        "query": query,
+        "query": world.query,
         "left": done.left,
         "release_id": done.pointer.release_id,
         "partition": done.pointer.partition,
@@ -72,33 +74,33 @@ def rollback(
         "pointer": done.where,
     }
 
-    def words() -> None:
-        print(f"{done.pointer.release_id} (partition {done.pointer.partition}) is live again; {done.left} is rejected.")
-        print(f"Promotion is on hold until: kumo-assets unhold {query}")
-
-    show(as_json, document, words)
+    show(as_json, {**document, "words": done.words}, lambda: print(done.words))
 
 
-def hold(query: Query, reason: Reason, by: By = "", as_json: Json = False) -> None:
+def hold(
+    reason: Reason, query: MaybeQuery = None, pointer: PointerUri = None, by: By = "", as_json: Json = False
+) -> None:
     """Stop automatic promotion; releases go on being built and gated."""
     from kumo_assets.releases.operations.hold import hold as place
 
-    pointer = place(world_of(query), by=by or person(), reason=reason)
+    world = world_of(query, pointer)
+    held = place(world, by=by or person(), reason=reason)
     show(
         as_json,
         {
-            "query": query,
-            "generation": pointer.generation,
-            "release_id": pointer.release_id,
-            "hold": asdict(pointer.hold) if pointer.hold else None,
+            "query": world.query,
+            "generation": held.generation,
+            "release_id": held.release_id,
+            "hold": asdict(held.hold) if held.hold else None,
         },
-        lambda: print(f"Held: {pointer.served_release_id} stays live until kumo-assets unhold {query}"),
+        lambda: print(f"Held: {held.served_release_id} stays live until kumo-assets unhold {world.query}"),
     )
 
 
 def unhold(
-    query: Query,
+    query: MaybeQuery = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    pointer: PointerUri = None,
     by: By = "",
     as_json: Json = False,
 ) -> None:
@@ -106,20 +108,21 @@ def unhold(
     from kumo_assets.releases.operations.hold import preview_unhold
     from kumo_assets.releases.operations.hold import unhold as lift
 
-    world = world_of(query)
+    world = world_of(query, pointer)
     preview = preview_unhold(world)
+    note(f"The hold: {preview.hold}.")
     note(f"After this, {preview.words}.")
     if not yes:
         if not sys.stdin.isatty():
-            raise ConfigError("lift the hold on", to=query, found="nobody is here to be asked", next="give --yes")
+            raise ConfigError("lift the hold on", to=world.query, found="nobody is here to be asked", next="give --yes")
         typer.confirm("Lift the hold?", abort=True, err=True)
-    pointer = lift(world, preview, by=by or person())
+    lifted = lift(world, preview, by=by or person())
     show(
         as_json,
         {
-            "query": query,
-            "generation": pointer.generation,
-            "release_id": pointer.served_release_id,
+            "query": world.query,
+            "generation": lifted.generation,
+            "release_id": lifted.served_release_id,
             "next_release": preview.next_release,
             "hold": None,
         },
@@ -140,7 +143,7 @@ def retire(
     world = world_of(query)
     planned = plan(world)
     retired: list[str] = []
-    if not dry_run and planned.going:
+    if not dry_run and (planned.going or planned.leftovers):
         from kumo_assets.resources.drop import drop_tables
 
         retired = delete(world, drop_tables, by=by or person())
@@ -150,7 +153,11 @@ def retire(
             print(f"{'would retire' if dry_run else 'retired'} {release}: {why}")
         for release, why in planned.kept.items():
             print(f"kept {release}: {why}")
+        for name in planned.leftovers:
+            print(f"{'would delete' if dry_run else 'deleted'} {name}: the table of a failed attempt")
         for name in planned.orphans:
-            print(f"orphan table {name}: it has our name and no release")
+            print(f"orphan {name}: it has our name and no release; look at it, then delete it by hand")
+        if not (planned.going or planned.kept or planned.orphans or planned.leftovers):
+            print(f"{query} has no release")
 
     show(as_json, {"query": query, "dry_run": dry_run, "retired": retired, **asdict(planned)}, words)

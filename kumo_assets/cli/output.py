@@ -10,10 +10,22 @@ from typing import Annotated, Any
 
 import typer
 
+from kumo_assets.errors import ConfigError
 from kumo_assets.spec.load import QueryDefinition, defs_folder, load_query
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; logs and progress go to stderr.")]
 Query = Annotated[str, typer.Argument(help="Name of a predictive query: its folder under defs/.", metavar="QUERY")]
+MaybeQuery = Annotated[
+    str | None, typer.Argument(help="Name of a predictive query; not needed with --pointer.", metavar="[QUERY]")
+]
+PointerUri = Annotated[
+    str | None,
+    typer.Option(
+        "--pointer",
+        help="The pointer's address, s3://... or zk://...: then no definition is read, and none need exist.",
+        metavar="URI",
+    ),
+]
 By = Annotated[str, typer.Option(help="Who asks, for the ledger.", metavar="NAME", show_default="you@this-machine")]
 Reason = Annotated[str, typer.Option(help="Why, for the ledger and whoever looks next.", metavar="TEXT")]
 
@@ -51,9 +63,21 @@ def folder() -> Path:
     return defs_folder()
 
 
-def world_of(query: str) -> Any:
-    """Everything the operations work through, from the environment."""
-    from kumo_assets.releases.operations.outside import outside
+def world_of(query: str | None, pointer: str | None = None) -> Any:
+    """Everything the operations work through: from the environment and the query's own file, or from the address of its
+    pointer alone. ConfigError when neither is given, or both and they disagree."""
+    from kumo_assets.releases.operations.outside import outside, outside_of_pointer
     from kumo_assets.spec.environment import Environment
 
-    return outside(definition_of(query), Environment.from_variables())
+    if pointer is None:
+        if query is None:
+            raise ConfigError(
+                "find the query", found="none is named", next="give QUERY, or --pointer URI (status shows each one's)"
+            )
+        return outside(definition_of(query), Environment.from_variables())
+    world = outside_of_pointer(pointer)
+    if query is not None and query != world.query:
+        raise ConfigError(
+            "open the pointer of", to=query, found=f"{pointer} is that of {world.query}", next="correct one of the two"
+        )
+    return world

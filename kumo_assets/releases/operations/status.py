@@ -33,7 +33,8 @@ MOST_BUILDING = 10
 class StatusReport:
     """The page for 3 a.m. Ages in hours, by S3's clock. `hold` is set for a hand edit too (rule 9). `candidate` is the
     newest release that waits, `candidate_words` why it does, `candidate_waits_hours` since its seal; `problems` are
-    sentences about what is wrong with what is live, worst first."""
+    sentences about what is wrong with what is live, worst first. `stale_after_hours` is None when only a pointer's address
+    was given."""
 
     query: str
     generation: int
@@ -45,7 +46,7 @@ class StatusReport:
     hand_edited: bool
     active_age_hours: float | None
     stale: bool
-    stale_after_hours: float
+    stale_after_hours: float | None
     candidate: str | None
     candidate_words: str
     last_block: dict[str, str] | None
@@ -79,11 +80,11 @@ def report(world: Outside, now: datetime | None = None) -> StatusReport:
         problems.append(decision.reason)
     broken = bool(problems)
     age = _hours_since(pointer.promoted.at, moment) if pointer is not None else None
-    limit = world.definition.spec.stale_after_hours if world.definition is not None else float("inf")
+    limit = world.definition.spec.stale_after_hours if world.definition is not None else None
     listed = world.store.listings()
     waits = {item.release_id: item.sealed_at for item in listed}.get(release or "")
-    stale = age is None or age > limit
-    if stale and age is not None:
+    stale = age is None or (limit is not None and age > limit)
+    if stale and age is not None and limit is not None:
         problems.append(f"stale: promoted {age:.1f} h ago, and the limit is {limit:g} h")
     blocked = last_block(world, listed, active)
     return StatusReport(

@@ -1,0 +1,115 @@
+"""The operational commands as whole processes: no Dagster, no definitions when a pointer's address is given, words and exit
+statuses. What they do is in the tests of the operations."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from releases_support import Shop
+
+from kumo_assets.releases.operations.promote import promote
+
+# Runs a command, then says on stderr whether it imported what it must do without.
+PROGRAM = """
+import sys
+from kumo_assets.cli.main import main
+try:
+    main()
+finally:
+    heavy = [name for name in ("dagster", "snowflake.connector", "pandas") if name in sys.modules]
+    print("imported:", heavy, file=sys.stderr)
+"""
+
+
+def command(*arguments: str, cwd: Path, status: int = 0, stdin: str = "") -> tuple[str, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=dict(os.environ),
+        input=stdin,
+    )
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "imported: []" in done.stderr
+    return done.stdout, done.stderr
+
+
+def two(either: Shop) -> tuple[str, str]:
+    first = either.build("2017-11-29")
+    promote(either.world, first, by="ann")
+    second = either.build("2017-11-30")
+    promote(either.world, second, by="ann")
+    return first, second
+
+
+def test_at_3_am_with_only_the_pointers_address(either: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No definitions, no KUMO_ASSETS_*, no Snowflake, Kumo or Dagster: status, rollback, history, unhold."""
+    first, second = two(either)
+    for name in list(os.environ):
+        if name.startswith(("KUMO_", "SNOWFLAKE_")):
+            monkeypatch.delenv(name)
+    address = ("--pointer", either.world.pointers.uri)
+    page, _ = command("status", *address, cwd=tmp_path)
+    assert f"active    {second}" in page
+    done = json.loads(command("rollback", *address, "--reason", "odd lists", "--json", cwd=tmp_path)[0])
+    assert (done["release_id"], done["left"], done["query"]) == (first, second, either.query)
+    assert either.active() == first
+    _, refused = command("rollback", *address, "--reason", "again", cwd=tmp_path, status=4)
+    assert f"rolled back from {second} to {first}" in refused
+    history, _ = command("history", *address, cwd=tmp_path)
+    assert "odd lists" in history
+    status = json.loads(command("status", *address, "--json", cwd=tmp_path)[0])
+    assert status["hold"]["reason"] == "odd lists"
+    _, asked = command("unhold", *address, cwd=tmp_path, status=2)
+    assert "After this, the active release stays" in asked
+    assert "give --yes" in asked
+    command("unhold", *address, "--yes", cwd=tmp_path)
+    found = either.world.pointers.read()
+    assert found is not None
+    assert found.pointer.hold is None
+
+
+def test_a_query_and_an_address_that_disagree_are_refused(store: Shop, tmp_path: Path) -> None:
+    two(store)
+    uri = store.world.pointers.uri
+    _, words = command("rollback", "other", "--pointer", uri, "--reason", "odd", cwd=tmp_path, status=2)
+    assert store.query in words
+    _, words = command("rollback", "--reason", "odd", cwd=tmp_path, status=2)
+    assert "--pointer URI" in words
+
+
+def test_an_address_where_nothing_is_is_told(store: Shop, tmp_path: Path) -> None:
+    uri = store.world.pointers.uri
+    _, words = command("rollback", "--pointer", uri, "--reason", "odd", cwd=tmp_path, status=2)
+    assert "nothing is there" in words
+
+
+def test_one_querys_broken_file_stops_no_other_querys_rollback(
+    store: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from releases_support import BUCKET
+
+    first, _ = two(store)
+    shipped = Path(__file__).parents[2] / "kumo_assets" / "defs" / "next_best_product" / "defs.yaml"
+    good, bad = tmp_path / "defs" / store.query, tmp_path / "defs" / "broken"
+    for folder in (good, bad):
+        folder.mkdir(parents=True)
+    (good / "defs.yaml").write_text(shipped.read_text())
+    (bad / "defs.yaml").write_text("type: [")
+    monkeypatch.setenv("KUMO_ASSETS_DEFS", str(tmp_path / "defs"))
+    monkeypatch.setenv("KUMO_ASSETS_ENV", "local")
+    monkeypatch.setenv("KUMO_ASSETS_BUCKET", BUCKET)
+    documents: list[dict[str, Any]] = json.loads(command("status", "--json", cwd=tmp_path)[0])
+    assert {item["query"]: "error" in item for item in documents} == {"broken": True, store.query: False}
+    command("rollback", store.query, "--reason", "odd", cwd=tmp_path)
+    assert store.active() == first
+    _, words = command("rollback", "broken", "--reason", "odd", cwd=tmp_path, status=2)
+    assert "not YAML" in words
