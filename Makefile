@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME := $(CURDIR)
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo test dev check bench soak lock clean debian
+.PHONY: help demo test dev airflow check bench soak lock clean debian
 
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -18,11 +18,14 @@ help:            ## this list
 demo: .install.stamp   ## three days of real grocery logs, end to end
 	$(BIN)/kumo-sandbox demo $(ARGS)
 
-test: .install.stamp debian   ## every test (long forms: make soak)
+test: .install.stamp .airflow.stamp debian   ## every test (long forms: make soak)
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 dev: .install.stamp   ## sandbox, Dagster UI on port 3000, daemon; Ctrl-C stops all of it
 	$(BIN)/kumo-sandbox dev $(ARGS)
+
+airflow: .install.stamp .airflow.stamp   ## the same, with Airflow on port 8080 as the clock
+	$(BIN)/kumo-sandbox dev --airflow $(ARGS)
 
 check: .install.stamp   ## ruff, types, definitions
 	$(BIN)/ruff format --check .
@@ -33,7 +36,7 @@ check: .install.stamp   ## ruff, types, definitions
 bench: .install.stamp   ## the figures of docs/benchmarks.md, as ratios in one run
 	$(BIN)/python -m benchmarks $(ARGS)
 
-soak: .install.stamp debian   ## the long forms of the tests
+soak: .install.stamp .airflow.stamp debian   ## the long forms of the tests
 	KUMO_SOAK=1 $(BIN)/pytest --timeout=7200 $(ARGS)
 
 # Debian packages only where a test needs them and root is at hand; without them those tests say why they skip, and CI
@@ -55,11 +58,23 @@ debian:
 	$(BIN)/uv pip install --quiet --python .venv-ministack/bin/python -r requirements/ministack.lock
 	@touch $@
 
+# Airflow's environments are apart from Dagster's, as Dagster advises: the one that runs, and the oldest supported one.
+# An empty database is made here once; `make airflow` and the tests begin from a copy of it.
+.airflow.stamp: .install.stamp requirements/airflow.lock requirements/airflow211.lock packages/kumo_airflow/pyproject.toml
+	for name in airflow airflow211; do \
+	  $(PYTHON) -m venv .venv-$$name && \
+	  $(BIN)/uv pip install --quiet --python .venv-$$name/bin/python -r requirements/$$name.lock && \
+	  $(BIN)/uv pip install --quiet --python .venv-$$name/bin/python --no-deps -e packages/kumo_airflow || exit; \
+	done
+	$(BIN)/python -m kumo_sandbox.airflow .venv-airflow/empty
+	@touch $@
+
 lock: .install.stamp   ## resolve the lock files again after a change of dependencies
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header -q -p 3.11 -o requirements/dev.lock
 	$(BIN)/uv pip compile requirements/ministack.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/ministack.lock
+	for name in airflow airflow211; do $(BIN)/uv pip compile requirements/$$name.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/$$name.lock || exit; done
 	for peer in aiobotocore feast; do $(BIN)/uv pip compile requirements/bench-$$peer.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/bench-$$peer.lock || exit; done
 
 clean:           ## remove what was installed and everything the sandbox and Dagster wrote here
 	-$(BIN)/kumo-sandbox reset
-	rm -rf $(VENV) .venv-* .install.stamp .dagster .sandbox
+	rm -rf $(VENV) .venv-* .install.stamp .airflow.stamp .dagster .sandbox

@@ -65,6 +65,12 @@ def tell_result(context: Any, result: Result) -> None:
         ti.xcom_push(key=key, value=value)
 
 
+def tell_asset(context: Any, outlets: Any, told: dict[str, Any]) -> None:
+    """What the asset events of a task's outlets carry, so that a consumer need not look it up."""
+    for asset in outlets:
+        context["outlet_events"][asset].extra = told
+
+
 @contextlib.contextmanager
 def airflow_errors(context: Any = None) -> Iterator[None]:
     """Our errors as Airflow's: one that another try would only repeat (a refusal, a gate) fails the task for good."""

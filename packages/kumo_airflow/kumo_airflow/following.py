@@ -47,9 +47,12 @@ class Run:
 
     @property
     def release_id(self) -> str:
-        """`<YYYYMMDD>-<first 8 hex of the root run id>`: kumo_assets' own rule (docs/architecture.md, Names)."""
+        """`<YYYYMMDD>-<first 8 hex of the root run id>`: kumo_assets' own rule (docs/architecture.md, Names). "" for a
+        run without a partition, which builds none."""
+        if PARTITION_TAG not in self.tags:
+            return ""
         root = self.tags.get(ROOT_RUN_TAG) or self.root_run_id or self.run_id
-        return f"{self.tags.get(PARTITION_TAG, '').replace('-', '')}-{root[:8]}"
+        return f"{self.tags[PARTITION_TAG].replace('-', '')}-{root[:8]}"
 
 
 def clearing(max_tries: int, retries: int) -> int:
@@ -73,11 +76,11 @@ def launch_tags(
     """Tags of a run started from here: those Dagster itself puts on a run of this partition, and who asked.
 
     `partition_tags` is Dagster's own answer for the partition; the partition's tag is set even so, because it is what
-    makes the run one of that day.
+    makes the run one of that day. "" for a job without partitions.
     """
     return {
         **partition_tags,
-        PARTITION_TAG: partition,
+        **({PARTITION_TAG: partition} if partition else {}),
         TRIGGER_TAG: key,
         CLEAR_TAG: str(clear),
         DAG_TAG: dag_id,

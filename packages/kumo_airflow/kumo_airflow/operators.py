@@ -13,16 +13,16 @@ from typing import Any
 
 from airflow.configuration import conf
 
-from kumo_airflow import running
+from kumo_airflow import operations, running
 from kumo_airflow.client import Dagster
 from kumo_airflow.compat import AirflowException, AirflowSkipException, BaseOperator
-from kumo_airflow.context import airflow_errors, request_of, tell_result, tell_started
+from kumo_airflow.context import airflow_errors, request_of, tell_asset, tell_result, tell_started
 from kumo_airflow.daily import Daily
 from kumo_airflow.errors import KumoAirflowError, Refusal
 from kumo_airflow.following import Move
 from kumo_airflow.hook import DEFAULT_CONN_ID, KumoDagsterHook
 from kumo_airflow.links import URL_KEY, DagsterRunLink
-from kumo_airflow.running import Result, Started
+from kumo_airflow.running import Request, Result, Started
 from kumo_airflow.steps import STEPS
 from kumo_airflow.triggers import LiveTrigger, RunTrigger, StepTrigger
 
@@ -53,7 +53,83 @@ class _DagsterOperator(BaseOperator):
         self.log.info("%s", words)
 
 
-class KumoDailyOperator(_DagsterOperator):
+class _RunOperator(_DagsterOperator):
+    """Starts a run or adopts one, waits, ends as it ended. What is asked for is `request`'s."""
+
+    operator_extra_links = (DagsterRunLink(),)
+
+    def __init__(self, *, deadline: timedelta | None, wait: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.deadline, self.wait = deadline, wait
+        self._daily: Daily | None = None
+
+    def request(self, context: Any) -> Request:
+        raise NotImplementedError
+
+    def end(self, context: Any, dagster: Dagster, result: Result) -> Any:
+        """The return value of a task that ended well."""
+        return result.release_id
+
+    def execute(self, context: Any) -> Any:
+        daily = self._hold(context)
+        with airflow_errors(context), self.dagster() as dagster:
+
+            def tell(started: Started) -> None:
+                url = dagster.settings.run_url(started.run.run_id)
+                self.say(f"Dagster run: {url}")
+                tell_started(context, started, url)
+
+            if self.wait and not self.deferrable:
+                return self._end(context, dagster, daily.build(dagster, tell))
+            started = daily.start(dagster)
+            tell(started)
+            if not self.wait:
+                return started.run.release_id
+        self.defer(
+            trigger=RunTrigger(
+                conn_id=self.conn_id,
+                run_id=started.run.run_id,
+                deadline_at=daily.deadline_at(started),
+                poll_seconds=self.poll_seconds,
+                outage_seconds=self.outage_seconds,
+                own=started.own,
+            ),
+            method_name="resume",
+        )
+        raise AssertionError("defer always raises")
+
+    def resume(self, context: Any, event: Mapping[str, Any]) -> Any:
+        """After the triggerer's wait."""
+        daily = self._hold(context)
+        with airflow_errors(context), self.dagster() as dagster:
+            if "error" in event:
+                raise KumoAirflowError("wait for the run", found=event["error"])
+            move = Move(event["what"], event["run_id"], event["outcome"])
+            if not daily.again(dagster, move):
+                return self._end(context, dagster, running.conclude(dagster, move, self.say))
+        return self.execute(context)
+
+    def on_kill(self) -> None:
+        """Called in the worker when the task is killed there; a deferred task's kill is `RunTrigger.on_kill`."""
+        if self._daily is not None:
+            self._daily.kill()
+
+    def _hold(self, context: Any) -> Daily:
+        self._daily = Daily(
+            self.dagster,
+            self.request(context),
+            self.say,
+            deadline_seconds=self.deadline.total_seconds() if self.deadline else None,
+            poll_seconds=self.poll_seconds,
+        )
+        return self._daily
+
+    def _end(self, context: Any, dagster: Dagster, result: Result) -> Any:
+        tell_result(context, result)
+        return self.end(context, dagster, result)
+
+
+class KumoDailyOperator(_RunOperator):
     """Builds the release of one day: starts `<query>_daily` in Dagster for the partition of the data interval, waits,
     and ends as the run ended.
 
@@ -75,7 +151,6 @@ class KumoDailyOperator(_DagsterOperator):
     """
 
     template_fields: Sequence[str] = ("query", "job", "partition")
-    operator_extra_links = (DagsterRunLink(),)
     ui_color = "#e7e6ff"
 
     def __init__(
@@ -86,60 +161,13 @@ class KumoDailyOperator(_DagsterOperator):
         partition: str = "",
         time_zone: str | None = None,
         deadline: timedelta | None = timedelta(hours=8),
-        wait: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(deadline=deadline, **kwargs)
         self.query, self.job, self.partition, self.time_zone = query, job, partition, time_zone
-        self.deadline, self.wait = deadline, wait
-        self._daily: Daily | None = None
 
-    def execute(self, context: Any) -> str:
-        daily = self._hold(context)
-        with airflow_errors(context), self.dagster() as dagster:
-
-            def tell(started: Started) -> None:
-                url = dagster.settings.run_url(started.run.run_id)
-                self.say(f"Release {started.run.release_id} of {started.partition}: {url}")
-                tell_started(context, started, url)
-
-            if self.wait and not self.deferrable:
-                return self._end(context, daily.build(dagster, tell))
-            started = daily.start(dagster)
-            tell(started)
-            if not self.wait:
-                return started.run.release_id
-        self.defer(
-            trigger=RunTrigger(
-                conn_id=self.conn_id,
-                run_id=started.run.run_id,
-                deadline_at=daily.deadline_at(started),
-                poll_seconds=self.poll_seconds,
-                outage_seconds=self.outage_seconds,
-                own=started.own,
-            ),
-            method_name="resume",
-        )
-        raise AssertionError("defer always raises")
-
-    def resume(self, context: Any, event: Mapping[str, Any]) -> str:
-        """After the triggerer's wait."""
-        daily = self._hold(context)
-        with airflow_errors(context), self.dagster() as dagster:
-            if "error" in event:
-                raise KumoAirflowError("wait for the run", found=event["error"])
-            move = Move(event["what"], event["run_id"], event["outcome"])
-            if not daily.again(dagster, move):
-                return self._end(context, running.conclude(dagster, move, self.say))
-        return self.execute(context)
-
-    def on_kill(self) -> None:
-        """Called in the worker when the task is killed there; a deferred task's kill is `RunTrigger.on_kill`."""
-        if self._daily is not None:
-            self._daily.kill()
-
-    def _hold(self, context: Any) -> Daily:
-        request = request_of(
+    def request(self, context: Any) -> Request:
+        return request_of(
             context,
             job=self.job or f"{self.query}_daily",
             partition=self.partition,
@@ -147,18 +175,60 @@ class KumoDailyOperator(_DagsterOperator):
             repository=self.repository,
             location=self.location,
         )
-        self._daily = Daily(
-            self.dagster,
-            request,
-            self.say,
-            deadline_seconds=self.deadline.total_seconds() if self.deadline else None,
-            poll_seconds=self.poll_seconds,
-        )
-        return self._daily
 
-    def _end(self, context: Any, result: Result) -> str:
-        tell_result(context, result)
-        return result.release_id
+
+class KumoRollbackOperator(_RunOperator):
+    """Rolls a query back by its Dagster job `<query>_rollback`: to a known-good release, and hold.
+
+    A retry adopts the run an earlier try started: it never rolls back twice. `kumo-assets rollback` does the same
+    without Dagster, and is the way when Dagster is down.
+
+    :param reason: why, for whoever comes after. Templated, and needed.
+    :param to: the release to go back to; "" for the newest earlier known-good one. Templated.
+    """
+
+    template_fields: Sequence[str] = ("query", "reason", "to")
+    ui_color = "#ffe3d6"
+
+    def __init__(
+        self,
+        *,
+        query: str,
+        reason: str,
+        to: str = "",
+        deadline: timedelta | None = timedelta(minutes=30),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(deadline=deadline, **kwargs)
+        self.query, self.reason, self.to = query, reason, to
+
+    def request(self, context: Any) -> Request:
+        reason, to = str(self.reason or "").strip(), str(self.to or "").strip()
+        if not reason:
+            with airflow_errors():
+                raise Refusal(
+                    "roll back", to=self.query, found="no reason", next="say why, for whoever comes after you"
+                )
+        return request_of(
+            context,
+            job=f"{self.query}_rollback",
+            repository=self.repository,
+            location=self.location,
+            partitioned=False,
+            run_config={"ops": {"rollback": {"config": {"reason": reason, **({"to": to} if to else {})}}}},
+        )
+
+    def end(self, context: Any, dagster: Dagster, result: Result) -> dict[str, Any]:
+        newest = dagster.do(operations.pointer_moves(self.query))[:1]
+        told = {
+            "query": self.query,
+            "action": "rollback",
+            "release_id": newest[0].release_id if newest else "",
+            "generation": newest[0].generation if newest else 0,
+            "at": newest[0].at if newest else 0.0,
+        }
+        tell_asset(context, self.outlets, told)
+        return told
 
 
 class KumoStepOperator(_DagsterOperator):
@@ -272,11 +342,11 @@ class KumoLiveOperator(_DagsterOperator):
             )
         told = {
             "query": self.query,
+            "action": "promote",
             "release_id": self.release_id,
             "generation": event["generation"],
             "at": event["at"],
         }
-        for asset in self.outlets:
-            context["outlet_events"][asset].extra = told
+        tell_asset(context, self.outlets, told)
         self.say(f"{self.release_id} is live, generation {event['generation']}")
         return told

@@ -37,7 +37,8 @@ SETTLE_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Request:
-    """What one task instance asks for. `key`, `clear`: see `following`. `time_zone`: None takes the Dagster schedule's."""
+    """What one task instance asks for. `key`, `clear`: see `following`. `time_zone`: None takes the Dagster schedule's.
+    `run_config`: for a job without partitions (`partitioned` False), which has none of its own."""
 
     job: str
     occasion: Occasion
@@ -48,7 +49,8 @@ class Request:
     time_zone: str | None = None
     repository: str | None = None
     location: str | None = None
-    run_config: Mapping[str, Any] | None = None
+    partitioned: bool = True
+    run_config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def scheduled(self) -> bool:
@@ -83,18 +85,19 @@ class Result:
 def start(dagster: Dagster, request: Request, say: Say, sleep: Callable[[float], None] = time.sleep) -> Started:
     """Validate, then launch, adopt or re-execute; see `following.decide_start`. Raises Refusal before anything starts."""
     job = dagster.do(operations.find_job(request.job, request.repository, request.location))
-    partition = partition_of(request.occasion, _time_zone(request, job))
-    facts = dagster.do(operations.partition_facts(job, partition))
-    check_partition(partition, facts.keys, job.name)
+    partition = ""
+    given: Mapping[str, str] = {}
+    config: str | Mapping[str, Any] = request.run_config
+    if request.partitioned:
+        partition, given, config = _day(dagster, request, job)
     if job.schedule_running and request.scheduled:
         say(
             f"WARNING: Dagster's own schedule of {job.name} runs as well. One clock should own it: set schedule.owner "
             "to airflow in the query's defs.yaml and stop the schedule; `kumo-assets doctor` checks"
         )
     tags = following.launch_tags(
-        partition, facts.tags, key=request.key, clear=request.clear, dag_id=request.dag_id, run_type=request.run_type
+        partition, given, key=request.key, clear=request.clear, dag_id=request.dag_id, run_type=request.run_type
     )
-    config: Any = request.run_config if request.run_config is not None else facts.run_config
 
     def blocked(run: Run) -> bool:
         return bool(gates_that_blocked(all_events(dagster, run.run_id)))
@@ -102,7 +105,7 @@ def start(dagster: Dagster, request: Request, say: Say, sleep: Callable[[float],
     looks, launches, settling = 0, 0, 0.0
     while True:
         mine = dagster.do(operations.runs(job.name, {TRIGGER_TAG: request.key}))
-        day = dagster.do(operations.runs(job.name, {PARTITION_TAG: partition}))
+        day = dagster.do(operations.runs(job.name, {PARTITION_TAG: partition})) if partition else []
         others = [run for run in day if run.tags.get(TRIGGER_TAG) != request.key]
         choice = decide_start(mine, others, clear=request.clear, scheduled=request.scheduled, blocked=blocked)
         if choice.what == "settle":
@@ -142,8 +145,18 @@ def start(dagster: Dagster, request: Request, say: Say, sleep: Callable[[float],
             say(f"{error} It may have arrived all the same: looking for it")
             looks = LOOKS
             continue
-        say(f"Launched {run.run_id} of {job.name} for {partition}: {choice.why}")
+        say(f"Launched {run.run_id} of {job.name}{f' for {partition}' if partition else ''}: {choice.why}")
         return Started(_only(dagster, run, job, request.key, say), job, partition, "launched", True)
+
+
+def _day(
+    dagster: Dagster, request: Request, job: operations.Job
+) -> tuple[str, Mapping[str, str], str | Mapping[str, Any]]:
+    """The partition, and the tags and run config Dagster gives a run of it. Raises Refusal for a day it does not have."""
+    partition = partition_of(request.occasion, _time_zone(request, job))
+    facts = dagster.do(operations.partition_facts(job, partition))
+    check_partition(partition, facts.keys, job.name)
+    return partition, facts.tags, facts.run_config
 
 
 def _time_zone(request: Request, job: operations.Job) -> str:
@@ -233,9 +246,9 @@ def conclude(dagster: Dagster, move: Move, say: Say) -> Result:
     run, url = seen.run, dagster.settings.run_url(move.run_id)
     base = Result(run.run_id, url, run.release_id, run.tags.get(PARTITION_TAG, ""), run.job)
     if move.outcome == "success":
-        say(f"Run {run.run_id} succeeded: release {base.release_id}")
+        say(f"Run {run.run_id} succeeded" + (f": release {base.release_id}" if base.release_id else ""))
         return base
-    doing, to = f"build release {base.release_id} of {run.job} for", base.partition
+    doing, to = f"run {run.job}", base.partition and f"for {base.partition}, release {base.release_id}"
     if move.what == "overdue":
         refused = dagster.do(operations.terminate(run.run_id))
         words = f"the run was {run.status} at its deadline; " + (refused or "it was told to stop")
@@ -247,7 +260,9 @@ def conclude(dagster: Dagster, move: Move, say: Say) -> Result:
     gates = gates_that_blocked(events)
     if gates:
         words = "; ".join(str(gate) for gate in gates)
-        advice = f"kumo-assets gates {query_of(run)} --partition {to}, or {url}; what is active was not touched"
+        advice = (
+            f"kumo-assets gates {query_of(run)} --partition {base.partition}, or {url}; what is active was not touched"
+        )
         listed = [{"gate": gate.gate, "asset": gate.asset, "reason": gate.reason} for gate in gates]
         raise _with(GateBlocked(doing, to=to, found=words, next=advice), base, "blocked", words, listed)
     words = failure_words(events) or "the run failed without a word"

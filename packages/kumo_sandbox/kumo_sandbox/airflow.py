@@ -7,7 +7,10 @@ loopback interface. Only its variables, set-up and programs are here; running th
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +20,7 @@ CONNECTION = "kumo_dagster_default"
 # Local only, like everything of the sandbox: this Airflow answers on 127.0.0.1 and nowhere else.
 LOCAL_SECRET = "kumo-sandbox-local-airflow"
 SET_UP_SECONDS = 180
+EMPTY = Path(".venv-airflow", "empty")
 
 
 def environment(
@@ -75,9 +79,18 @@ def programs(folder: Path) -> dict[str, list[str]]:
 
 
 def set_up(folder: Path, variables: Mapping[str, str]) -> None:
-    """Create or migrate the database. `variables`: a whole process environment. Raises SandboxError."""
+    """Make the database of `AIRFLOW_HOME`, unless it is there: a copy of the empty one that was made with the
+    environment. `variables`: a whole process environment. Raises SandboxError."""
+    home = Path(variables["AIRFLOW_HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "airflow.db").exists() and (folder / EMPTY / "airflow.db").exists():
+        shutil.copy(folder / EMPTY / "airflow.db", home / "airflow.db")
+    elif not (home / "airflow.db").exists():
+        _migrate(folder, variables)
+
+
+def _migrate(folder: Path, variables: Mapping[str, str]) -> None:
     command = [str(folder / ".venv-airflow" / "bin" / "airflow"), "db", "migrate"]
-    Path(variables["AIRFLOW_HOME"]).mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         command, env=dict(variables), capture_output=True, text=True, timeout=SET_UP_SECONDS, check=False
     )
@@ -89,3 +102,16 @@ def set_up(folder: Path, variables: Mapping[str, str]) -> None:
             found=" ".join(last),
             next="remove that folder",
         )
+
+
+def main() -> None:
+    """`python -m kumo_sandbox.airflow FOLDER`: an empty database in FOLDER, for `set_up` to copy. The Makefile's."""
+    home = Path(sys.argv[1]).absolute()
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    variables = {**os.environ, **environment(home, port=0, dags=home, dagster_url="http://127.0.0.1")}
+    _migrate(Path.cwd(), variables)
+
+
+if __name__ == "__main__":
+    main()
