@@ -18,6 +18,7 @@ from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.errors import ConfigError
 from kumo_assets.gates.judgement import Bars, Judgement
+from kumo_assets.redaction import without_secrets
 from kumo_assets.releases.documents import IMPORT_GATE
 from kumo_assets.resources.sql import literal, quote
 from kumo_assets.resources.template import placeholders, render
@@ -116,7 +117,7 @@ def judge_own(path: Path, release: Release, values: Mapping[str, str]) -> Judgem
         return _ask_sql(path, release, values) if path.suffix == ".sql" else _ask_python(path, release)
     except Exception as error:  # noqa: BLE001 - somebody else's code: whatever it raises is this gate's failure
         words = str(error) if isinstance(error, KumoAssetsError) else f"{type(error).__name__}: {error}"
-        return Judgement("error", f"{path.name} could not be judged: {' '.join(words.split())[:500]}")
+        return Judgement("error", f"{path.name} could not be judged: {without_secrets(' '.join(words.split()))[:500]}")
 
 
 def _ask_sql(path: Path, release: Release, values: Mapping[str, str]) -> Judgement:
@@ -161,7 +162,7 @@ def _ask_python(path: Path, release: Release) -> Judgement:
 def _judgement(outcome: Outcome) -> Judgement:
     return Judgement(
         "ok" if outcome.passed else "warn" if outcome.warn else "error",
-        outcome.message or ("passed" if outcome.passed else "did not pass, and said no more"),
+        without_secrets(outcome.message) or ("passed" if outcome.passed else "did not pass, and said no more"),
         outcome.value,
         {},
         {"kind": "absolute"},
