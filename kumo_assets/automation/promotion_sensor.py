@@ -55,11 +55,13 @@ def build_promotion_sensor() -> dg.SensorDefinition:
         "not at events.",
     )
     def promotion_sensor(context: dg.SensorEvaluationContext, releases: ReleasesResource) -> dg.SensorResult:
-        definitions = _definitions(context)
+        definitions, unreadable = _definitions(context)
         before = _remembered(context.cursor)
         with ThreadPoolExecutor(max_workers=16) as pool:
             views = list(pool.map(lambda one: _look(releases, one, before.get(one.name, _NOTHING)), definitions))
-        requests, waiting, events, after = [], [], [], {}
+        requests, events = [], []
+        waiting = [f"{name}: {words}" for name, words in unreadable.items()]
+        after = {name: before[name] for name in unreadable if name in before}
         for definition, view in zip(definitions, views, strict=True):
             request = _request(context, definition, view.release, view.generation) if view.release else view.words
             if isinstance(request, dg.RunRequest):
@@ -175,20 +177,25 @@ def _request(
     )
 
 
-def _definitions(context: dg.SensorEvaluationContext) -> list[QueryDefinition]:
-    """The queries of the repository this sensor is loaded with: each pointer asset says where its folder is."""
+def _definitions(context: dg.SensorEvaluationContext) -> tuple[list[QueryDefinition], dict[str, str]]:
+    """The queries of the repository this sensor is loaded with: each pointer asset says where its folder is. And words
+    for each whose file can no longer be read: it must not stop the others (rule 10)."""
     repository = context.repository_def
     if repository is None:
         raise ConfigError(
             "look for queries", found="the sensor was loaded without a repository", next="load it from Definitions"
         )
-    found = []
+    found: list[QueryDefinition] = []
+    unreadable: dict[str, str] = {}
     for key in sorted(repository.asset_graph.materializable_asset_keys):
         metadata = repository.asset_graph.get(key).metadata
         if key.path[-1] == POINTER_ASSET and FOLDER_KEY in metadata:
             folder = str(metadata[FOLDER_KEY].value if hasattr(metadata[FOLDER_KEY], "value") else metadata[FOLDER_KEY])
-            found.append(_load(folder, (Path(folder) / "defs.yaml").stat().st_mtime_ns))
-    return found
+            try:
+                found.append(_load(folder, (Path(folder) / "defs.yaml").stat().st_mtime_ns))
+            except (ConfigError, OSError) as error:
+                unreadable[key.path[0]] = str(error)
+    return found, unreadable
 
 
 @lru_cache(maxsize=1000)
