@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from functools import lru_cache
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
@@ -27,10 +27,12 @@ def raw_key(name: str) -> dg.AssetKey:
 
 
 def daily_partitions(definition: QueryDefinition) -> dg.DailyPartitionsDefinition:
-    """One partition per full day of raw logs, in the query's time zone; the newest is yesterday there."""
+    """One partition per full day of raw logs, in the query's time zone; the newest is yesterday there, or the last day
+    the definition names (Dagster's own `end_date` is the first day that is no partition)."""
     schedule = definition.spec.schedule
     start = datetime.combine(schedule.start, time(), tzinfo=ZoneInfo(schedule.time_zone))
-    return dg.DailyPartitionsDefinition(start_date=start, timezone=schedule.time_zone)
+    end = datetime.combine(schedule.end + timedelta(days=1), time(), tzinfo=start.tzinfo) if schedule.end else None
+    return dg.DailyPartitionsDefinition(start_date=start, end_date=end, timezone=schedule.time_zone)
 
 
 def code_version(definition: QueryDefinition) -> str:

@@ -77,6 +77,9 @@ def check_partition(definition: QueryDefinition, text: str) -> str:
         )
     if day > newest:
         raise ConfigError("use the partition", to=text, found="that day has not ended", next=advice)
+    if schedule.end is not None and day > schedule.end:
+        advice = f"use a day from {schedule.start} to {schedule.end}, or move schedule.end in the query's defs.yaml"
+        raise ConfigError("use the partition", to=text, found="it is after the query's last partition", next=advice)
     if day < schedule.start:
         raise ConfigError("use the partition", to=text, found="it is before the query's first partition", next=advice)
     return text

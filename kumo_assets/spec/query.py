@@ -125,6 +125,7 @@ class Schedule(Strict):
     at: str = Field(default="02:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Local time of day.")
     time_zone: str = "UTC"
     start: date = Field(description="First partition.")
+    end: date | None = Field(default=None, description="Last partition, for logs that have ended; none by default.")
     late_logs_cut_off_minutes: float = Field(default=120, ge=0, description="How long late raw logs are waited for.")
     late_logs_poll_seconds: float = Field(default=60, gt=0)
     late_logs_tolerance_minutes: float = Field(
@@ -137,6 +138,12 @@ class Schedule(Strict):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         return check_time_zone(value)
+
+    @model_validator(mode="after")
+    def _ends_after_it_starts(self) -> Schedule:
+        if self.end is not None and self.end < self.start:
+            raise ValueError(f"end {self.end} is before start {self.start}")
+        return self
 
 
 class Retention(Strict):

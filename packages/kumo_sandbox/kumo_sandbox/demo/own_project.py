@@ -105,7 +105,7 @@ def write_project(log: EventLog, home: Path, start: date, tolerance_minutes: int
                 },
                 "top_k": 5,
                 "table": {"poll_seconds": 0.5},
-                "schedule": {"start": start, "late_logs_tolerance_minutes": tolerance_minutes},
+                "schedule": {"start": start, "end": log.days[1], "late_logs_tolerance_minutes": tolerance_minutes},
             },
         },
     )
