@@ -1,0 +1,131 @@
+"""The anchor of a partition, the columns of each task, and every way in which a table can contradict a DONE job."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kumo_assets.resources.kumo.errors import KumoOutputUnproved
+from kumo_assets.resources.kumo.model import JobStatus, KumoJob
+from kumo_assets.resources.kumo.output import OUTPUT_COLUMNS, anchor_time, prove_output, recognise_output
+
+BEGUN = datetime(2017, 12, 1, 2, tzinfo=UTC)
+WRITTEN = BEGUN + timedelta(minutes=5)
+ANCHOR = datetime(2017, 12, 1, tzinfo=UTC)
+JOB = KumoJob(
+    "bp-job-1", JobStatus.DONE, "DONE", entities=100, created_at=BEGUN, ended_at=BEGUN + timedelta(minutes=10)
+)
+COUNTS: dict[str, Any] = {
+    "ROW_COUNT": 500,
+    "ENTITY_COUNT": 100,
+    "NULL_COUNT": 0,
+    "JOB_FROM": WRITTEN,
+    "JOB_TO": WRITTEN,
+    "ANCHOR_FROM": ANCHOR,
+    "ANCHOR_TO": ANCHOR,
+}
+RANKING = dict.fromkeys(("ENTITY", "CLASS", "SCORE", "JOB_TIMESTAMP", "ANCHOR_TIMESTAMP"), "TEXT")
+
+
+def prove(job: KumoJob = JOB, columns: dict[str, str] = RANKING, task: str = "ranking", **changes: Any) -> Any:
+    anchor = changes.pop("anchor", ANCHOR)
+    return prove_output(lambda sql: COUNTS | changes, columns, '"T"', job, task, anchor)
+
+
+def test_a_table_that_bears_its_job_out_is_counted() -> None:
+    proof = prove()
+    assert (proof.rows, proof.entities, proof.job_from, proof.anchor_to) == (500, 100, WRITTEN, ANCHOR)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"columns": {}}, "no such table"),
+        ({"columns": {"ENTITY": "TEXT", "SCORE": "FLOAT"}}, "a ranking query writes ENTITY, CLASS, SCORE"),
+        ({"columns": {name: "TEXT" for name in RANKING if name != "JOB_TIMESTAMP"}}, "no JOB_TIMESTAMP"),
+        ({"ROW_COUNT": 0, "ENTITY_COUNT": 0}, "no rows"),
+        ({"ENTITY_COUNT": 99}, "it has 99 entities; the job reported 100"),
+        ({"JOB_FROM": None, "JOB_TO": None}, "not a time"),
+        ({"JOB_FROM": "yesterday"}, "not a time"),
+        ({"JOB_FROM": BEGUN - timedelta(days=1)}, "from before this job"),
+        ({"JOB_TO": BEGUN + timedelta(hours=3)}, "from after this job"),
+        ({"JOB_FROM": WRITTEN, "JOB_TO": WRITTEN + timedelta(seconds=1)}, "more than one job"),
+        ({"ANCHOR_FROM": ANCHOR - timedelta(days=30)}, "not 2017-12-01T00:00:00"),
+        ({"ANCHOR_TO": ANCHOR + timedelta(days=30)}, "kumo.send_prediction_time"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_done_is_not_believed_when(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(KumoOutputUnproved, match=words):
+        prove(**changes)
+
+
+def test_a_job_that_told_no_count_is_proved_by_its_table_alone() -> None:
+    assert prove(replace(JOB, entities=None), ENTITY_COUNT=7).entities == 7
+
+
+def test_clocks_may_differ_by_minutes() -> None:
+    early = BEGUN - timedelta(minutes=9)
+    assert prove(JOB_FROM=early, JOB_TO=early).job_from == early
+
+
+@pytest.mark.parametrize("value", ["2017-12-01 02:05:00", "2017-12-01T02:05:00Z", datetime(2017, 12, 1, 2, 5)])
+def test_timestamps_are_read_as_text_too_and_without_a_zone_as_utc(value: Any) -> None:
+    assert prove(JOB_FROM=value, JOB_TO=value).job_from == WRITTEN
+
+
+def test_an_anchor_is_compared_only_when_one_was_sent() -> None:
+    assert prove(ANCHOR_FROM=ANCHOR - timedelta(days=30), anchor=None).rows == 500
+
+
+@pytest.mark.parametrize(
+    ("task", "columns"),
+    [
+        ("ranking", ("ENTITY", "CLASS", "SCORE")),
+        ("regression", ("ENTITY", "TARGET_PRED")),
+        ("binary_classification", ("ENTITY", "TARGET_PRED", "TRUE_PROB")),
+        ("binary_classification", ("ENTITY", "SCORE")),
+        ("multiclass_classification", ("ENTITY", "CLASS", "SCORE", "PREDICTED")),
+    ],
+)
+def test_each_tasks_columns_are_known_and_extra_ones_are_no_matter(task: str, columns: tuple[str, ...]) -> None:
+    assert recognise_output([*columns, "FALSE_PROB", "JOB_TIMESTAMP"], task) == columns
+    for missing in columns:
+        rest = [name for name in columns if name != missing]
+        assert recognise_output(rest, task) not in [columns]
+    assert columns in OUTPUT_COLUMNS[task]
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "anchor"),
+    [
+        ("UTC", "2017-11-30", "2017-12-01T00:00:00+00:00"),
+        ("America/New_York", "2017-11-30", "2017-12-01T05:00:00+00:00"),
+        ("Asia/Kolkata", "2017-11-30", "2017-11-30T18:30:00+00:00"),
+        # The day the clocks went forward has 23 hours, the day they went back 25.
+        ("Europe/Berlin", "2017-03-25", "2017-03-25T23:00:00+00:00"),
+        ("Europe/Berlin", "2017-03-26", "2017-03-26T22:00:00+00:00"),
+        ("Europe/Berlin", "2017-10-29", "2017-10-29T23:00:00+00:00"),
+    ],
+)
+def test_a_partition_is_anchored_at_its_end_in_the_querys_time_zone(zone: str, day: str, anchor: str) -> None:
+    assert anchor_time(date.fromisoformat(day), zone) == datetime.fromisoformat(anchor)
+
+
+@given(
+    st.dates(date(1990, 1, 1), date(2037, 12, 30)),
+    st.sampled_from(sorted(zone for zone in available_timezones() if "/" in zone)),
+)
+def test_an_anchor_is_never_within_its_own_day_nor_far_behind_it(day: date, zone: str) -> None:
+    local = anchor_time(day, zone).astimezone(ZoneInfo(zone))
+    # Midnight of the next day; where it does not exist (the clocks jump over it), the first moment there is.
+    assert local.date() >= day + timedelta(days=1) or (local + timedelta(hours=2)).date() > day
+    assert abs(
+        local.replace(tzinfo=None) - datetime.combine(day + timedelta(days=1), datetime.min.time())
+    ) <= timedelta(hours=24)
