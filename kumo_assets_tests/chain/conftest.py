@@ -27,7 +27,7 @@ from kumo_assets.spec.names import CHAIN, release_id
 QUERY = "next_best_product"
 DAY, NEXT_DAY = "2017-11-28", "2017-11-29"
 HOUSEHOLDS, PRODUCTS = 60, 40
-QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 SHIPPED = Path(__file__).parents[2] / "kumo_assets" / "defs"
 
 
@@ -40,13 +40,13 @@ def logs(running_sandbox: SandboxHandle) -> SandboxHandle:
             1 + number % HOUSEHOLDS,
             1000 + (number * number + number // 7) % PRODUCTS,
             number,
-            f"2017-{10 + number % 2:02d}-{1 + number % 30:02d} {number % 24:02d}:{number % 60:02d}:00",
+            f"2017-{10 + number // HOUSEHOLDS % 2:02d}-{1 + number // 7 % 30:02d} {number % 24:02d}:{number % 60:02d}:00",
         )
         for number in range(2400)
     ]
     rows += [(1 + day, 1000, 9000 + day, f"2017-11-{day:02d} 23:59:00") for day in range(1, 31)]
     values = ", ".join(
-        f"({household}, 1, {basket}, {product}, 1, 2.5, '{at}'::TIMESTAMP_NTZ)"
+        f"({household}, {1 + basket // HOUSEHOLDS % 3}, {basket}, {product}, 1, 2.5, '{at}'::TIMESTAMP_NTZ)"
         for household, product, basket, at in rows
     )
     with _connect(env) as connection:
@@ -124,6 +124,13 @@ class Chain:
     def verdicts(self, release: str) -> dict[str, Verdict]:
         return self.world().store.verdicts(release)
 
+    def why(self, result: dg.ExecuteInProcessResult, day: str = DAY) -> str:
+        """Why a run failed: its error, and what its gates said."""
+        told = [
+            f"{gate}: {item.message}" for gate, item in self.verdicts(self.release(result, day)).items() if item.blocks
+        ]
+        return "; ".join([failure(result), *told])
+
     def active(self) -> str | None:
         found = self.world().pointers.read()
         return found.pointer.release_id if found is not None else None
@@ -193,8 +200,34 @@ def chain(
 ) -> Iterator[Chain]:
     environment = "t" + uuid.uuid4().hex[:10]
     monkeypatch.setenv("KUMO_ASSETS_ENV", environment)
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield Chain(logs, instance, load_query(QUERY, SHIPPED), shipped, environment)
+
+
+@dataclass(frozen=True)
+class Day:
+    """One built day, for tests that only look."""
+
+    chain: Chain
+    result: dg.ExecuteInProcessResult
+
+    @property
+    def release(self) -> str:
+        return self.chain.release(self.result)
+
+
+@pytest.fixture(scope="module")
+def day(logs: SandboxHandle, shipped: dg.Definitions) -> Iterator[Day]:
+    """A day built once for a file's tests, in an environment of its own. Nothing may be changed in it."""
+    environment = "d" + uuid.uuid4().hex[:10]
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
+        for name, value in {**logs.env, "KUMO_ASSETS_ENV": environment}.items():
+            patch.setenv(name, value)
+        logs.reset_faults()
+        made = Chain(logs, instance, load_query(QUERY, SHIPPED), shipped, environment)
+        result = made.run()
+        assert result.success, made.why(result)
+        yield Day(made, result)
 
 
 @pytest.fixture
@@ -202,7 +235,11 @@ def custom(chain: Chain, tmp_path: Path) -> Callable[..., Chain]:
     """A chain of a query written for one test: YAML changed, SQL added."""
 
     def make(
-        name: str = "custom_query", *, sql: str | None = None, change: Callable[[dict[str, Any]], None] = lambda _: None
+        name: str = "custom_query",
+        *,
+        sql: str | None = None,
+        change: Callable[[dict[str, Any]], None] = lambda _: None,
+        raw: dict[str, Any] | None = None,
     ) -> Chain:
         import yaml
 
@@ -218,6 +255,8 @@ def custom(chain: Chain, tmp_path: Path) -> Callable[..., Chain]:
             document = yaml.safe_load((SHIPPED / shipped_name / "defs.yaml").read_text())
             if shipped_name == QUERY:
                 change(document["attributes"])
+            elif raw is not None:
+                document["attributes"] = raw
             (target / "defs.yaml").write_text(yaml.safe_dump(document))
         if sql is not None:
             (folder / name / "postprocess.sql").write_text(sql)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from typing import Any
 
+import dagster as dg
 from kumo_serving import Answer, Miss, TableReader
 
-from kumo_assets_tests.chain.conftest import DAY, HOUSEHOLDS, NEXT_DAY, Chain, steps
+from kumo_assets_tests.chain.conftest import DAY, HOUSEHOLDS, NEXT_DAY, Chain, Day, steps
 
 
-def test_a_day_becomes_a_sealed_release_whose_counts_agree(chain: Chain) -> None:
-    result = chain.run()
-    assert result.success
-    sealed = chain.world().store.sealed(chain.release(result))
+def test_a_day_becomes_a_sealed_release_whose_counts_agree(day: Day) -> None:
+    sealed = day.chain.world().store.sealed(day.release)
     assert sealed is not None
     counts = sealed.seal.counts
     assert counts["entities"] == counts["exported"] == counts["imported"] == HOUSEHOLDS
     assert counts["rows"] == HOUSEHOLDS * 5
     assert counts["errors"] == 0
-    assert {verdict.severity for verdict in chain.verdicts(chain.release(result)).values()} == {"ok"}
+    assert {verdict.severity for verdict in day.chain.verdicts(day.release).values()} == {"ok"}
     assert sealed.seal.kumo["model_id"]
     assert sealed.seal.kumo["snapshot_id"]
 
@@ -44,10 +45,9 @@ def test_the_active_pointer_moves_only_when_promoted_and_services_get_ranked_lis
         reader.close()
 
 
-def test_each_day_is_anchored_at_its_own_end(chain: Chain) -> None:
-    chain.run(DAY)
-    [job] = chain.kumo_jobs()
-    assert job["config"]["prediction_time"] == "2017-11-29T00:00:00Z"
+def test_each_day_is_anchored_at_its_own_end(day: Day) -> None:
+    [job] = day.chain.kumo_jobs()
+    assert datetime.fromisoformat(job["config"]["prediction_time"]) == datetime(2017, 11, 29, tzinfo=UTC)
 
 
 def test_the_next_day_is_promoted_over_the_day_before(chain: Chain) -> None:
@@ -79,11 +79,10 @@ def test_the_same_day_built_again_is_a_new_release_and_the_later_sealed_wins(cha
     assert chain.active() == chain.release(second)
 
 
-def test_a_fallback_list_of_the_most_recommended_stands_beside_the_export(chain: Chain) -> None:
-    result = chain.run()
-    names = chain.world().store.names
-    key = names.release_prefix(chain.release(result)) + "fallback.json"
-    document = json.loads(chain.world().store.s3.get_object(Bucket=names.bucket, Key=key)["Body"].read())
+def test_a_fallback_list_of_the_most_recommended_stands_beside_the_export(day: Day) -> None:
+    names = day.chain.world().store.names
+    key = names.release_prefix(day.release) + "fallback.json"
+    document = json.loads(day.chain.world().store.s3.get_object(Bucket=names.bucket, Key=key)["Body"].read())
     shares = [share for _, share in document["p"]]
     assert shares == sorted(shares, reverse=True)
     assert 0 < shares[0] <= 1
@@ -120,9 +119,51 @@ def test_a_users_postprocess_sql_decides_what_is_served(custom) -> None:  # type
         change=lambda spec: spec.update(gates={"list_shape": {"mode": "warn"}}),
     )
     result = chain.run()
-    assert result.success
+    assert result.success, chain.why(result)
     post = chain.world().store.artefact(chain.release(result), "postprocessed")
     assert post is not None
     assert post.details["longest"] == 3
     served = chain.sql(f'SELECT COUNT(*) FROM "KUMO"."PUBLIC"."{post.name}" WHERE CLASS = 1000')
     assert served == [(0,)]
+
+
+def test_each_asset_shows_rows_schema_links_a_preview_whose_time_and_the_cost(day: Day) -> None:
+    release = day.release
+    shown: dict[str, dict[str, Any]] = {}
+    for event in day.result.get_asset_materialization_events():
+        shown[event.asset_key.path[-1]] = dict(event.materialization.metadata)
+        assert event.materialization.tags["dagster/data_version"] == f"{release}-a1"
+    assert shown.keys() == {"predictions", "postprocessed", "s3_export", "dynamodb_table"}
+    for asset, metadata in shown.items():
+        assert metadata["release"].value == release, asset
+        assert metadata["dagster/partition_row_count"].value > 0, asset
+        assert metadata["entities"].value == HOUSEHOLDS, asset
+        assert metadata["seconds in outside services"].value > 0, asset
+        assert metadata["seconds of our own"].value >= 0, asset
+        assert release in metadata["release objects"].value, asset
+        assert metadata["preview"].value.count("\n|") in range(2, 8), asset
+    for asset in ("predictions", "postprocessed"):
+        columns = [column.name for column in shown[asset]["dagster/column_schema"].schema.columns]
+        assert columns[:2] == ["ENTITY", "CLASS"], asset
+        assert shown[asset]["dagster/table_name"].value.startswith("KUMO.PUBLIC.KUMO_")
+    assert isinstance(shown["predictions"]["Kumo job"], dg.UrlMetadataValue)
+    assert shown["s3_export"]["dagster/uri"].value.startswith("s3://")
+    table = shown["dynamodb_table"]
+    assert table["dagster/table_name"].value.endswith(release)
+    assert 0 < table["estimated AWS cost (USD)"].value < 0.01
+    assert table["sealed at"].value.endswith("Z")
+
+
+def test_the_pointer_shows_what_is_live_and_what_was(chain: Chain) -> None:
+    first = chain.run()
+    chain.promote()
+    second = chain.run()
+    promotion = chain.promote()
+    assert promotion.success
+    [event] = promotion.get_asset_materialization_events()
+    metadata = event.materialization.metadata
+    assert metadata["release"].value == chain.release(second)
+    assert metadata["previous"].value == chain.release(first)
+    assert metadata["generation"].value == 2
+    assert metadata["dagster/uri"].value.endswith("/active.json")
+    assert event.materialization.tags["dagster/data_version"].startswith("2-")

@@ -1,0 +1,78 @@
+"""Every task of Kumo's goes down the same chain, and a service gets the answer in the task's own form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from kumo_serving import Answer, TableReader
+
+from kumo_assets_tests.chain.conftest import HOUSEHOLDS, Chain
+
+
+def answer_of(chain: Chain, entity: int) -> Any:
+    found = chain.world().pointers.read()
+    assert found is not None
+    pointer = found.pointer
+    reader = TableReader(pointer.table, key=pointer.key, item_format=pointer.item_format, region=pointer.region)
+    try:
+        answer = reader.get(entity)
+    finally:
+        reader.close()
+    assert isinstance(answer, Answer)
+    return answer.predictions
+
+
+def of_task(custom: Callable[..., Chain], task: str, query: str, **more: Any) -> Chain:
+    def change(spec: dict[str, Any]) -> None:
+        spec.update(more)
+        spec["kumo"] |= {"task": task, "predictive_query_id": query}
+        spec["kumo"].pop("training", None)
+
+    return custom(f"my_{query}", change=change)
+
+
+def test_a_regression_serves_one_number_per_entity(custom: Callable[..., Chain]) -> None:
+    chain = of_task(custom, "regression", "spend_next_28_days")
+    result = chain.run()
+    assert result.success, chain.why(result)
+    sealed = chain.world().store.sealed(chain.release(result))
+    assert sealed is not None
+    assert sealed.seal.item_format == "regression/1"
+    assert sealed.seal.fallback is None
+    assert sealed.seal.counts["rows"] == sealed.seal.counts["imported"] == HOUSEHOLDS
+    assert chain.promote().success
+    assert isinstance(answer_of(chain, 1), float)
+    assert answer_of(chain, 1) >= 0
+
+
+def test_a_binary_classification_serves_both_classes_the_predicted_one_first(custom: Callable[..., Chain]) -> None:
+    chain = of_task(custom, "binary_classification", "churn")
+    result = chain.run()
+    assert result.success, chain.why(result)
+    assert chain.promote().success
+    (first, p), (second, q) = answer_of(chain, 1)
+    assert {first, second} == {"true", "false"}
+    assert p + q == pytest.approx(1)
+    assert p >= q
+    sealed = chain.world().store.sealed(chain.release(result))
+    assert sealed is not None
+    assert sealed.seal.item_format == "classification/1"
+    assert sealed.seal.counts["rows"] == 2 * HOUSEHOLDS
+
+
+def test_a_multiclass_classification_serves_the_predicted_class_first(custom: Callable[..., Chain]) -> None:
+    chain = of_task(custom, "multiclass_classification", "next_store", top_k=3)
+    result = chain.run()
+    assert result.success, chain.why(result)
+    assert chain.promote().success
+    classes = answer_of(chain, 1)
+    assert len(classes) > 1
+    assert len({name for name, _ in classes}) == len(classes)
+    post = chain.world().store.artefact(chain.release(result), "postprocessed")
+    predictions = chain.world().store.artefact(chain.release(result), "predictions")
+    assert post is not None
+    assert predictions is not None
+    [(predicted,)] = chain.sql(f'SELECT CLASS FROM "KUMO"."PUBLIC"."{predictions.name}" WHERE ENTITY = 1 AND PREDICTED')
+    assert classes[0][0] == str(predicted)
