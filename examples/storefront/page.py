@@ -158,6 +158,16 @@ def unknown(household: str, fallback: Predictions | None, health: Health, catalo
     )
 
 
+def state(health: Health, promoted_at: str, now: datetime) -> dict[str, str]:
+    """What an open page is told every other second: when to draw itself again, and the ages it shows."""
+    age = health.pointer_age_seconds
+    return {
+        "version": _version(health),
+        "live_for": _since(promoted_at, now),
+        "checked": _ago(age) if age is not None else "never",
+    }
+
+
 def _others(candidates: list[Item], shown: list[Item]) -> list[Item]:
     """Some more items, each name once: the catalogue has many articles of one name."""
     names = {item.name for item in shown}

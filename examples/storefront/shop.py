@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kumo_serving import AsyncReader
 from kumo_serving.errors import KumoAssetsError, PointerError, ReadError
-from page import Catalogue, build, unknown
+from page import Catalogue, build, state, unknown
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -72,8 +72,9 @@ async def another(request: Request) -> Response:
 
 async def release(request: Request) -> Response:
     """What the open page asks every other second, to show a new release without being reloaded by hand."""
-    health = request.app.state.reader.health()
-    return JSONResponse({"version": f"{health.release_id}.{health.generation}.{health.state}"})
+    reader: AsyncReader = request.app.state.reader
+    promoted_at = reader.pointer.promoted.at if reader.pointer is not None else ""
+    return JSONResponse(state(reader.health(), promoted_at, datetime.now(UTC)))
 
 
 async def healthz(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -20,6 +21,7 @@ from kumo_serving.items import RANKING, encode_item
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from kumo_assets.releases.operations.outside import outside
+from kumo_assets.releases.operations.promote import promote
 from kumo_assets.spec.environment import Environment
 from kumo_assets.spec.load import load_query
 from kumo_assets_tests.releases.releases_support import Shop, client
@@ -64,6 +66,10 @@ class Shelf(Shop):
         )
         return release
 
+    def promote(self, release: str) -> None:
+        """Put it live, as `kumo-assets promote` does."""
+        promote(self.world, release, by="the shop's keeper")
+
     def command(self, *arguments: str) -> None:
         """`kumo-assets ARGUMENTS`, as an operator types it."""
         program = Path(sys.executable).parent / "kumo-assets"
@@ -96,31 +102,34 @@ def catalogue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_catalogue(grocery_log(), tmp_path_factory.mktemp("shop") / "catalogue.json")
 
 
+@pytest.fixture(scope="session")
+def open_shop(
+    running_sandbox: SandboxHandle, catalogue_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A storefront that serves all tests, as a real one lives through many releases. Its address."""
+    with serving(running_sandbox, catalogue_file, tmp_path_factory.mktemp("storefront")) as url:
+        yield url
+
+
 @pytest.fixture
-def shop(sandbox: SandboxHandle, catalogue_file: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of a running storefront."""
+def new_shop(sandbox: SandboxHandle, catalogue_file: Path, tmp_path: Path) -> Iterator[str]:
+    """A storefront that was started just now and knows nothing."""
+    with serving(sandbox, catalogue_file, tmp_path) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def serving(sandbox: SandboxHandle, catalogue: Path, folder: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {
-        **os.environ,
-        **sandbox.env,
-        "STOREFRONT_CATALOGUE": str(catalogue_file),
-        "STOREFRONT_CACHE": str(tmp_path / "reader"),
-    }
-    command = [
-        "uvicorn",
-        "--app-dir",
-        str(STOREFRONT),
-        "shop:app",
-        "--port",
-        str(port),
-        "--log-level",
-        "warning",
-        "--loop",
-        "asyncio",
-    ]
-    process = subprocess.Popen([sys.executable, "-m", *command], env=environment, cwd=tmp_path)
+    variables = {"STOREFRONT_CATALOGUE": str(catalogue), "STOREFRONT_CACHE": str(folder / "reader")}
+    options = ["--port", str(port), "--log-level", "warning", "--loop", "asyncio"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "--app-dir", str(STOREFRONT), "shop:app", *options],
+        env={**os.environ, **sandbox.env, **variables},
+        cwd=folder,
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         _wait(url, process)
@@ -131,7 +140,7 @@ def shop(sandbox: SandboxHandle, catalogue_file: Path, tmp_path: Path) -> Iterat
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
             httpx.get(f"{url}/healthz", timeout=2, trust_env=False)

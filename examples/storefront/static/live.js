@@ -5,13 +5,19 @@
     const main = document.getElementById("live");
     try {
       const answer = await fetch("/release", { cache: "no-store" });
-      const { version } = await answer.json();
-      // While the list is old, its age on the page has to grow.
-      if (version === main.dataset.version && !document.querySelector(".notice")) return;
+      const { version, live_for, checked } = await answer.json();
+      if (version === main.dataset.version) {
+        // The same list, but what the page says of its age has to stay true.
+        for (const [place, text] of [["#live-for", live_for], ["#checked", checked], [".notice strong", checked]]) {
+          const element = document.querySelector(place);
+          if (element && text) element.textContent = text;
+        }
+        return;
+      }
       const page = await (await fetch(location.href, { cache: "no-store" })).text();
       const fresh = new DOMParser().parseFromString(page, "text/html").getElementById("live");
       if (!fresh) return;
-      if (fresh.dataset.version !== main.dataset.version) fresh.classList.add("changed");
+      fresh.classList.add("changed");
       main.replaceWith(fresh);
     } catch {
       // The shop is restarting: the page stays as it is until it answers again.
