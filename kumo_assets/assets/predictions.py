@@ -22,8 +22,9 @@ from kumo_assets.releases.documents import Artefact
 from kumo_assets.releases.model_book import ModelBooks
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.kumo.client import KumoClient
+from kumo_assets.resources.kumo.errors import KumoOutputUnproved
 from kumo_assets.resources.kumo.model import KumoJob, Launch, PollPolicy, Progress, TrainedModel
-from kumo_assets.resources.kumo.output import anchor_time, prove_output
+from kumo_assets.resources.kumo.output import OutputProof, anchor_time, prove_output
 from kumo_assets.resources.kumo.resource import KumoResource
 from kumo_assets.resources.snowflake import Warehouse, connect
 from kumo_assets.resources.sql import table
@@ -121,7 +122,27 @@ def _run_job(
             snapshot = client.refresh_snapshot(graph, policy)
         return replace(launch, training_job_id=model.job_id, graph_snapshot_id=snapshot)
 
-    attempt, job, adopted = client.adopt_or_launch(identify, make_launch)
+    def prove(attempt: int, done: KumoJob) -> OutputProof:
+        name = step.names.warehouse_table(step.release_id, ASSET, attempt)
+        return prove_output(
+            lambda sql: warehouse.row(sql, doing=f"prove the table {name}"),
+            warehouse.columns(warehouse.database, warehouse.schema, name),
+            table(warehouse.database, warehouse.schema, name),
+            done,
+            spec.task,
+            anchor if spec.send_prediction_time and client.sends_time else None,
+        )
+
+    def believe(attempt: int, done: KumoJob) -> bool:
+        # An earlier attempt that says DONE and has no such table would be adopted, and refused, for ever.
+        try:
+            prove(attempt, client.wait(done, policy))
+        except KumoOutputUnproved as error:
+            context.log.warning(f"{error} Launching the next attempt.")
+            return False
+        return True
+
+    attempt, job, adopted = client.adopt_or_launch(identify, make_launch, believe)
     context.log.info(
         f"{'Adopted' if adopted else 'Launched'} Kumo job {job.job_id} ({job.raw_status}) {job.tracking_url or ''}"
     )
@@ -130,17 +151,9 @@ def _run_job(
     except BaseException:
         _cancel_if_dagster_cancels(context, client, job, policy)
         raise
-    name = step.names.warehouse_table(step.release_id, ASSET, attempt)
-    proof = prove_output(
-        lambda sql: warehouse.row(sql, doing=f"prove the table {name}"),
-        warehouse.columns(warehouse.database, warehouse.schema, name),
-        table(warehouse.database, warehouse.schema, name),
-        job,
-        spec.task,
-        anchor if spec.send_prediction_time and client.sends_time else None,
-    )
+    proof = prove(attempt, job)
     return step.prove(
-        name=name,
+        name=step.names.warehouse_table(step.release_id, ASSET, attempt),
         attempt=attempt,
         rows=proof.rows,
         entities=proof.entities,

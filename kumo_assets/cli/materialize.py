@@ -30,6 +30,9 @@ from kumo_assets.spec.names import release_id
 # Dagster launched are Dagster's to watch (run monitoring).
 PROCESS_TAG = "kumo_assets/process"
 
+# Dagster's debug lines are for its UI; a terminal gets what is INFO and above, on stderr.
+TERMINAL = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+
 
 class RunFailed(KumoAssetsError):
     """The run ended without a release, and no gate stopped it."""
@@ -99,8 +102,9 @@ def _one_day(
             tags[ROOT_RUN_TAG] = resumed.root_run_id
             note(f"Resuming release {resumed.release_id}, opened at {resumed.opened_at}")
         job = load_definitions().resolve_job_def(daily_job_name(definition.name))
-        _quiet()
-        result = job.execute_in_process(instance=instance, partition_key=day, tags=tags, raise_on_error=False)
+        result = job.execute_in_process(
+            instance=instance, partition_key=day, tags=tags, run_config=TERMINAL, raise_on_error=False
+        )
         failed = next((event for event in result.all_events if event.is_step_failure), None)
         words = _root_cause(failed) if failed is not None else ""
     release = release_id(day, resumed.root_run_id if resumed is not None else result.run_id)
@@ -224,10 +228,3 @@ def _raise(world: Outside, definition: QueryDefinition, day: str, release: str, 
         found=words or "the run ended without a seal",
         next="mend that and run the same command again: what was started is adopted",
     )
-
-
-def _quiet() -> None:
-    """Dagster's debug lines are for its UI; a terminal gets what is INFO and above, on stderr, once."""
-    import logging
-
-    logging.getLogger("dagster").setLevel(logging.INFO)

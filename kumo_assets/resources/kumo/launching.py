@@ -35,7 +35,10 @@ class Launcher:
         self._sleep = sleep
 
     def adopt_or_launch(
-        self, identify: Callable[[int], Launch], make_launch: Callable[[int], Launch]
+        self,
+        identify: Callable[[int], Launch],
+        make_launch: Callable[[int], Launch],
+        believe: Callable[[int, KumoJob], bool],
     ) -> tuple[int, KumoJob, bool]:
         """See KumoClient.adopt_or_launch."""
         for attempt in range(1, MOST_ATTEMPTS + 1):
@@ -47,7 +50,7 @@ class Launcher:
                 found = self._existing(launch)
                 if found is None:
                     adopted, found = False, self.launch(launch)
-            if not adopted or _usable(found):
+            if not adopted or found.status.live or (found.status is JobStatus.DONE and believe(attempt, found)):
                 return attempt, found, adopted
         raise KumoJobFailed(
             "launch the batch prediction of",

@@ -146,5 +146,5 @@ def _unproved(job: KumoJob, table: str, found: str) -> KumoOutputUnproved:
         "believe Kumo job",
         to=f"{job.job_id} (table {table})",
         found=found,
-        next=f"look at {job.tracking_url or 'the job in Kumo'}, then build a new release of the partition",
+        next=f"look at {job.tracking_url or 'the job in Kumo'}, then run it again: that launches another attempt",
     )

@@ -1,0 +1,56 @@
+"""`doctor`: every system tried for real; what is wrong is named with what to do, and hides nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kumo_sandbox.testing import SandboxHandle
+
+from kumo_assets_tests.cli.conftest import kumo_assets
+
+
+@pytest.fixture(autouse=True)
+def _logs(logs: SandboxHandle, home: Path) -> None:
+    """Raw logs are there."""
+
+
+def findings(status: int) -> dict[str, dict[str, Any]]:
+    done = kumo_assets("doctor", "--json")
+    assert done.status == status, done.out
+    assert done.document["ok"] is (status == 0)
+    return {item["what"].partition(":")[0]: item for item in done.document["findings"]}
+
+
+def test_a_machine_that_is_set_up_right_passes() -> None:
+    assert all(item["ok"] for item in findings(0).values())
+    words = kumo_assets("doctor").out
+    assert "Snowflake" in words
+    assert "FAIL" not in words
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "failing", "words"),
+    [
+        ("KUMO_API_KEY", "wrong:planted-secret-value", "Kumo", "KUMO_API_KEY"),
+        ("SNOWFLAKE_PASSWORD", "planted-secret-value", "Snowflake", "SNOWFLAKE"),
+        ("AWS_SECRET_ACCESS_KEY", "planted-secret-value", "S3", "AWS"),
+        ("KUMO_ASSETS_BUCKET", "no-such-bucket-here", "S3", "bucket"),
+        ("KUMO_ASSETS_STORAGE_INTEGRATION", "", "environment variables", "grants.sql"),
+        ("DAGSTER_HOME", "", "Dagster", "DAGSTER_HOME"),
+    ],
+    ids=["kumo-key", "snowflake-password", "aws-secret", "bucket", "integration", "dagster-home"],
+)
+def test_each_fault_is_found_alone_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, failing: str, words: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # as in a process that has just begun
+    found = findings(1)
+    assert found[failing]["ok"] is False
+    assert words in found[failing]["seen"] + found[failing]["fix"]
+    assert found[failing]["fix"]
+    # The others were tried all the same.
+    assert found["definitions"]["ok"] is True
+    assert "planted-secret-value" not in str(found)
