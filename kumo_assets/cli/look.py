@@ -178,13 +178,18 @@ def lookup(
         if not found:
             print(f"No predictions for {entity} in {answer.release_id} (partition {answer.partition})")
             return
+        if document["fallback"]:
+            print("No table answered. What everybody is shown meanwhile, the release's fallback list:")
         rows = document["predictions"]
         if isinstance(rows, list):
             for rank, (item, score) in enumerate(rows, 1):
                 print(f"{rank}  {item:<24} {score:g}")
         else:
             print(rows)
-        print(f"release {answer.release_id}, partition {answer.partition}")
+        age = answer.pointer_age_seconds
+        # Old only when the store cannot be read: then it is the last known good pointer that answers.
+        old = f", from a pointer last read {age:,.0f} s ago" if age > 60 else ""
+        print(f"release {answer.release_id}, partition {answer.partition}{old}")
 
     show(as_json, document, words)
 
