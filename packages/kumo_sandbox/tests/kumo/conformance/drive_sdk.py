@@ -129,6 +129,41 @@ def main(url, key, table):
         )
     )
     report["refused"] = refused is None and not validation.ok
+    report["defined"] = define(table)
+    return report
+
+
+def define(table):
+    """A question put into Kumo from scratch: source tables, a graph with a link, a query by id and by name, training."""
+    connector = kumoai.SnowflakeConnector.get_by_name("sandbox_snowflake")
+    events, products = f"{table}_EVENTS", f"{table}_PRODUCTS"
+    report = {"has_table": connector.has_table(events), "listed": {events, products} <= set(connector.table_names())}
+    graph = kumoai.Graph(
+        tables={
+            "events": kumoai.Table.from_source_table(connector[events], time_column="AT").infer_metadata(),
+            "products": kumoai.Table.from_source_table(connector[products], primary_key="PRODUCT_ID").infer_metadata(),
+        }
+    )
+    graph.infer_links()
+    report["links"] = [[edge.src_table, edge.fkey, edge.dst_table] for edge in graph.edges]
+    graph.validate(verbose=False)
+    saved = graph.save()
+    report["graph"] = [saved.startswith("graph-"), graph.save() == saved, sorted(kumoai.Graph.load(saved).tables)]
+    query = kumoai.PredictiveQuery(
+        graph=graph,
+        query="PREDICT LIST_DISTINCT(events.PRODUCT_ID, 0, 28, days) RANK TOP 12 FOR EACH events.HOUSEHOLD_ID",
+    )
+    query.validate(verbose=False)
+    report["task"] = str(query.get_task_type())
+    report["query"] = [query.save().startswith("pquery-"), query.save() == query.save()]
+    report["by_name"] = [query.save(table.lower()), kumoai.PredictiveQuery.load(table.lower()).query == query.query]
+    try:
+        kumoai.PredictiveQuery(graph=graph, query="PREDICT NONSENSE").validate(verbose=False)
+    except ValueError as error:
+        report["nonsense"] = "is not understood" in str(error)
+    if hasattr(kumoai, "rbac"):  # the older release wants every part of a model plan, and there is nothing to plan here
+        _, job = query.fit(non_blocking=True)
+        report["fitted"] = wait(lambda: job.status().status)[-1]
     return report
 
 

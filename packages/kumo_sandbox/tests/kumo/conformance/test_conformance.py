@@ -52,6 +52,7 @@ def run(python: Path, script: str, *arguments: str, stdin: str | None = None) ->
 @pytest.mark.parametrize("release", ["current", "year_earlier"])
 def test_the_vendors_sdk_runs_against_the_emulator(emulator, warehouse, table, release) -> None:
     python = python_of(release)
+    source_views(warehouse, table)
     report = run(python, "drive_sdk.py", f"{emulator.url}/api", "demo:secret", table)
     assert report.pop("version").removeprefix("v") == environments.RELEASES[release].split()[1]
     assert report.pop("tracking_url").startswith(f"{emulator.url}/ui/jobs/bp-job-")
@@ -83,10 +84,84 @@ def test_the_vendors_sdk_runs_against_the_emulator(emulator, warehouse, table, r
         "no_connector": None,
         "unknown_job": 404,
         "refused": True,
+        "defined": {
+            "has_table": True,
+            "listed": True,
+            "links": [["events", "PRODUCT_ID", "products"]],
+            "graph": [True, True, ["events", "products"]],
+            "task": "temporal_link_prediction",
+            "query": [True, True],
+            "by_name": [table.lower(), True],
+            "nonsense": True,
+        }
+        | ({"fitted": "DONE"} if release == "current" else {}),
     }
     assert warehouse.rows(f"SELECT COUNT(*) FROM {table}_EXPORT") == [(200,)]
     # The launch, the cancelled one; no more.
     assert len(emulator.jobs()) == 2
+
+
+def source_views(warehouse: Any, table: str) -> None:
+    """What a customer's own tables are: where the connector looks."""
+    warehouse.rows(
+        f"CREATE VIEW {table}_EVENTS AS SELECT HOUSEHOLD_ID, PRODUCT_ID, SALES_VALUE, TRANSACTION_TIMESTAMP AS AT "
+        "FROM RAW.TRANSACTIONS"
+    )
+    warehouse.rows(f"CREATE VIEW {table}_PRODUCTS AS SELECT DISTINCT PRODUCT_ID FROM RAW.TRANSACTIONS")
+
+
+def definition_replies(emulator: Any, table: str) -> list[dict[str, Any]]:
+    """One of each kind of reply about definitions, from the bodies the vendor's SDK sends."""
+    client = emulator.client()
+    found: list[dict[str, Any]] = []
+
+    def ask(model: str, path: str, body: Any = None, method: str = "POST", **params: Any) -> Any:
+        answer = client.request(method, path, json=body, params=params)
+        assert answer.is_success, answer.text
+        found.append({"model": model, "where": f"{method} {path}", "body": answer.json(), "exact": True})
+        return answer.json()
+
+    connector = {"connector_id": "sandbox_snowflake", "source_type": "SNOWFLAKE"}
+    ask("source_tables", "/source_tables/list_tables", connector)
+    ask("source_table_valid", "/source_tables/validate_table", connector | {"table_name": "NOPE"})
+    config = ask(
+        "source_table_config", "/source_tables/get_table_config", connector | {"table_name": f"{table}_EVENTS"}
+    )
+    wanted = {"connector_id": "sandbox_snowflake", "table_names": [f"{table}_EVENTS"]}
+    [data] = ask(
+        "source_table_data", "/source_tables/get_table_data", {"source_table_request": wanted, "sample_rows": 0}
+    )
+    definition = ask(
+        "table_metadata",
+        "/tables/infer_metadata",
+        {
+            "cols": [{"name": column["name"]} for column in data["cols"]],
+            "source_table": config["source_table"],
+            "pkey": None,
+            "time_col": "AT",
+        },
+    )
+    key = client.post("/tables", json=definition).json()["id"]
+    ask("table", f"/tables/{key}", method="GET")
+    graph = {"tables": {"events": definition}, "col_groups": []}
+    ask("validation", "/graphs/validate", {"graph_definition": graph})
+    graph_id = client.post("/graphs", json=graph).json()["id"]
+    ask("graph", f"/graphs/{graph_id}", method="GET")
+    text = "PREDICT SUM(events.SALES_VALUE, 0, 28, days) FOR EACH events.HOUSEHOLD_ID"
+    query = {"query_string": text, "graph": graph, "name": None, "desc": ""}
+    ask("validation", "/predictive_queries/validate", query)
+    ask("validation", "/predictive_queries/validate", query | {"query_string": "PREDICT NONSENSE"})
+    query_id = client.post("/predictive_queries", json=query).json()["id"]
+    ask("query", f"/predictive_queries/{query_id}", method="GET")
+    ask("query", "/predictive_queries/next_best_product", method="GET")
+    ask("queries", "/predictive_queries", method="GET")
+    ask("task_type", "/predictive_queries/infer_task_type", pquery_string=text, graph_id=graph_id)
+    asked = {"query_string": text, "graph_id": graph_id, "run_mode": "FAST"}
+    ask("model_plan", "/predictive_queries/model_plan", asked)
+    ask("training_table_plan", "/predictive_queries/train_table_generation_plan", asked)
+    made = client.post("/gentraintable_jobs", json={"job_tags": {}, "pquery_id": query_id, "plan": {}, "graph_snapshot_id": None}).json()
+    ask("training_table_job", f"/gentraintable_jobs/{made['id']}", method="GET")
+    return found
 
 
 def replies(emulator: Any, table: str) -> list[dict[str, Any]]:
@@ -135,9 +210,11 @@ def replies(emulator: Any, table: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(600)
-def test_every_reply_of_the_emulator_is_one_of_the_vendors(emulator, table) -> None:
+def test_every_reply_of_the_emulator_is_one_of_the_vendors(emulator, warehouse, table) -> None:
     python = python_of("current")
-    assert run(python, "validate.py", stdin=json.dumps(replies(emulator, table))) == []
+    source_views(warehouse, table)
+    documents = replies(emulator, table) + definition_replies(emulator, table)
+    assert run(python, "validate.py", stdin=json.dumps(documents)) == []
 
 
 @pytest.mark.timeout(600)
@@ -175,8 +252,15 @@ def test_every_request_of_our_client_is_one_of_the_vendors(emulator, table) -> N
                 graph_snapshot_id=client.refresh_snapshot("grocery", policy),
             )
             client.wait(client.launch(launch), policy)
-    sent = emulator.control.get("/requests", params={"operation": "launch"}).json()
-    assert len(sent) == 3
-    assert [request["unknown_fields"] for request in sent] == [[], [], []]
-    documents = [{"model": "launch_request", "where": r["path"], "body": r["body"], "exact": True} for r in sent]
+    with KumoClient(Transport(f"{emulator.url}/api", Auth(api_key="demo:secret"))) as client:
+        snapshot = client.refresh_snapshot("grocery", policy)
+        client.wait_training(client.launch_training("churn", {"kumo_assets.training": "1"}, snapshot)[0], policy)
+        plan = {"training_job": {"num_experiments": 1, "metrics": ["auroc"], "tune_metric": "auroc"}}
+        client.launch_training("churn", {"kumo_assets.training": "2"}, snapshot, plan)
+    documents = []
+    for operation, model, count in (("launch", "launch_request", 3), ("training_launch", "training_request", 2)):
+        sent = emulator.control.get("/requests", params={"operation": operation}).json()
+        assert len(sent) == count
+        assert [request["unknown_fields"] for request in sent] == [[]] * count
+        documents += [{"model": model, "where": r["path"], "body": r["body"], "exact": True} for r in sent]
     assert run(python, "validate.py", stdin=json.dumps(documents)) == []

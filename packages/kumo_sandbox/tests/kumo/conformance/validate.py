@@ -10,7 +10,7 @@ import sys
 from kumoapi.common import JobStatus, ValidationResponse
 from kumoapi.data_snapshot import GraphSnapshotResource, TableSnapshotResource
 from kumoapi.data_source import ConnectorResponse
-from kumoapi.graph import EdgeHealthResponse
+from kumoapi.graph import EdgeHealthResponse, GraphResource
 from kumoapi.jobs import (
     ArtifactExportRequest,
     ArtifactExportResponse,
@@ -18,12 +18,23 @@ from kumoapi.jobs import (
     BatchPredictionJobResource,
     BatchPredictionRequest,
     CancelBatchPredictionJobResponse,
+    GenerateTrainTableJobResource,
     GetPredictionsDfUrlResponse,
     PredictionProgress,
     TrainingJobRequest,
     TrainingJobResource,
 )
 from kumoapi.json_serde import from_json, to_json_dict
+from kumoapi.model_plan import ModelPlanInfo, TrainingTableGenerationPlan
+from kumoapi.pquery import PQueryResource
+from kumoapi.source_table import (
+    SourceTableConfigResponse,
+    SourceTableDataResponse,
+    SourceTableListResponse,
+    SourceTableValidateResponse,
+)
+from kumoapi.table import TableMetadataResponse, TableResource
+from kumoapi.task import TaskType
 
 MODELS = {
     "launch_reply": tuple[str | None, ValidationResponse],
@@ -42,6 +53,20 @@ MODELS = {
     "export": ArtifactExportResponse,
     "export_status": JobStatus,
     "urls": GetPredictionsDfUrlResponse,
+    "source_tables": SourceTableListResponse,
+    "source_table_valid": SourceTableValidateResponse,
+    "source_table_config": SourceTableConfigResponse,
+    "source_table_data": list[SourceTableDataResponse],
+    "table_metadata": TableMetadataResponse,
+    "table": TableResource,
+    "validation": ValidationResponse,
+    "graph": GraphResource,
+    "query": PQueryResource,
+    "queries": list[PQueryResource],
+    "task_type": tuple[TaskType, str],
+    "model_plan": ModelPlanInfo,
+    "training_table_plan": TrainingTableGenerationPlan,
+    "training_table_job": GenerateTrainTableJobResource,
     "launch_request": BatchPredictionRequest,
     "training_request": TrainingJobRequest,
     "export_request": ArtifactExportRequest,
