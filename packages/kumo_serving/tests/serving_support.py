@@ -121,6 +121,7 @@ class FakeDynamoDB:
     faults: deque[Any] = field(default_factory=deque)
     always: Any = None
     requests: list[tuple[str, dict[str, Any], dict[str, str]]] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
     connections: int = 0
     open: set[Any] = field(default_factory=set)
     url: str = ""
@@ -200,12 +201,14 @@ class Handler(BaseHTTPRequestHandler):
         tables = self.server.fake.tables
         if operation == "GetItem":
             if document["TableName"] not in tables:
+                self.server.fake.refused.add("gone")
                 return GONE
             entity = document["Key"]["e"]["S"]
             found = tables[document["TableName"]].get(entity)
             return 200, json.dumps({} if found is None else {"Item": item(entity, found)}).encode()
         (table, request), *_ = document["RequestItems"].items()
         if table not in tables:
+            self.server.fake.refused.add("gone")
             return GONE
         keys = request["Keys"]
         assert len(keys) <= 100
