@@ -215,6 +215,7 @@ def queries(as_json: Json = False) -> None:
                 "schedule_at": spec.schedule.at,
                 "schedule_owner": spec.schedule.owner,
                 "start": spec.schedule.start.isoformat(),
+                "end": spec.schedule.end.isoformat() if spec.schedule.end else None,
                 "pointer": spec.pointer.store,
                 "owners": spec.owners,
             }
