@@ -33,6 +33,7 @@ def run_job(
         first_seconds=spec.poll.first_seconds,
         max_seconds=spec.poll.max_seconds,
         deadline_seconds=spec.poll.deadline_minutes * 60,
+        jitter=spec.poll.jitter,
     )
 
     def identify(attempt: int) -> Launch:
