@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from releases_support import BUCKET, MINISTACK, ZOOKEEPER_CLASSES, Shop, client, free_port, running, serves, shop
+from releases_support import BUCKET, MINISTACK, Shop, client, free_port, running, serves, shop, zookeeper_command
 
 
 @pytest.fixture(autouse=True)
@@ -63,19 +63,6 @@ def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
     with running(zookeeper_command(home, port), port, {}, home / "log", serves):
         yield f"127.0.0.1:{port}"
-
-
-def zookeeper_command(home: Path, port: int) -> list[str]:
-    configuration = home / "zoo.cfg"
-    configuration.write_text(
-        f"dataDir={home}/data\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=500\n"
-        "admin.enableServer=false\n4lw.commands.whitelist=*\nminSessionTimeout=1000\nmaxClientCnxns=0\n"
-    )
-    # Debian's zkServer.sh would write under /var; the class itself needs only a configuration.
-    return [
-        *("java", "-Xmx128m", "-Dzookeeper.jmx.log4j.disable=true", "-cp", ZOOKEEPER_CLASSES),
-        *("org.apache.zookeeper.server.ZooKeeperServerMain", str(configuration)),
-    ]
 
 
 @pytest.fixture(params=["s3", pytest.param("zookeeper", marks=pytest.mark.zookeeper)])

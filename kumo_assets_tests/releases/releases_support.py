@@ -69,6 +69,19 @@ def serves(port: int) -> bool:
     return False
 
 
+def zookeeper_command(home: Path, port: int) -> list[str]:
+    configuration = home / "zoo.cfg"
+    configuration.write_text(
+        f"dataDir={home}/data\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=500\n"
+        "admin.enableServer=false\n4lw.commands.whitelist=*\nminSessionTimeout=1000\nmaxClientCnxns=0\n"
+    )
+    # Debian's zkServer.sh would write under /var; the class itself needs only a configuration.
+    return [
+        *("java", "-Xmx128m", "-Dzookeeper.jmx.log4j.disable=true", "-cp", ZOOKEEPER_CLASSES),
+        *("org.apache.zookeeper.server.ZooKeeperServerMain", str(configuration)),
+    ]
+
+
 @contextlib.contextmanager
 def running(
     command: list[str],
