@@ -131,7 +131,7 @@ def dagster_home(folder: Path, sandbox_home: Path, environ: Mapping[str, str] = 
     home = sandbox_home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     (home / "dagster.yaml").write_text(
-        "telemetry: {enabled: false}\nnux: {seen: true}\nconcurrency: {pools: {granularity: op, default_limit: 8}}\n"
+        "telemetry: {enabled: false}\nnux: {enabled: false}\nconcurrency: {pools: {granularity: op, default_limit: 8}}\n"
     )
     return home
 
