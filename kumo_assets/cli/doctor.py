@@ -52,7 +52,10 @@ def _try(what: str, trial: Callable[[], str]) -> Finding:
     except KumoAssetsError as error:
         return Finding(what, False, error.found or str(error), error.next)
     except Exception as error:  # noqa: BLE001 - a trial must never hide the others: what it raises is its finding
-        return Finding(what, False, f"{type(error).__name__}: {error}"[:400], "see docs/operations.md")
+        from kumo_assets.resources.aws import trouble
+
+        seen, fix = trouble(error, "see docs/operations.md")
+        return Finding(what, False, seen[:400], fix)
 
 
 def _trials() -> Iterator[tuple[str, Callable[[], str]]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -32,9 +32,32 @@ def client_config() -> Config:
 
 def s3_client() -> S3Client:
     """An S3 client for AWS_REGION, AWS_ENDPOINT_URL and the standard credential chain."""
+    import boto3  # late: what only names an AWS error should not pay for it
+
     return boto3.client("s3", config=client_config())
 
 
 def dynamodb_client(region: str | None = None) -> DynamoDBClient:
     """A DynamoDB client, by default in the region of the environment."""
+    import boto3
+
     return boto3.client("dynamodb", region_name=region, config=client_config())
+
+
+_ADVICE = {
+    "NoSuchBucket": "create the bucket, or correct KUMO_ASSETS_BUCKET",
+    "AccessDenied": "grant the permissions in deploy/iam; `kumo-assets doctor` tries each",
+    "AccessDeniedException": "grant the permissions in deploy/iam; `kumo-assets doctor` tries each",
+    "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "UnrecognizedClientException": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
+    "NoCredentialsError": 'set AWS credentials; on a laptop: eval "$(kumo-sandbox env)"',
+    "NoRegionError": "set AWS_REGION",
+    "EndpointConnectionError": "check the network, or on a laptop start the sandbox: kumo-sandbox start",
+}
+
+
+def trouble(error: Exception, otherwise: str) -> tuple[str, str]:
+    """(what AWS or its SDK said, what to do) of an exception of boto3; `otherwise` for one we know nothing special of."""
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    return f"{code}: {error}", _ADVICE.get(code, otherwise)

@@ -80,7 +80,7 @@ def test_the_daily_job_takes_the_raw_logs_and_their_checks_and_never_the_pointer
     assert "raw/events" in keys
     assert "offers/dynamodb_table" in keys
     assert "offers/active_pointer" not in keys
-    checks = {key.name for assets in job.asset_layer.assets_defs_by_key.values() for key in assets.check_keys}
+    checks = {key.name for key in job.asset_layer.asset_graph.asset_check_keys}
     assert {"has_rows", "volume", "import_complete"} <= checks
 
 

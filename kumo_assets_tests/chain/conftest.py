@@ -101,7 +101,7 @@ class Chain:
         if assets:
             selection = dg.AssetSelection.assets(*[[name, asset] for asset in assets])
             if not checks:
-                selection = selection - dg.AssetSelection.all_asset_checks()
+                selection = selection - dg.AssetSelection.checks(*self.checks_apart())
             job = self._with_job(dg.define_asset_job("part", selection=selection)).resolve_job_def("part")
         else:
             job = self.definitions.resolve_job_def(f"{name}_daily")
@@ -114,6 +114,11 @@ class Chain:
     def promote(self) -> dg.ExecuteInProcessResult:
         job = self.definitions.resolve_job_def(f"{self.definition.name}_promote")
         return job.execute_in_process(instance=self.instance, run_config=QUIET, raise_on_error=False)
+
+    def checks_apart(self) -> list[dg.AssetCheckKey]:
+        """The checks that a run can leave out: those that are not part of an asset's own step."""
+        graph = self.definitions.resolve_asset_graph()
+        return [key for key in graph.asset_check_keys if not graph.assets_def_for_key(key).keys]
 
     def _with_job(self, job: Any) -> dg.Definitions:
         return dg.Definitions.merge(self.definitions, dg.Definitions(jobs=[job]))

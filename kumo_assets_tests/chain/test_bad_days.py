@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
+import dagster as dg
 import pytest
 
-from kumo_assets_tests.chain.conftest import DAY, NEXT_DAY, QUERY, Chain, failure, steps
+from kumo_assets_tests.chain.conftest import DAY, NEXT_DAY, QUERY, QUIET, Chain, failure, steps
 
 
 def test_stale_raw_logs_fail_the_run_and_leave_yesterday_active(chain: Chain) -> None:
@@ -217,3 +219,69 @@ def test_a_missing_environment_name_is_named(chain: Chain, monkeypatch: pytest.M
     result = chain.run()
     assert not result.success
     assert "KUMO_ASSETS_ENV" in failure(result)
+
+
+@pytest.mark.parametrize("variable", ["KUMO_API_URL", "SNOWFLAKE_ACCOUNT", "SNOWFLAKE_PASSWORD", "KUMO_ASSETS_BUCKET"])
+def test_a_missing_variable_is_named_and_nothing_is_begun(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.delenv(variable)
+    try:
+        words = failure(chain.run())
+    except dg.DagsterInvalidConfigError as error:
+        words = str(error)
+    assert variable in words
+    assert chain.kumo_jobs() == []
+
+
+def test_missing_aws_credentials_are_told_with_what_to_do(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    words = failure(chain.run())
+    assert "NoCredentialsError" in words
+    assert "kumo-sandbox env" in words
+    assert chain.kumo_jobs() == []
+
+
+def test_a_partition_of_the_future_is_refused_and_waits_for_no_logs(chain: Chain) -> None:
+    job = chain.definitions.resolve_job_def(f"{QUERY}_daily")
+    try:
+        result = job.execute_in_process(
+            instance=chain.instance, partition_key="2199-01-01", run_config=QUIET, raise_on_error=False
+        )
+        words = failure(result)
+    except dg.DagsterUnknownPartitionError as error:
+        words = str(error)
+    assert "2199-01-01" in words
+    assert chain.kumo_jobs() == []
+    assert chain.world().store.listings() == []
+
+
+def test_an_import_that_ends_failed_seals_nothing_and_the_next_run_imports_anew(chain: Chain) -> None:
+    """Its objects are gone when the import starts; put back, the same release is imported into a table of a new name."""
+    root = str(uuid.uuid4())
+    assert chain.run(assets=("predictions", "postprocessed", "s3_export"), root=root).success
+    store = chain.world().store
+    release = chain.release(None, root=root)  # type: ignore[arg-type]
+    export = store.artefact(release, "s3_export")
+    assert export is not None
+    [key] = store.keys(export.details["prefix"])
+    body = store.s3.get_object(Bucket=store.names.bucket, Key=key)["Body"].read()
+    store.s3.delete_object(Bucket=store.names.bucket, Key=key)
+    result = chain.run(assets=("dynamodb_table",), root=root)
+    assert not result.success
+    verdict = chain.verdicts(release)["import_complete"]
+    assert verdict.blocks
+    assert store.sealed(release) is None
+    assert not chain.promote().success
+    store.s3.put_object(Bucket=store.names.bucket, Key=key, Body=body)
+    again = chain.run(assets=("dynamodb_table",), root=root)
+    assert again.success, chain.why(again)
+    table = store.artefact(release, "dynamodb_table")
+    assert table is not None
+    assert table.name.endswith("-a2")
+    assert chain.promote().success

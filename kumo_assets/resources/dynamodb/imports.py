@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from kumo_assets.errors import ImportFailed
+from kumo_assets.resources.aws import trouble
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -201,11 +202,10 @@ def _state(description: Any) -> ImportState:
 
 
 def _failed(doing: str, what: str, error: Exception) -> ImportFailed:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     advice = {
         "ResourceInUseException": "a table of that name exists: find out who made it; names are never reused",
         "LimitExceededException": "50 imports may run at once and 2,500 tables exist: retire old releases or ask AWS for more",
-        "AccessDeniedException": "grant the permissions in deploy/iam; `kumo-assets doctor` tries each",
-        "UnrecognizedClientException": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    }.get(code, "re-execute the run: what was started is adopted, not repeated")
-    return ImportFailed(doing, to=what, found=f"{code}: {error}", next=advice)
+    }
+    found, following = trouble(error, "re-execute the run: what was started is adopted, not repeated")
+    return ImportFailed(doing, to=what, found=found, next=advice.get(code, following))

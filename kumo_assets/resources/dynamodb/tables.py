@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from kumo_assets.errors import ReleaseError
+from kumo_assets.resources.aws import trouble
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -215,10 +216,5 @@ def _update(client: DynamoDBClient, table: str, **change: Any) -> None:
 
 
 def _failed(doing: str, what: str, error: Exception) -> ReleaseError:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-    advice = {
-        "AccessDeniedException": "grant the permissions in deploy/iam; `kumo-assets doctor` tries each",
-        "UnrecognizedClientException": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-        "NoCredentialsError": 'set AWS credentials; on a laptop: eval "$(kumo-sandbox env)"',
-    }.get(code, "try again")
-    return ReleaseError(doing, to=what, found=f"{code}: {error}", next=advice)
+    found, following = trouble(error, "try again")
+    return ReleaseError(doing, to=what, found=found, next=following)
