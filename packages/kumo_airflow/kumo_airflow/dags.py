@@ -66,8 +66,9 @@ def daily_dag(query: Mapping[str, Any], **options: Any) -> DAG:
         "dag_id": f"kumo_{name}",
         "description": query.get("description") or f"Predictions of {name}, every day.",
         "schedule": daily_timetable(query["schedule_at"], time_zone) if owner == "airflow" else None,
-        # A partition can be built the day after it at the earliest.
+        # A partition can be built the day after it at the earliest, and is due on that day.
         "start_date": datetime.fromisoformat(query["start"]).replace(tzinfo=zone(time_zone)) + timedelta(days=1),
+        "end_date": _last_moment(query["end"], time_zone) if query.get("end") else None,
         "catchup": False,
         "max_active_runs": 4,
         "default_args": {"retries": 2, "retry_delay": timedelta(minutes=5)},
@@ -92,6 +93,11 @@ def daily_dag(query: Mapping[str, Any], **options: Any) -> DAG:
         )
         build >> live
     return dag
+
+
+def _last_moment(end: str, time_zone: str) -> datetime:
+    """The end of the day on which the last partition is due."""
+    return datetime.fromisoformat(end).replace(tzinfo=zone(time_zone)) + timedelta(days=2, seconds=-1)
 
 
 def daily_dags(queries: Sequence[Mapping[str, Any]], **options: Any) -> dict[str, DAG]:

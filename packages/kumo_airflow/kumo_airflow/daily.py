@@ -1,4 +1,4 @@
-"""One task's hold on one day's run: start it, wait in place, know when to start again, end it when killed.
+"""One task's hold on one day's run: start it, wait in place, end it when killed.
 
 Shared by `KumoDailyOperator` and `build_release`. No Airflow here; `running` has the single steps.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from kumo_airflow import operations, running
 from kumo_airflow.client import Dagster
 from kumo_airflow.errors import KumoAirflowError
-from kumo_airflow.following import TRIGGER_TAG, Move
+from kumo_airflow.following import TRIGGER_TAG
 from kumo_airflow.running import Request, Result, Say, Started
 
 KILL_OUTAGE_SECONDS = 20.0
@@ -48,27 +48,18 @@ class Daily:
 
     def build(self, dagster: Dagster, on_start: Callable[[Started], None]) -> Result:
         """Start and wait in place. Raises what `running.start` and `running.conclude` raise, and TaskKilled."""
-        while True:
-            started = self.start(dagster)
-            on_start(started)
-            move = running.wait(
-                dagster,
-                started.run.run_id,
-                self._say,
-                deadline_at=self.deadline_at(started),
-                poll_seconds=self._poll_seconds,
-                check=self._check,
-                sleep=self._sleep,
-            )
-            if not self.again(dagster, move):
-                return running.conclude(dagster, move, self._say)
-
-    def again(self, dagster: Dagster, move: Move) -> bool:
-        """Did a run we adopted end by the kill of a try before a clear, which came late? Then start once more."""
-        if move.outcome != "canceled":
-            return False
-        run = dagster.do(operations.look(move.run_id)).run
-        return running.killed_by_an_earlier_try(run, move, self.request.clear)
+        started = self.start(dagster)
+        on_start(started)
+        move = running.wait(
+            dagster,
+            started.run.run_id,
+            self._say,
+            deadline_at=self.deadline_at(started),
+            poll_seconds=self._poll_seconds,
+            check=self._check,
+            sleep=self._sleep,
+        )
+        return running.conclude(dagster, move, self._say)
 
     def kill(self) -> None:
         """End this task's run, found by its tag: its id may not have come back yet. Never raises."""

@@ -92,9 +92,10 @@ def launch_tags(
 @dataclass(frozen=True)
 class Start:
     """How a task begins: `launch` a new run, `adopt` one, `reexecute` one from its failure, or `settle`: wait until a
-    run that is being cancelled has ended, and decide again. `why` is for the log."""
+    run that is being cancelled has ended, and decide again; `terminate`: the same, and cancel it first. `why` is for the
+    log."""
 
-    what: Literal["launch", "adopt", "reexecute", "settle"]
+    what: Literal["launch", "adopt", "reexecute", "settle", "terminate"]
     why: str
     run: Run | None = None
 
@@ -109,12 +110,16 @@ def decide_start(
     """
     newest = max(mine, key=lambda run: run.created, default=None)
     if newest is None:
-        return _first_start(others, scheduled)
+        return _first_start(others, scheduled and clear == 0)
     if newest.status == "CANCELING":
         return Start("settle", f"run {newest.run_id} of an earlier try is being cancelled", newest)
+    cleared = newest.tags.get(CLEAR_TAG) != str(clear)
+    if newest.live and cleared:
+        # A clear kills, in Airflow; that kill may come late, or not at all from a triggerer that died. Were the run
+        # adopted, the next try could not tell what it built from what a clear asks to build again.
+        return Start("terminate", f"run {newest.run_id} lives, and the task was cleared since it was started", newest)
     if newest.live:
         return Start("adopt", f"run {newest.run_id}, started by an earlier try, is {newest.status}", newest)
-    cleared = newest.tags.get(CLEAR_TAG) != str(clear)
     if newest.status == "SUCCESS":
         if cleared:
             return Start("launch", f"the task was cleared after run {newest.run_id} had succeeded")
@@ -129,11 +134,11 @@ def decide_start(
     return Start("reexecute", f"run {newest.run_id} ended as {newest.status}: from its failure, same release", newest)
 
 
-def _first_start(others: Sequence[Run], scheduled: bool) -> Start:
+def _first_start(others: Sequence[Run], by_clock: bool) -> Start:
     for run in sorted(others, key=lambda run: run.created, reverse=True):
         if run.live and run.status != "CANCELING":
             return Start("adopt", f"run {run.run_id}, not started from here, is building this day", run)
-        if scheduled and run.status == "SUCCESS" and SCHEDULE_TAG in run.tags:
+        if by_clock and run.status == "SUCCESS" and SCHEDULE_TAG in run.tags:
             words = f"Dagster's own schedule {run.tags[SCHEDULE_TAG]} has built this day: both clocks run"
             return Start("adopt", words, run)
     return Start("launch", "no run of this day was started from here")

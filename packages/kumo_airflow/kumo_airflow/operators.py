@@ -100,14 +100,11 @@ class _RunOperator(_DagsterOperator):
 
     def resume(self, context: Any, event: Mapping[str, Any]) -> Any:
         """After the triggerer's wait."""
-        daily = self._hold(context)
         with airflow_errors(context), self.dagster() as dagster:
             if "error" in event:
                 raise KumoAirflowError("wait for the run", found=event["error"])
             move = Move(event["what"], event["run_id"], event["outcome"])
-            if not daily.again(dagster, move):
-                return self._end(context, dagster, running.conclude(dagster, move, self.say))
-        return self.execute(context)
+            return self._end(context, dagster, running.conclude(dagster, move, self.say))
 
     def on_kill(self) -> None:
         """Called in the worker when the task is killed there; a deferred task's kill is `RunTrigger.on_kill`."""

@@ -108,7 +108,7 @@ def start(dagster: Dagster, request: Request, say: Say, sleep: Callable[[float],
         day = dagster.do(operations.runs(job.name, {PARTITION_TAG: partition})) if partition else []
         others = [run for run in day if run.tags.get(TRIGGER_TAG) != request.key]
         choice = decide_start(mine, others, clear=request.clear, scheduled=request.scheduled, blocked=blocked)
-        if choice.what == "settle":
+        if choice.what in ("settle", "terminate"):
             if settling >= SETTLE_SECONDS:
                 raise DagsterFailed(
                     f"start {job.name} for",
@@ -118,6 +118,8 @@ def start(dagster: Dagster, request: Request, say: Say, sleep: Callable[[float],
                 )
             if not settling:
                 say(f"Waiting: {choice.why}")
+            if choice.what == "terminate" and choice.run is not None:
+                terminate(dagster, choice.run.run_id, say)
             settling += LOOK_PAUSE
             sleep(LOOK_PAUSE)
             continue
@@ -196,11 +198,6 @@ def _only(dagster: Dagster, run: Run, job: operations.Job, key: str, say: Say) -
         words = dagster.do(operations.terminate(run.run_id))
         say(f"Run {first.run_id} had been launched for this task before: adopting it; {run.run_id} ends. {words}")
     return first
-
-
-def killed_by_an_earlier_try(run: Run, move: Move, clear: int) -> bool:
-    """An adopted run of an earlier clear that ended cancelled: its own try's kill came late. Start again, from failure."""
-    return move.outcome == "canceled" and run.tags.get(CLEAR_TAG, str(clear)) != str(clear)
 
 
 def deadline_of(run: Run, seconds: float | None) -> float | None:

@@ -1,0 +1,165 @@
+"""Whichever clock drives, the same job, partition and tags run, once: Dagster's schedule beside Airflow's timetable, over
+three years of days in four time zones with daylight saving, one to one.
+
+Dagster's side is the project's own schedule, asked tick by tick. Airflow's side is the real timetable of
+`kumo_airflow.dags`, iterated in Airflow's own environment, its data interval put through `partition_of`.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._utils.schedules import schedule_execution_time_iterator
+from kumo_airflow.following import launch_tags
+from kumo_airflow.partitions import Occasion, partition_of
+
+from kumo_assets.components.predictive_query import build_query
+from kumo_assets.components.raw_logs import build_raw_logs
+from kumo_assets.definitions import shell
+from kumo_assets.spec.load import load_query, load_raw_logs
+
+ROOT = Path(__file__).parents[3]
+SHIPPED = ROOT / "kumo_assets" / "defs"
+FIRST, LAST = "2024-01-01", "2026-12-31"  # partitions
+# Daylight saving at 02:00, at 01:00 UTC, by half an hour in the south, and at midnight; and times of day that are
+# skipped or repeated on such days.
+CLOCKS = [
+    ("America/New_York", "02:30"),
+    ("Europe/London", "01:30"),
+    ("Australia/Lord_Howe", "02:00"),
+    ("America/Havana", "00:30"),
+]
+AIRFLOW = """
+import json, sys
+from datetime import datetime
+from zoneinfo import ZoneInfo
+from kumo_airflow.dags import daily_dag
+from airflow.timetables.base import TimeRestriction
+import pendulum
+try:
+    from airflow.serialization.serialized_objects import DagSerialization as Serialized
+except ImportError:
+    from airflow.serialization.serialized_objects import SerializedDAG as Serialized
+first, last, *clocks = json.loads(sys.argv[1])
+found = {}
+for zone, at in clocks:
+    query = {"name": "q", "job": "q_daily", "time_zone": zone, "schedule_at": at, "schedule_owner": "airflow",
+             "start": first, "end": last, "owners": []}
+    dag = Serialized.from_dict(Serialized.to_dict(daily_dag(query, catchup=True)))
+    restriction = TimeRestriction(earliest=pendulum.instance(dag.start_date), latest=pendulum.instance(dag.end_date), catchup=True)
+    interval, runs = None, []
+    while (info := dag.timetable.next_dagrun_info(last_automated_data_interval=interval, restriction=restriction)):
+        interval = info.data_interval
+        runs.append([interval.start.isoformat(), interval.end.isoformat(), info.run_after.isoformat()])
+    found[zone] = runs
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module", params=["airflow", "airflow211"])
+def airflow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str]]]:
+    """Zone -> [start and end of the data interval, when it is due] of each run in the three years."""
+    python = ROOT / f".venv-{request.param}" / "bin" / "python"
+    assert python.exists(), "no environment: make .airflow.stamp"
+    variables = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "PYTHON"))}
+    variables["AIRFLOW_HOME"] = str(tmp_path_factory.mktemp("airflow"))
+    asked = json.dumps([FIRST, LAST, *CLOCKS])
+    done = subprocess.run(
+        [str(python), "-W", "ignore", "-c", AIRFLOW, asked],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, list[list[str]]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def project(folder: Path, time_zone: str, at: str, owner: str) -> dg.Definitions:
+    """The project's own definitions of the shipped query, in that time zone, under that owner of the clock."""
+    for name in ("raw_logs", "next_best_product"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        document = yaml.safe_load((SHIPPED / name / "defs.yaml").read_text())
+        if name == "next_best_product":
+            document["attributes"]["schedule"] |= {
+                "at": at,
+                "time_zone": time_zone,
+                "start": FIRST,
+                "end": LAST,
+                "owner": owner,
+            }
+        (folder / name / "defs.yaml").write_text(yaml.safe_dump(document))
+    return dg.Definitions.merge(
+        build_query(load_query("next_best_product", folder)),
+        build_raw_logs("raw_logs", load_raw_logs(folder)["raw_logs"]),
+        shell(),
+    )
+
+
+def ticks(schedule: Any) -> Iterator[datetime]:
+    """The schedule's ticks over the three years and a week more, which must ask for nothing."""
+    end = datetime.fromisoformat("2027-01-08T00:00+00:00")
+    begin = datetime.fromisoformat(FIRST + "T12:00+00:00").timestamp()
+    for moment in schedule_execution_time_iterator(begin, schedule.cron_schedule, schedule.execution_timezone):
+        if moment >= end:
+            return
+        yield moment
+
+
+@pytest.fixture(scope="module")
+def by_dagster(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, tuple[datetime, dict[str, str], Any]]]:
+    """Zone -> partition -> when the schedule asks for it, the tags it asks with, the job."""
+    found: dict[str, dict[str, tuple[datetime, dict[str, str], Any]]] = {}
+    for time_zone, at in CLOCKS:
+        repository = project(tmp_path_factory.mktemp("defs"), time_zone, at, "airflow").get_repository_def()
+        schedule = repository.get_schedule_def("next_best_product_daily_schedule")
+        job = repository.get_job("next_best_product_daily")
+        days = found[time_zone] = {}
+        with dg.instance_for_test() as instance:
+            for moment in ticks(schedule):
+                context = dg.build_schedule_context(
+                    instance=instance, scheduled_execution_time=moment, repository_def=repository
+                )
+                for request in schedule.evaluate_tick(context).run_requests or []:
+                    assert request.partition_key not in days, f"{request.partition_key} twice"
+                    days[request.partition_key] = (moment, dict(request.tags), job)
+    return found
+
+
+@pytest.mark.parametrize("time_zone", [zone for zone, _ in CLOCKS])
+def test_both_clocks_start_the_same_runs(
+    airflow: dict[str, list[list[str]]], by_dagster: dict[str, Any], time_zone: str
+) -> None:
+    by_airflow: dict[str, datetime] = {}
+    for start, end, due in airflow[time_zone]:
+        day = partition_of(Occasion(datetime.fromisoformat(start), datetime.fromisoformat(end)), time_zone)
+        assert day not in by_airflow, f"{day} twice"
+        by_airflow[day] = datetime.fromisoformat(due)
+    assert list(by_airflow) == list(by_dagster[time_zone])
+    assert len(by_airflow) == 366 + 365 + 365
+    for day, (moment, tags, job) in by_dagster[time_zone].items():
+        ours = launch_tags(day, partition_tags(job, day), key="k", clear=0, dag_id="d", run_type="scheduled")
+        shared = {key: value for key, value in ours.items() if not key.startswith(("kumo_airflow/", "kumo_assets/by"))}
+        assert shared == {key: value for key, value in tags.items() if key != "dagster/schedule_name"}
+        assert by_airflow[day] == moment, f"{day}: Airflow fires at {by_airflow[day]}, Dagster at {moment}"
+
+
+def partition_tags(job: dg.JobDefinition, day: str) -> dict[str, str]:
+    """What Dagster's GraphQL answers for the partition (`PartitionTagsAndConfig`), from its own source."""
+    return dict(job.get_tags_for_partition_key(day, selected_asset_keys=None))
+
+
+def test_the_clock_has_one_owner(tmp_path: Path) -> None:
+    for owner, status in (("dagster", "RUNNING"), ("airflow", "STOPPED")):
+        repository = project(tmp_path, "UTC", "02:00", owner).get_repository_def()
+        schedule = repository.get_schedule_def("next_best_product_daily_schedule")
+        assert schedule.default_status.value == status
