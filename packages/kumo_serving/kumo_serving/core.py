@@ -119,7 +119,6 @@ def _lookup(
         else Problem("gone", "it was found gone a moment ago")
     )
     pause = PAUSE_SECONDS
-    asked = False
     while target is not None:
         now = time.monotonic()
         left = deadline - now
@@ -142,10 +141,9 @@ def _lookup(
             problem = wrong if problem is None or (wrong is not None and wrong.kind == "gone") else problem
         if problem is None or not pending:
             return
-        # A last attempt of a few milliseconds proves nothing: its time-out must not hide what was wrong before.
-        if not (asked and problem.kind == "timeout" and left < LAST_ATTEMPT_SECONDS):
+        # A time-out says less than what was wrong before: throttled, and no retry got through in time, is throttled.
+        if problem.kind != "timeout" or failure.kind not in ("throttled", "unavailable"):
             failure = problem
-        asked = True
         if problem.kind == "gone":
             tried.add(target.source.table)
             view.mark_gone(target.source.table)

@@ -84,9 +84,9 @@ class Refresher:
         """Have the pointer read once more from now; the future is done after that, whatever came of it."""
         self.ensure_running()
         done: Future[None] = Future()
-        with self._lock:
+        with self._lock:  # with the wake, so that the thread never takes the waiter and then wakes again for it
             self._waiters.append(done)
-        self._wake.set()
+            self._wake.set()
         if self._live.closed:
             self._release(self._take_waiters())
         return done
@@ -105,9 +105,11 @@ class Refresher:
         failures = 0
         if self._live.current is None:
             self._guarded(self._from_last_known)
-        while not self._live.closed and wake is self._wake:
-            wake.clear()
-            waiting = self._take_waiters()
+        while wake is self._wake:
+            waiting = self._take_waiters(wake)
+            if self._live.closed:  # looked at after the wake was cleared: close() sets the one, then the other
+                self._release(waiting)
+                return
             failures = 0 if self._guarded(self._once) else failures + 1
             self._release(waiting)
             pace = self._seconds * min(SLOWEST, 1.0 + failures / 2)
@@ -121,8 +123,10 @@ class Refresher:
             self._live.failed("failed", error)
             return False
 
-    def _take_waiters(self) -> list[Future[None]]:
+    def _take_waiters(self, wake: threading.Event | None = None) -> list[Future[None]]:
         with self._lock:
+            if wake is not None:
+                wake.clear()
             waiting, self._waiters = self._waiters, []
         return waiting
 

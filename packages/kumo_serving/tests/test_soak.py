@@ -86,7 +86,7 @@ class Time:
 
 
 def options(dynamodb: FakeDynamoDB) -> dict[str, Any]:
-    return {"endpoint_url": dynamodb.url, "budget_seconds": 5.0, "refresh_seconds": 0.05, "pool_size": CONCURRENT}
+    return {"endpoint_url": dynamodb.url, "budget_seconds": 20.0, "refresh_seconds": 0.05, "pool_size": CONCURRENT}
 
 
 def test_threads_get_the_right_answer_through_every_swap(dynamodb: FakeDynamoDB) -> None:
