@@ -15,7 +15,7 @@ from kumo_assets.releases.model_book import ModelBooks
 from kumo_assets.resources.kumo.client import KumoClient
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
 from kumo_assets.resources.kumo.model import KumoJob, Launch, PollPolicy, Progress, TrainedModel
-from kumo_assets.resources.kumo.output import OutputProof, prove_output
+from kumo_assets.resources.kumo.output import OutputProof, prove_output, prove_when_written
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import table
 
@@ -34,6 +34,7 @@ def run_job(
         max_seconds=spec.poll.max_seconds,
         deadline_seconds=spec.poll.deadline_minutes * 60,
         jitter=spec.poll.jitter,
+        table_seconds=spec.poll.table_seconds,
     )
 
     def identify(attempt: int) -> Launch:
@@ -92,7 +93,7 @@ def run_job(
     except BaseException:
         _cancel_if_dagster_cancels(context, client, job, policy)
         raise
-    proof = prove(attempt, job)
+    proof = prove_when_written(lambda: prove(attempt, job), policy)
     return step.prove(
         name=step.names.warehouse_table(step.release_id, step.asset, attempt),
         attempt=attempt,

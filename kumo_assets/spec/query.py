@@ -28,6 +28,9 @@ class Poll(Strict):
 
     first_seconds: float = Field(default=10, gt=0)
     max_seconds: float = Field(default=60, gt=0)
+    table_seconds: float = Field(
+        default=60, ge=0, description="How late the table of a job that says DONE may be before it is not believed."
+    )
     jitter: float = Field(default=0.1, ge=0, lt=1, description="Each pause differs by up to this fraction of itself.")
     deadline_minutes: float = Field(default=240, gt=0, description="After this the job is cancelled and the run fails.")
 

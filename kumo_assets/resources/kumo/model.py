@@ -140,7 +140,7 @@ class PollPolicy:
     """Seconds between polls, growing by half each time with some jitter, and the deadline of one wait.
 
     `outage_seconds` is how long Kumo may be away while a job is waited for; `cancel_seconds` how long a cancelled job is
-    waited for, since cancelling is best effort and asynchronous.
+    waited for, since cancelling is best effort and asynchronous; `table_seconds` how long a DONE job's table may be late.
     """
 
     first_seconds: float = 10.0
@@ -149,3 +149,4 @@ class PollPolicy:
     deadline_seconds: float = 4 * 3600.0
     outage_seconds: float = 600.0
     cancel_seconds: float = 600.0
+    table_seconds: float = 60.0

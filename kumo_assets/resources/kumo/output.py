@@ -5,6 +5,7 @@ Whether DONE implies that the Snowflake write has committed is not public: the t
 
 from __future__ import annotations
 
+import time as time_module
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
-from kumo_assets.resources.kumo.model import KumoJob
+from kumo_assets.resources.kumo.model import KumoJob, PollPolicy
 from kumo_assets.resources.kumo.wire import moment
 
 # Columns by task (kumo_api.md, "Output columns"); binary has an older form.
@@ -88,6 +89,26 @@ def prove_output(
     if found:
         raise _unproved(job, table, "; ".join(found))
     return proof
+
+
+def prove_when_written(
+    look: Callable[[], OutputProof], policy: PollPolicy, sleep: Callable[[float], None] = time_module.sleep
+) -> OutputProof:
+    """What `look` (a `prove_output`) finds, looked at again for `policy.table_seconds` while it is not proved.
+
+    Whether DONE implies that Snowflake has committed the table is not public: a table a little late is no fault.
+    """
+    deadline = time_module.monotonic() + policy.table_seconds
+    pause = policy.first_seconds
+    while True:
+        try:
+            return look()
+        except KumoOutputUnproved:
+            left = deadline - time_module.monotonic()
+            if left <= 0:
+                raise
+        sleep(min(pause, left))
+        pause = min(pause * 1.5, policy.max_seconds)
 
 
 def proof_sql(columns: Iterable[str], table: str) -> str:

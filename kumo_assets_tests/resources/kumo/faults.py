@@ -13,6 +13,7 @@ from typing import Any
 
 from kumo_assets.errors import KumoAssetsError
 from kumo_assets.resources.kumo.client import KumoClient
+from kumo_assets.resources.kumo.errors import KumoOutputUnproved
 from kumo_assets.resources.kumo.model import KumoJob, Launch, PollPolicy
 from kumo_assets_tests.resources.kumo.world import GRAPH, POLL, TOKEN, World, new_release
 
@@ -165,10 +166,19 @@ FAULTS = (
     Fault("a status nobody knows, for good", "KumoJobTimedOut", 1, (f("unknown_status"),), "HIBERNATING", poll=BRIEF),
     Fault("UNTRAINED", "KumoJobUnusable", 1, (f("untrained"),), "UNTRAINED"),
     Fault("MISSING", "KumoJobUnusable", 1, (f("missing"),), "MISSING"),
+    Fault("the job is gone while it runs", "KumoRefused", 1, (f("status", "get", None, status=404),), "HTTP 404"),
     Fault("snapshot's ingestion fails", "KumoJobFailed", 0, (f("snapshot_failed"),), "stage INGEST ended FAILED"),
     # 8. DONE that is none
     Fault("DONE without a count", PROVED, 1, (f("null_result"),)),
     Fault("DONE and 0 entities reported", "KumoOutputUnproved", 1, (f("zero_entities"),), "the job reported 0"),
+    Fault(
+        "DONE before the table is there",
+        PROVED,
+        1,
+        (f("late_table", seconds=0.3),),
+        poll=replace(POLL, table_seconds=10),
+    ),
+    Fault("DONE without a table, and the run executed again", PROVED, 2, (f("done_without_table"),), runs=2),
     Fault("DONE without a table", "KumoOutputUnproved", 1, (f("done_without_table"),), "no such table"),
     Fault("DONE, entities missing in the table", "KumoOutputUnproved", 1, (f("partial_write"),), "the job reported 40"),
     Fault("DONE, the table empty", "KumoOutputUnproved", 1, (f("empty_table"),), "no rows"),
@@ -258,9 +268,16 @@ def _release(fault: Fault, world: World, client: KumoClient, release: str, token
         model = launch.training_job_id or client.newest_model(launch.query_id).job_id
         return replace(launch, training_job_id=model, graph_snapshot_id=snapshot)
 
-    attempt, job, _ = client.adopt_or_launch(identify, make)
+    def believe(attempt: int, done: KumoJob) -> bool:
+        try:
+            world.prove(done, identify(attempt).table, identify(attempt).prediction_time, fault.poll)
+        except KumoOutputUnproved:
+            return False
+        return True
+
+    attempt, job, _ = client.adopt_or_launch(identify, make, believe)
     fault.during(world, token_file)
     # A restarted worker knows nothing but the job's id.
     job = client.wait(job if fault.runs == 1 else job.job_id, fault.poll)
-    world.prove(job, identify(attempt).table, identify(attempt).prediction_time)
+    world.prove(job, identify(attempt).table, identify(attempt).prediction_time, fault.poll)
     return job

@@ -15,7 +15,7 @@ from kumo_assets_tests.resources.kumo.world import KEY, TOKEN, World
 def test_each_fault_ends_as_the_table_says(shared_world: World, tmp_path: Path, fault: Fault) -> None:
     found = run(fault, shared_world, tmp_path)
     check(fault, found)
-    assert found.seconds < 10
+    assert found.seconds < 60
     for secret in (KEY, KEY.partition(":")[2], TOKEN):
         assert secret not in found.text
     if fault.outcome != PROVED:

@@ -134,6 +134,13 @@ def test_a_job_that_ended_badly_opens_the_next_attempt_under_a_new_table(
     assert tenant.launches == 1
 
 
+def test_a_done_job_that_is_not_believed_opens_the_next_attempt(tenant: Tenant, client: KumoClient) -> None:
+    tenant.add("DONE", body())
+    attempt, job, adopted = client.adopt_or_launch(launch, believe=lambda attempt, job: False)
+    assert (attempt, adopted) == (2, False)
+    assert job.output_tables == ("KUMO_T_A2",)
+
+
 def test_another_releases_job_is_never_adopted_even_by_a_server_that_does_not_filter(
     tenant: Tenant, sdk: KumoClient
 ) -> None:

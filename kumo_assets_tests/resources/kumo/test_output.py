@@ -12,8 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
-from kumo_assets.resources.kumo.model import JobStatus, KumoJob
-from kumo_assets.resources.kumo.output import OUTPUT_COLUMNS, anchor_time, prove_output, recognise_output
+from kumo_assets.resources.kumo.model import JobStatus, KumoJob, PollPolicy
+from kumo_assets.resources.kumo.output import (
+    OUTPUT_COLUMNS,
+    OutputProof,
+    anchor_time,
+    prove_output,
+    prove_when_written,
+    recognise_output,
+)
 
 BEGUN = datetime(2017, 12, 1, 2, tzinfo=UTC)
 WRITTEN = BEGUN + timedelta(minutes=5)
@@ -64,6 +71,27 @@ def test_a_table_that_bears_its_job_out_is_counted() -> None:
 def test_done_is_not_believed_when(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(KumoOutputUnproved, match=words):
         prove(**changes)
+
+
+def test_a_table_that_is_a_little_late_is_looked_at_again_and_one_that_never_comes_is_not_waited_for_for_ever() -> None:
+    looks = iter([KumoOutputUnproved("a"), KumoOutputUnproved("b"), prove()])
+    slept: list[float] = []
+
+    def look() -> OutputProof:
+        found = next(looks)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    policy = PollPolicy(first_seconds=10, max_seconds=60, table_seconds=60)
+    assert prove_when_written(look, policy, slept.append).rows == 500
+    assert slept == [10, 15]
+
+    def never() -> OutputProof:
+        raise KumoOutputUnproved("never")
+
+    with pytest.raises(KumoOutputUnproved, match="never"):
+        prove_when_written(never, PollPolicy(first_seconds=0.001, max_seconds=0.001, table_seconds=0.01))
 
 
 def test_a_job_that_told_no_count_is_proved_by_its_table_alone() -> None:

@@ -24,7 +24,7 @@ import snowflake.connector
 
 from kumo_assets.resources.kumo.client import KumoClient, open_client
 from kumo_assets.resources.kumo.model import KumoJob, Launch, PollPolicy
-from kumo_assets.resources.kumo.output import OutputProof, prove_output
+from kumo_assets.resources.kumo.output import OutputProof, prove_output, prove_when_written
 from kumo_assets.resources.snowflake import Warehouse
 
 KEY, TOKEN = "acme:Tr0ub4dor-and-3", "token-of-the-native-app"
@@ -33,7 +33,9 @@ LOGS = "RAW.CLIENT_EVENTS"
 HOUSEHOLDS = 40
 # The end of the logs below, so that a job without `prediction_time` is anchored elsewhere than one with.
 ANCHOR = datetime(2017, 11, 1, tzinfo=UTC)
-POLL = PollPolicy(first_seconds=0.05, max_seconds=0.2, deadline_seconds=30, outage_seconds=2, cancel_seconds=10)
+POLL = PollPolicy(
+    first_seconds=0.05, max_seconds=0.2, deadline_seconds=30, outage_seconds=2, cancel_seconds=10, table_seconds=0.3
+)
 
 
 def free_port() -> int:
@@ -111,7 +113,12 @@ class World:
         }
         return Launch(**(fields | changes))
 
-    def prove(self, job: KumoJob, table: str, anchor: datetime | None = ANCHOR) -> OutputProof:
+    def prove(
+        self, job: KumoJob, table: str, anchor: datetime | None = ANCHOR, policy: PollPolicy = POLL
+    ) -> OutputProof:
+        return prove_when_written(lambda: self._look(job, table, anchor), policy)
+
+    def _look(self, job: KumoJob, table: str, anchor: datetime | None) -> OutputProof:
         where = f'"{self.warehouse.database}"."{self.warehouse.schema}"."{table}"'
         columns = self.warehouse.columns(self.warehouse.database, self.warehouse.schema, table)
         return prove_output(self.warehouse.row, columns, where, job, "ranking", anchor)

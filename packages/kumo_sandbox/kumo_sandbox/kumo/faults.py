@@ -46,6 +46,7 @@ JOB = TABLE_FAULTS | {
     "untrained",
     "missing",
     "done_without_table",
+    "late_table",
     "null_result",
     "zero_entities",
     "failed",

@@ -6,6 +6,7 @@ the warehouse answers: that is a FAILED job, as at the vendor's.
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -67,7 +68,8 @@ class Work:
             current = self.store.get(job["kind"], job["job_id"]) or job
             if current["cancel_requested"] and fault(job, "late_cancel") is None:
                 return {"status": "CANCELLED"}
-            outputs = [] if fault(job, "done_without_table") else _outputs(config["outputs"])
+            late = fault(job, "late_table")
+            outputs = [] if late or fault(job, "done_without_table") else _outputs(config["outputs"])
             _, entities = write(
                 cursor,
                 work,
@@ -77,6 +79,10 @@ class Work:
                 job_time=stamp(job["created_at"]),
                 faults=job["faults"],
             )
+        if late is not None:
+            whole = {**job, "faults": [item for item in job["faults"] if item["kind"] != "late_table"]}
+            seconds = float((late.get("with") or {}).get("seconds", 1))
+            threading.Timer(seconds, self._predict, (whole, spec, cut_off)).start()
         outcome: Document = {"status": "DONE", "entities": entities, "cut_off": asdict(cut_off)}
         if fault(job, "null_result"):
             outcome["entities"] = None
