@@ -16,7 +16,8 @@ from typing import Any
 import httpx
 import pytest
 from kumo_sandbox.demo.online import active_pointer
-from kumo_sandbox.dev import Group, dagster_programs
+from kumo_sandbox.dev import dagster_programs
+from kumo_sandbox.programs import Group
 from kumo_sandbox.settings import free_port
 from kumo_sandbox.testing import SandboxHandle
 from kumo_serving.pointer import Pointer

@@ -5,15 +5,11 @@ behaviour, and faults on demand (`/_sandbox/...`). Everything else passes throug
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
 import boto3
@@ -22,6 +18,7 @@ from botocore.config import Config
 
 from kumo_sandbox.aws.faults import FIELDS, Faults, error_body
 from kumo_sandbox.aws.imports import Imports, fingerprint, shadow
+from kumo_sandbox.aws.signatures import refusal, signed_service
 
 _HOP = {
     "connection",
@@ -36,9 +33,6 @@ _HOP = {
 }
 # What is left free for MiniStack's own files and the other parts.
 SPARE_BYTES = 16 * 2**20
-_AUTHORIZATION = re.compile(
-    r"Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request,\s*SignedHeaders=([^,]+),\s*Signature=([0-9a-f]+)"
-)
 
 
 class Proxy:
@@ -70,7 +64,7 @@ class Proxy:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         target = request.headers.get("X-Amz-Target", "")
-        service = "dynamodb" if target.startswith("DynamoDB") else _service(request)
+        service = "dynamodb" if target.startswith("DynamoDB") else signed_service(request)
         operation = target.rpartition(".")[2] if target else _s3_operation(request)
         body = await request.read()
         self.calls[f"{service}.{operation}"] = self.calls.get(f"{service}.{operation}", 0) + 1
@@ -222,64 +216,8 @@ class Proxy:
 
     def _refused(self, request: web.Request, service: str, body: bytes) -> web.Response | None:
         """None for a request signed with the sandbox's credentials; else what AWS answers."""
-        found = _AUTHORIZATION.search(request.headers.get("Authorization", ""))
-        if found is None:
-            return _error(
-                service,
-                403 if service != "dynamodb" else 400,
-                "AccessDenied" if service != "dynamodb" else "MissingAuthenticationTokenException",
-                "The request carries no AWS signature.",
-            )
-        if found[1] != self.access_key:
-            if service == "dynamodb":
-                return _error(
-                    service,
-                    400,
-                    "UnrecognizedClientException",
-                    "The security token included in the request is invalid.",
-                )
-            return _error(
-                service, 403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."
-            )
-        if not hmac.compare_digest(self._signature(request, body, found), found[6]):
-            code = "InvalidSignatureException" if service == "dynamodb" else "SignatureDoesNotMatch"
-            return _error(
-                service,
-                400 if service == "dynamodb" else 403,
-                code,
-                "The request signature we calculated does not match the signature you provided.",
-            )
-        return None
-
-    def _signature(self, request: web.Request, body: bytes, found: re.Match[str]) -> str:
-        """AWS Signature Version 4 of the request as it arrived (AWS: "Create a signed AWS API request")."""
-        _, day, region, service, signed, _ = found.groups()
-        parts = urlsplit(request.raw_path)
-        pairs = sorted(
-            (quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~"))
-            for name, _, value in (item.partition("=") for item in parts.query.split("&") if item)
-        )
-        path = parts.path if service == "s3" else quote(parts.path, safe="/-_.~")
-        payload = request.headers.get("X-Amz-Content-Sha256") or hashlib.sha256(body).hexdigest()
-        names = signed.split(";")
-        canonical = "\n".join(
-            [
-                request.method,
-                path or "/",
-                "&".join(f"{name}={value}" for name, value in pairs),
-                *(f"{name}:{' '.join(','.join(request.headers.getall(name, [])).split())}" for name in names),
-                "",
-                signed,
-                payload,
-            ]
-        )
-        scope = f"{day}/{region}/{service}/aws4_request"
-        stamp = request.headers.get("X-Amz-Date", "")
-        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        key = b"AWS4" + self.secret_key.encode()
-        for part in (day, region, service, "aws4_request"):
-            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+        found = refusal(request, service, body, self.access_key, self.secret_key)
+        return None if found is None else _error(service, *found)
 
     # ---- control
 
@@ -315,11 +253,6 @@ def _cut(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)
-
-
-def _service(request: web.Request) -> str:
-    found = re.search(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/", request.headers.get("Authorization", ""))
-    return found[1] if found else "s3"
 
 
 def _s3_operation(request: web.Request) -> str:

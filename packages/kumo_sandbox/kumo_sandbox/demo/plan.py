@@ -1,4 +1,4 @@
-"""Which days a demo runs: pure, from what the log holds and what is active already.
+"""Which days a demo runs, from what the log holds and what is active already.
 
 Time moves on between two demos, as in a company: the second goes on with the day after the active release's. When the
 log has no further day, the last one is built again; a later sealed release of the same day may go live too.
@@ -10,6 +10,7 @@ from datetime import date, timedelta
 
 from kumo_sandbox.demo.evaluate import HORIZON_DAYS
 from kumo_sandbox.grocery import EventLog, LogError
+from kumo_sandbox.grocery.log import quoted
 
 GROCERY_FIRST_DAY = date(2017, 11, 28)
 DEFAULT_DAYS = 3
@@ -44,18 +45,27 @@ def last_full_day(log: EventLog) -> date:
 
 
 def days_to_run(log: EventLog, days: int, active: date | None, first: date) -> list[date]:
-    """The next `days` days after the active release's (or from `first`), at least one."""
+    """The next `days` days after the active release's (or from `first`) that have an event, at least one.
+
+    A day on which nothing happened (Christmas, a closed shop) has nothing to learn from, and a gate says so.
+    """
     start = active + timedelta(days=1) if active is not None else first
     last = last_full_day(log)
-    if start > last:
-        return [last]
-    return [start + timedelta(days=n) for n in range(days) if start + timedelta(days=n) <= last]
+    busy = _days_with_events(log, start, last)[:days]
+    return busy or _days_with_events(log, log.days[0], last)[-1:] or [last]
+
+
+def _days_with_events(log: EventLog, start: date, last: date) -> list[date]:
+    rows = log.database.execute(
+        f"SELECT DISTINCT {quoted(log.time)}::DATE AS day FROM events "
+        f"WHERE {quoted(log.time)} >= $start AND {quoted(log.time)} < $end ORDER BY day",
+        {"start": start, "end": last + timedelta(days=1)},
+    ).fetchall()
+    return [row[0] for row in rows]
 
 
 def late_tolerance_minutes(log: EventLog, days: list[date], least: int = 60) -> int:
     """How long before midnight the last event of any of these days may be, in minutes, with a tenth to spare."""
-    from kumo_sandbox.grocery.log import quoted
-
     worst = 0.0
     for day in days:
         end = day + timedelta(days=1)

@@ -13,8 +13,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from kumo_sandbox.dev import Group, Program, run_dev
+from kumo_sandbox.dev import run_dev
 from kumo_sandbox.errors import SandboxError, SandboxUsage
+from kumo_sandbox.programs import Group, Program
 from kumo_sandbox.settings import free_port, make
 from kumo_sandbox.supervisor import status
 from rich.console import Console

@@ -138,3 +138,15 @@ def test_last_day_of_the_log_is_built_again_when_none_is_left(grocery: EventLog)
 
 def test_default_tolerance_for_late_logs_covers_the_grocery_days(grocery: EventLog) -> None:
     assert late_tolerance_minutes(grocery, [date(2017, 11, 28) + timedelta(days=n) for n in range(12)]) == 60
+
+
+def test_day_on_which_nothing_happened_is_passed_over(tmp_path: Path, grocery: EventLog) -> None:
+    file = tmp_path / "weekly.csv"
+    sundays = [date(2024, 1, 7) + timedelta(weeks=week) for week in range(10)]
+    file.write_text("entity_id,item_id,timestamp\n" + "".join(f"1,a,{day} 23:30:00\n" for day in sundays))
+    log = own_log(file, Columns())
+    assert days_to_run(log, 2, None, sundays[4] - timedelta(days=2)) == sundays[4:6]
+    # Nothing is left between the active day and the log's end: its last busy day is built again.
+    assert days_to_run(log, 2, sundays[8], sundays[0]) == [sundays[8]]
+    # The grocery shops were closed on Christmas Day.
+    assert date(2017, 12, 25) not in days_to_run(grocery, 5, date(2017, 12, 22), date(2017, 11, 28))

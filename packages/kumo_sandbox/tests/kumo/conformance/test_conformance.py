@@ -159,7 +159,9 @@ def definition_replies(emulator: Any, table: str) -> list[dict[str, Any]]:
     asked = {"query_string": text, "graph_id": graph_id, "run_mode": "FAST"}
     ask("model_plan", "/predictive_queries/model_plan", asked)
     ask("training_table_plan", "/predictive_queries/train_table_generation_plan", asked)
-    made = client.post("/gentraintable_jobs", json={"job_tags": {}, "pquery_id": query_id, "plan": {}, "graph_snapshot_id": None}).json()
+    made = client.post(
+        "/gentraintable_jobs", json={"job_tags": {}, "pquery_id": query_id, "plan": {}, "graph_snapshot_id": None}
+    ).json()
     ask("training_table_job", f"/gentraintable_jobs/{made['id']}", method="GET")
     return found
 
