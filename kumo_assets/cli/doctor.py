@@ -9,12 +9,14 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import typer
 from kumo_serving.errors import KumoAssetsError
 
+from kumo_assets.cli.clocks import clocks, judge
 from kumo_assets.cli.output import Json, definition_of, folder, show, table
 from kumo_assets.errors import ConfigError
 from kumo_assets.spec.environment import Environment
@@ -242,31 +244,13 @@ def _dagster() -> str:
             found="DAGSTER_HOME is not set",
             next="export DAGSTER_HOME=<the folder of dagster.yaml>",
         )
+    specs = [(query, spec) for query in query_names(folder()) if (spec := _spec(query)) is not None]
     with dg.DagsterInstance.get() as instance:
-        running = {
-            state.instigator_name
-            for state in instance.all_instigator_state()
-            if state.status == dg._core.scheduler.instigation.InstigatorStatus.RUNNING
-        }
-        stopped = {
-            state.instigator_name
-            for state in instance.all_instigator_state()
-            if state.status == dg._core.scheduler.instigation.InstigatorStatus.STOPPED
-        }
-    faults = []
-    for query in query_names(folder()):
-        spec = _spec(query)
-        if spec is None:
-            continue
-        name = f"{query}_daily_schedule"
-        if spec.schedule.owner == "airflow" and name in running:
-            faults.append(f"{name} runs in Dagster, and Airflow owns that clock")
-        if spec.schedule.owner == "dagster" and name in stopped:
-            faults.append(f"{name} is stopped, and Dagster owns that clock")
+        faults = [words for clock in clocks(instance, specs) if (words := judge(clock, datetime.now(UTC)))]
     if faults:
         raise ConfigError(
             "have one owner of each clock",
             found="; ".join(faults),
-            next="start or stop the schedule in the Dagster UI, or change schedule.owner",
+            next="do what is said behind each; docs/airflow.md has why",
         )
     return f"instance at {os.environ['DAGSTER_HOME']}"
