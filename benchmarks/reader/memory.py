@@ -19,7 +19,9 @@ def sync(url: str, lookups: int) -> list[float]:
     from kumo_serving import Reader
 
     taken = []
-    with Reader("shop", Pointer(), endpoint_url=url, budget_seconds=5, cache_dir=tempfile.mkdtemp()) as reader:
+    with Reader(
+        "shop", Pointer(), endpoint_url=url, budget_seconds=5, start_seconds=60, cache_dir=tempfile.mkdtemp()
+    ) as reader:
         for _ in range(10):
             for number in range(lookups // 20):
                 reader.get(str(number % (2 * ENTITIES)))  # half of them misses
@@ -34,7 +36,7 @@ async def with_asyncio(url: str, lookups: int) -> list[float]:
     from kumo_serving import AsyncReader
 
     taken = []
-    options = {"endpoint_url": url, "budget_seconds": 5, "cache_dir": tempfile.mkdtemp()}
+    options = {"endpoint_url": url, "budget_seconds": 5, "start_seconds": 60, "cache_dir": tempfile.mkdtemp()}
     async with AsyncReader("shop", Pointer(), **options) as reader:
 
         async def some(first: int) -> None:

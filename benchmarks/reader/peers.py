@@ -92,7 +92,8 @@ class Pointer:
 def kumo(url: str, seconds: float) -> dict[str, float]:
     from kumo_serving import Reader
 
-    with Reader("shop", Pointer(), endpoint_url=url, budget_seconds=5, cache_dir=tempfile.mkdtemp()) as reader:
+    options = {"endpoint_url": url, "budget_seconds": 5, "start_seconds": 60, "cache_dir": tempfile.mkdtemp()}
+    with Reader("shop", Pointer(), **options) as reader:
 
         def get(number: int) -> None:
             check(reader.get(str(number % ENTITIES)).predictions)  # type: ignore[union-attr]
@@ -108,10 +109,8 @@ def kumo_async(url: str, seconds: float) -> dict[str, float]:
     from kumo_serving import AsyncReader
 
     async def measure() -> dict[str, float]:
-        reader = AsyncReader(
-            "shop", Pointer(), endpoint_url=url, budget_seconds=5, cache_dir=tempfile.mkdtemp(), pool_size=CONCURRENT
-        )
-        async with reader:
+        options = {"endpoint_url": url, "budget_seconds": 5, "start_seconds": 60, "cache_dir": tempfile.mkdtemp()}
+        async with AsyncReader("shop", Pointer(), pool_size=CONCURRENT, **options) as reader:
 
             async def get(number: int) -> None:
                 check((await reader.get(str(number % ENTITIES))).predictions)  # type: ignore[union-attr]

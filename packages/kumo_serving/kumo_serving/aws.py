@@ -134,6 +134,7 @@ class Account:
                     next="check the region",
                 ) from None
             self._endpoints[region] = endpoint
+            _warn_of_a_proxy(url)
         return self._endpoints[region]
 
     def _regional_url(self, region: str) -> str:
@@ -151,6 +152,13 @@ class Account:
         return ssl.create_default_context(
             cafile=bundle or os.path.join(os.path.dirname(botocore.__file__), "cacert.pem")
         )
+
+
+def _warn_of_a_proxy(url: str) -> None:
+    from botocore.utils import get_environ_proxies
+
+    if urlsplit(url).scheme in get_environ_proxies(url):
+        log.warning("lookups go to %s directly: the proxy in this service's environment is not used for them", url)
 
 
 def _no_credentials(found: str) -> Unavailable:

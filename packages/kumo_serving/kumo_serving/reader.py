@@ -51,7 +51,7 @@ class ReaderBase:
         refresh_seconds: float | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         stale_after_seconds: float = 60.0,
-        start_seconds: float = 3.0,
+        start_seconds: float = 10.0,
         metrics: Metrics | None = None,
         session: Any = None,
     ) -> None:

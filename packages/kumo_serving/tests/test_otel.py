@@ -26,7 +26,7 @@ def test_outcomes_latency_retries_and_the_pointer_s_age_are_recorded(dynamodb: F
     meter = sdk.MeterProvider(metric_readers=[collected]).get_meter("test")
     store = MemoryPointer(pointer_to(NEW))
     hook = OpenTelemetryMetrics("shop", meter)
-    with Reader("shop", store, metrics=hook, budget_seconds=2, endpoint_url=dynamodb.url) as reader:
+    with Reader("shop", store, metrics=hook, budget_seconds=2, start_seconds=30, endpoint_url=dynamodb.url) as reader:
         dynamodb.faults.append(THROTTLE)
         reader.get("ann")
         reader.get_many(["ann", "nobody"])

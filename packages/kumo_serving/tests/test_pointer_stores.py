@@ -85,7 +85,7 @@ def test_promotion_rollback_and_deletion_against_s3_and_dynamodb(bucket: str) ->
     fallback = f"s3://{bucket}/fallback.json"
     put(bucket, b'{"schema_version":1,"query":"shop","item_format":"ranking/1","p":[["tea",3]]}', "fallback.json")
     put(bucket, dump_pointer(pointer_to(old, fallback=fallback, release_id="20171129-0a0b0c0d")))
-    with Reader("shop", f"s3://{bucket}/{KEY}", budget_seconds=2, refresh_seconds=0.05) as reader:
+    with Reader("shop", f"s3://{bucket}/{KEY}", budget_seconds=2, start_seconds=30, refresh_seconds=0.05) as reader:
         assert reader.health().state == "fresh", reader.health().last_error
         assert reader.get("ann").predictions == (("tea", 0.4),)  # type: ignore[union-attr]
         assert isinstance(reader.get("bob"), Miss)
@@ -103,10 +103,24 @@ def test_promotion_rollback_and_deletion_against_s3_and_dynamodb(bucket: str) ->
         assert reader.fallback == (("tea", 3),)
 
 
+def test_a_service_starts_from_disk_while_s3_is_down(bucket: str, dynamodb: FakeDynamoDB) -> None:
+    dynamodb.put(NEW, ann=RANKING)
+    put(bucket, b'{"schema_version":1,"query":"shop","item_format":"ranking/1","p":[["tea",3]]}', "fallback.json")
+    put(bucket, dump_pointer(pointer_to(NEW, fallback=f"s3://{bucket}/fallback.json")))
+    with Reader("shop", S3Pointer(f"s3://{bucket}/{KEY}"), budget_seconds=2, start_seconds=30) as before:
+        assert before.health().state == "fresh"
+    down = S3Pointer(f"s3://{bucket}/{KEY}", endpoint_url="http://127.0.0.1:1")
+    with Reader("shop", down, budget_seconds=2, start_seconds=30) as after:
+        assert isinstance(after.get("ann"), Answer)
+        assert after.health().state == "from_disk"
+        assert after.fallback == (("tea", 3),)
+        wait_for(lambda: "Could not connect" in after.health().last_error)
+
+
 def test_an_unreadable_fallback_list_costs_nothing_but_a_log_line(bucket: str, dynamodb: FakeDynamoDB) -> None:
     dynamodb.put(NEW, ann=RANKING)
     put(bucket, dump_pointer(pointer_to(NEW, fallback=f"s3://{bucket}/nothing-there")))
-    with Reader("shop", f"s3://{bucket}/{KEY}", budget_seconds=2, refresh_seconds=0.05) as reader:
+    with Reader("shop", f"s3://{bucket}/{KEY}", budget_seconds=2, start_seconds=30, refresh_seconds=0.05) as reader:
         assert isinstance(reader.get("ann"), Answer)
         assert reader.fallback is None
         put(bucket, b'{"schema_version":1,"query":"shop","item_format":"ranking/1","p":[["tea",3]]}', "nothing-there")
@@ -169,7 +183,9 @@ def test_zookeeper_s_watch_brings_a_change_at_once_and_survives_a_lost_session(
             assert first.version == "0"
             store.close()
             # A poll so slow that only a watch can explain what is seen.
-            reader = Reader("shop", store, refresh_seconds=300, budget_seconds=2, endpoint_url=dynamodb.url)
+            reader = Reader(
+                "shop", store, refresh_seconds=300, budget_seconds=2, start_seconds=30, endpoint_url=dynamodb.url
+            )
             assert reader.get("ann").source.table == OLD
             for table in (NEW, OLD, NEW):
                 zk.set(PATH, dump_pointer(pointer_to(table)))
@@ -199,7 +215,9 @@ def test_without_a_watch_the_poll_is_the_backstop(
     monkeypatch.setattr(store, "watch", lambda changed: None)
     with zookeeper(), writing(hosts) as zk:
         zk.create(PATH, dump_pointer(pointer_to(OLD)), makepath=True)
-        with Reader("shop", store, refresh_seconds=0.1, budget_seconds=2, endpoint_url=dynamodb.url) as reader:
+        with Reader(
+            "shop", store, refresh_seconds=0.1, budget_seconds=2, start_seconds=30, endpoint_url=dynamodb.url
+        ) as reader:
             zk.set(PATH, dump_pointer(pointer_to(NEW)))
             wait_for(lambda: reader.get("ann").source.table == NEW, 20)
 

@@ -41,7 +41,7 @@ from kumo_serving import Reader
 from serving_support import MemoryPointer, pointer_to, OLD, NEW
 
 store = MemoryPointer(pointer_to(OLD))
-reader = Reader("shop", store, budget_seconds=2, refresh_seconds=0.05, endpoint_url=os.environ["DYNAMODB"])
+reader = Reader("shop", store, budget_seconds=2, refresh_seconds=0.05, start_seconds=30, endpoint_url=os.environ["DYNAMODB"])
 assert reader.get("ann").source.table == OLD  # the master's own connections, thread and credentials exist
 
 def app(environ, start_response):
@@ -61,7 +61,8 @@ def shop(dynamodb: FakeDynamoDB) -> FakeDynamoDB:
 
 
 def reader_of(shop: FakeDynamoDB, store: Any, **options: Any) -> Reader:
-    return Reader("shop", store, **{"budget_seconds": 2, "refresh_seconds": 0.02, "endpoint_url": shop.url, **options})
+    usual = {"budget_seconds": 2, "refresh_seconds": 0.02, "start_seconds": 30, "endpoint_url": shop.url}
+    return Reader("shop", store, **{**usual, **options})
 
 
 def in_child(work: Any) -> Any:
@@ -298,6 +299,17 @@ def test_without_credentials_a_lookup_says_so(shop: FakeDynamoDB, monkeypatch: p
     with reader_of(shop, MemoryPointer(pointer_to(NEW))) as reader, pytest.raises(Unavailable, match="credentials"):
         reader.get("ann")
     assert shop.requests == []
+
+
+@pytest.mark.parametrize("proxy", [True, False])
+def test_a_proxy_that_lookups_do_not_use_is_told_of(
+    proxy: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("kumo_serving.aws.Endpoint.resolve", lambda self: None)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:3128" if proxy else "")
+    monkeypatch.setenv("no_proxy", "")
+    Account().endpoint("eu-west-1")
+    assert ("proxy" in caplog.text) == proxy
 
 
 def test_the_regional_endpoint_is_botocore_s(monkeypatch: pytest.MonkeyPatch) -> None:

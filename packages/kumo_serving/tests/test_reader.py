@@ -82,7 +82,8 @@ def make(request: pytest.FixtureRequest, dynamodb: FakeDynamoDB) -> Iterator[Mak
 
     def reader(pointer: Any, **options: Any) -> Any:
         kind = Reader if request.param == "sync" else AsyncInThread
-        options = {"budget_seconds": BUDGET, "refresh_seconds": 0.02, "endpoint_url": dynamodb.url, **options}
+        options = {"budget_seconds": BUDGET, "refresh_seconds": 0.02, "start_seconds": 30, **options}
+        options.setdefault("endpoint_url", dynamodb.url)
         made.append(kind("shop", pointer, **options))
         return made[-1]
 

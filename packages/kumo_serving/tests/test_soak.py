@@ -86,7 +86,8 @@ class Time:
 
 
 def options(dynamodb: FakeDynamoDB) -> dict[str, Any]:
-    return {"endpoint_url": dynamodb.url, "budget_seconds": 20.0, "refresh_seconds": 0.05, "pool_size": CONCURRENT}
+    usual = {"budget_seconds": 20.0, "refresh_seconds": 0.05, "start_seconds": 30}
+    return {**usual, "endpoint_url": dynamodb.url, "pool_size": CONCURRENT}
 
 
 def test_threads_get_the_right_answer_through_every_swap(dynamodb: FakeDynamoDB) -> None:
