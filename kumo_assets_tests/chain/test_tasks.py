@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from kumo_serving import Answer, TableReader
 
@@ -60,6 +61,22 @@ def test_a_binary_classification_serves_both_classes_the_predicted_one_first(cus
     assert sealed is not None
     assert sealed.seal.item_format == "classification/1"
     assert sealed.seal.counts["rows"] == 2 * HOUSEHOLDS
+
+
+def test_the_older_two_columns_of_a_binary_query_are_served_alike(custom: Callable[..., Chain], chain: Chain) -> None:
+    older = {"task": "binary_classification", "binary_form": "score", "metrics": {"auroc": 0.8}}
+    url = chain.handle.url["kumo"] + "/_sandbox/queries/older_churn"
+    httpx.put(url, json=older, trust_env=False).raise_for_status()
+    of_older = of_task(custom, "binary_classification", "older_churn")
+    result = of_older.run()
+    assert result.success, of_older.why(result)
+    predictions = of_older.world().store.artefact(of_older.release(result), "predictions")
+    assert predictions is not None
+    [(score,)] = of_older.sql(f'SELECT SCORE FROM "KUMO"."PUBLIC"."{predictions.name}" WHERE ENTITY = 1')
+    assert of_older.promote().success
+    answer = dict(answer_of(of_older, 1))
+    assert answer == {"true": pytest.approx(float(score)), "false": pytest.approx(1 - float(score))}
+    assert next(iter(answer)) == ("true" if score >= 0.5 else "false")
 
 
 def test_a_multiclass_classification_serves_the_predicted_class_first(custom: Callable[..., Chain]) -> None:
