@@ -65,7 +65,8 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
             attempt, state, was_adopted = _import(context, step, dynamodb.client())
             evidence = _evidence(step, dynamodb.client(), state)
             step.store.write_verdict(judge_import(evidence, opened=step.opened, run_id=step.run.run_id))
-        verdict = step.store.verdicts(step.release_id)[GATE]
+        verdict = step.store.verdict(step.release_id, GATE)
+        assert verdict is not None, "written just now, or before the artefact that stands"
         # Yielded before anything can raise, so that the UI shows the red check and its reason on a failed import.
         yield dg.AssetCheckResult(
             check_name=GATE,

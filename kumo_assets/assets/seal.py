@@ -24,7 +24,7 @@ def seal_release(step: Step, imported: Artefact) -> SealedRelease:
     statistics = {
         asset: counts
         for asset in CHAIN
-        if (counts := step.store.statistics(step.store.home(step.opened, asset)).get(asset)) is not None
+        if (counts := step.store.statistics(step.store.home(step.opened, asset), asset)) is not None
     }
     step.store.seal(
         Seal(

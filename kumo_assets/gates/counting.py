@@ -26,7 +26,7 @@ MARK = "baselines"
 
 def stored_counts(world: Outside, opened: Opened, asset: str, baselines: Baselines) -> dict[str, Any] | None:
     """The counts taken against just these baselines, None when they have to be taken."""
-    counts = world.store.statistics(opened.release_id).get(asset)
+    counts = world.store.statistics(opened.release_id, asset)
     return counts if counts is not None and counts.get(MARK) == baselines.mark else None
 
 
@@ -40,7 +40,7 @@ def take_counts(
 ) -> dict[str, Any]:
     """Count, keep, return. Raises WarehouseError when Snowflake refuses."""
     counts = _counts(warehouse, definition, artefact, baselines) | {MARK: baselines.mark}
-    raw = (world.store.statistics(opened.release_id).get(artefact.asset) or {}).get("raw")
+    raw = (world.store.statistics(opened.release_id, artefact.asset) or {}).get("raw")
     if raw is not None:
         counts["raw"] = raw
     world.store.write_statistics(opened.release_id, artefact.asset, counts)

@@ -69,7 +69,7 @@ def ask_raw_gates(
     if asked:
         baselines = baselines_of(world, definition.spec.gates, opened)
         raw = count_raw(warehouse, definition, sources, day, baselines)
-        counts: dict[str, Any] = world.store.statistics(opened.release_id).get(ASSET) or {MARK: {}}
+        counts: dict[str, Any] = world.store.statistics(opened.release_id, ASSET) or {MARK: {}}
         world.store.write_statistics(opened.release_id, ASSET, counts | {"raw": raw})
         found = judges(definition.spec, {}, {"raw": raw}, baselines)
         new = [to_verdict(found[gate](), opened, gate, ASSET, modes[gate], run_id) for gate in asked]

@@ -27,7 +27,7 @@ from kumo_assets.releases.documents import (
     Verdict,
     utc_text,
 )
-from kumo_assets.spec.names import CHAIN, RELEASE_PATTERN, QueryNames
+from kumo_assets.spec.names import RELEASE_PATTERN, QueryNames
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -109,23 +109,23 @@ class ReleaseStore:
 
     def write_artefact(self, artefact: Artefact) -> Artefact:
         """Record an artefact once; the first record stays and is returned."""
-        return self._create(artefact.release_id, f"artefacts/{artefact.asset}.json", artefact)
+        name = f"artefacts/{artefact.asset}.json"
+        kept = self._kept(artefact.release_id, name, lambda: self._create(artefact.release_id, name, artefact))
+        assert kept is not None, "what was just created, or stood already, is there"
+        return kept
 
     def artefact(self, release: str, asset: str) -> Artefact | None:
-        return self._read(release, f"artefacts/{asset}.json", Artefact)
+        name = f"artefacts/{asset}.json"
+        return self._kept(release, name, lambda: self._read(release, name, Artefact))
 
     def write_statistics(self, release: str, asset: str, counts: dict[str, Any]) -> None:
         """Keep the counts of one asset's gates. They become the next release's baseline with the seal."""
         self._put(release, f"statistics/{asset}.json", json.dumps(counts).encode(), create=False)
 
-    def statistics(self, release: str) -> dict[str, dict[str, Any]]:
-        """Counts by asset, for the assets that have any."""
-        found = {}
-        for asset in CHAIN:
-            data = self._get(release, f"statistics/{asset}.json")
-            if data is not None:
-                found[asset] = json.loads(data)
-        return found
+    def statistics(self, release: str, asset: str) -> dict[str, Any] | None:
+        """The counts kept of one asset; None when it has none."""
+        data = self._get(release, f"statistics/{asset}.json")
+        return json.loads(data) if data is not None else None
 
     def put_fallback(self, release: str, item_format: str, prediction: Any) -> str:
         """Write the fallback list; its S3 URI. `prediction` has the shape of an item's `p`."""
