@@ -49,7 +49,12 @@ class KafkaShape(Strict):
 
 
 class Freshness(Strict):
-    """When the stream counts as stale, for the Dagster freshness policy."""
+    """When the stream counts as stale, for the Dagster freshness policy.
+
+    For a person looking at the catalogue. Dagster 1.13 evaluates the policy of an asset it materialises and shows
+    "unknown" for one that is only observed (freshness_evaluator.py), so nothing hangs on it here: each query looks at
+    the logs itself, against its own partition, before Kumo is launched.
+    """
 
     fail_after_hours: float = Field(default=36, gt=0, le=24 * 31)
     warn_after_hours: float | None = Field(default=None, gt=0, le=24 * 31)
