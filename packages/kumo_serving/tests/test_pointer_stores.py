@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from kazoo.client import KazooClient
 from kumo_serving import Answer, FallbackAnswer, Miss, Reader
 from kumo_serving.errors import PointerError, PointerMissing, TableGone
-from kumo_serving.pointer import dump_pointer
+from kumo_serving.pointer import Pointer, dump_pointer
 from kumo_serving.pointer_stores import S3Pointer, ZooKeeperPointer, open_pointer
 from kumo_serving.table import TableReader, read_item
 from serving_support import NEW, OLD, RANKING, FakeDynamoDB, client, make_table, pointer_to, wait_for
@@ -101,6 +102,27 @@ def test_promotion_rollback_and_deletion_against_s3_and_dynamodb(bucket: str) ->
         assert answer.predictions == (("tea", 3),)
         assert "ResourceNotFound" in answer.reason or "gone" in answer.reason
         assert reader.fallback == (("tea", 3),)
+
+
+def test_the_readme_s_example_runs_as_it_stands(aws: str) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    code = textwrap.dedent(
+        readme.partition("One reader for the life of the process:\n")[2].partition("\nEvery result")[0]
+    )
+    client("s3").create_bucket(Bucket="bucket")
+    table = "production-next_best_product-20171130-1a2b3c4d"
+    make_table(table, {"4711": RANKING})
+    pointer = Pointer("next_best_product", table, environment="production", release_id=table[-17:])
+    put("bucket", dump_pointer(pointer), "production/next_best_product/active.json")
+    names: dict[str, Any] = {"BESTSELLERS": ["tea"]}
+    exec(code, names)
+    try:
+        wait_for(lambda: names["reader"].health().ok, 60)
+        names["reader"].budget_seconds = 5.0
+        assert names["products"](4711) == ["milk", "bread"]
+        assert names["products"](4712) == ["tea"]
+    finally:
+        names["reader"].close()
 
 
 def test_a_service_starts_from_disk_while_s3_is_down(bucket: str, dynamodb: FakeDynamoDB) -> None:
