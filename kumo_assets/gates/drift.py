@@ -73,7 +73,7 @@ def judge_histograms(
     value = sum(pieces)
     labels = bin_labels(edges) + (["null"] if len(reference) == len(edges) + 2 else [])
     before, now = shares(reference), shares(current)
-    moved = max(range(len(pieces)), key=lambda index: pieces[index])
+    moved = max(range(len(pieces)), key=lambda index: abs(now[index] - before[index]))
     segment = f"{what} {labels[moved]}"
     words = (
         f"PSI {value:.4f} of {what} against {baseline.release_id}; {segment} moved most, "

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kumo_assets.gates.baseline import Baseline
-from kumo_assets.gates.drift import bootstrap, judge_histograms, judged, nothing
+from kumo_assets.gates.drift import MOST_BARS, bootstrap, judge_histograms, judged, nothing
 from kumo_assets.gates.judgement import SEVERITIES, Judgement, level, tail, worst
-from kumo_assets.gates.statistics import count_floor, psi_floor, psi_pieces
+from kumo_assets.gates.statistics import count_floor, psi_floor, psi_pieces, shares
 from kumo_assets.spec.gates import RawDrift, RawFreshness, RawVolume
 
 Raw = Mapping[str, Mapping[str, Any]]
@@ -142,12 +142,11 @@ def _categories(
     if not sum(before) or not sum(current) or not all(sizes):
         return nothing(f"no values of {what}, here or in {baseline.release_id}", baseline, limits)
     pieces = psi_pieces(before, current)
-    moved = max(range(len(pieces)), key=lambda index: pieces[index])
-    left, right = before[moved] / sum(before), current[moved] / sum(current)
+    pairs = list(zip(shares(before), shares(current), strict=True))
+    left, right = max(pairs, key=lambda pair: abs(pair[1] - pair[0]))
+    moved = pairs.index((left, right))
     segment = f"{what} = {names[moved]}"
     words = f"PSI {sum(pieces):.4f} of {what} against {baseline.release_id}; {segment} moved most, from {left:.1%} to {right:.1%}"
-    bars = {
-        name: (b / sum(before), c / sum(current)) for name, b, c in list(zip(names, before, current, strict=True))[:12]
-    }
+    bars = dict(list(zip(names, pairs, strict=True))[:MOST_BARS])
     floor = psi_floor(len(names), *sizes)
     return judged(sum(pieces), floor, limits, words, baseline.told(), {}, segment, bars)
