@@ -1,4 +1,5 @@
-"""`kumo-sandbox dev`: the sandbox, Dagster's web page and daemon, and the example shop, as one thing to start and stop.
+"""`kumo-sandbox dev`: the sandbox, Dagster's web page and daemon, the example shop, and an Airflow when it is asked for, as
+one thing to start and stop.
 
 One Ctrl-C ends the programs in order, the sandbox last. How they are run is `programs`; what the sandbox's parts are,
 `supervisor`; what the shop is, `examples/storefront`.
@@ -6,6 +7,7 @@ One Ctrl-C ends the programs in order, the sandbox last. How they are run is `pr
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -16,8 +18,8 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from kumo_sandbox import supervisor
-from kumo_sandbox.demo.commands import dagster_home, program
+from kumo_sandbox import airflow, supervisor
+from kumo_sandbox.demo.commands import Commands, dagster_home, program
 from kumo_sandbox.errors import SandboxError, SandboxUsage
 from kumo_sandbox.grocery import grocery_log, stream, write_catalogue
 from kumo_sandbox.processes import holder, port_is_free
@@ -27,18 +29,29 @@ from kumo_sandbox.settings import free_port, make
 SEEDED_UNTIL = date(2017, 11, 30)
 
 
-def run_dev(home: Path, folder: Path, console: Console, *, port: int = 3000, shop_port: int = 3001) -> None:
+def run_dev(
+    home: Path,
+    folder: Path,
+    console: Console,
+    *,
+    port: int = 3000,
+    shop_port: int = 3001,
+    airflow_port: int | None = None,
+) -> None:
     """Run everything until Ctrl-C, SIGTERM or until a program ends by itself.
 
-    `folder` is the project's root. Raises SandboxUsage for another folder, SandboxError for a taken port or a program
+    `folder` is the project's root; `airflow_port` asks for an Airflow as well. Raises SandboxUsage for another folder, SandboxError for a taken port or a program
     that does not come up.
     """
     if not (folder / "workspace.yaml").is_file():
         raise SandboxUsage(
             "start Dagster in", to=str(folder), found="no workspace.yaml", next="run it from the project's root"
         )
-    for wanted, what in ((port, "Dagster's web page"), (shop_port, "the shop")):
-        _demand_free(wanted, what)
+    if airflow_port is not None:
+        airflow.programs(folder)  # says what is missing before anything starts
+    for wanted, what in ((port, "Dagster's web page"), (shop_port, "the shop"), (airflow_port, "Airflow's web page")):
+        if wanted is not None:
+            _demand_free(wanted, what)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
@@ -53,6 +66,14 @@ def run_dev(home: Path, folder: Path, console: Console, *, port: int = 3000, sho
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "PYTHONUNBUFFERED": "1",
     }
+    if airflow_port is not None:
+        environment |= airflow.environment(
+            home / "airflow",
+            port=airflow_port,
+            dags=folder / "packages" / "kumo_airflow" / "dags",
+            dagster_url=f"http://127.0.0.1:{port}",
+            queries=home / "queries.json",
+        )
     group = Group(console, environment, folder)
     try:
         for notice in supervisor.start(settings, group.say):
@@ -63,6 +84,10 @@ def run_dev(home: Path, folder: Path, console: Console, *, port: int = 3000, sho
             group.say(f"{done.rows:,} events up to {done.through} streamed into Snowflake")
         write_catalogue(log, home / "catalogue.json")
         group.run([*dagster_programs(folder, home, port), *_shop(folder, shop_port)], stopping)
+        if airflow_port is not None and not stopping.is_set():
+            group.run(_airflow(folder, home, environment, airflow_port), stopping)
+            group.say(f"Airflow is on http://127.0.0.1:{airflow_port}: start a DAG there, or let its clock start it; ")
+            group.say('a day of your choice: trigger it with {"partition": "2017-11-28"}')
         if not stopping.is_set():
             group.say(f"Dagster is on http://127.0.0.1:{port}, the shop on http://127.0.0.1:{shop_port}")
             group.say("Ctrl-C stops all of it")
@@ -102,6 +127,15 @@ def dagster_programs(folder: Path, home: Path, port: int) -> list[Program]:
     programs.append(Program("dagster", web, "cyan", f"http://127.0.0.1:{port}/server_info"))
     programs.append(Program("daemon", [program("dagster-daemon"), "run", "--workspace", str(file)], "magenta"))
     return programs
+
+
+def _airflow(folder: Path, home: Path, environment: dict[str, str], port: int) -> list[Program]:
+    """Airflow's programs, its database made and its DAGs' queries asked for."""
+    asked = Commands(environment, folder).assets("queries")
+    (home / "queries.json").write_text(json.dumps(asked.document))
+    airflow.set_up(folder, environment)
+    pages = {"api-server": f"http://127.0.0.1:{port}/api/v2/version"}
+    return [Program(name, command, "yellow", pages.get(name, "")) for name, command in airflow.programs(folder).items()]
 
 
 def _shop(folder: Path, port: int) -> list[Program]:

@@ -70,11 +70,20 @@ def dev(
     home: Home,
     port: Annotated[int, typer.Option(help="Dagster's web page.")] = 3000,
     shop_port: Annotated[int, typer.Option(help="The example shop.")] = 3001,
+    airflow: Annotated[bool, typer.Option("--airflow", help="An Airflow too, with the example DAGs.")] = False,
+    airflow_port: Annotated[int, typer.Option(help="Airflow's web page.")] = 8080,
 ) -> None:
     """Sandbox, Dagster's web page and daemon, and the example shop; Ctrl-C stops all of it."""
     from kumo_sandbox.dev import run_dev
 
-    run_dev(home.resolve(), Path.cwd(), Console(stderr=True, highlight=False), port=port, shop_port=shop_port)
+    run_dev(
+        home.resolve(),
+        Path.cwd(),
+        Console(stderr=True, highlight=False),
+        port=port,
+        shop_port=shop_port,
+        airflow_port=airflow_port if airflow else None,
+    )
 
 
 def register(app: typer.Typer) -> None:
