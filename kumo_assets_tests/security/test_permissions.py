@@ -31,6 +31,7 @@ UNSEEN_PIPELINE = {
     "logs:PutLogEvents": "the same",
     "logs:PutRetentionPolicy": "the same",
     "dynamodb:GetItem": "the trial lookups: the reader signs its own requests",
+    "dynamodb:ListImports": "adopting the import that a killed worker had started",
     "dynamodb:UpdateContinuousBackups": "table.point_in_time_recovery, off by default",
 }
 # What a statement needs, and the line of grants.sql that gives it.
