@@ -1,4 +1,4 @@
-"""`kumo-sandbox`: start, stop, status, env, reset, run, demo, dev. Thin: what each does is in `supervisor` and `demo`.
+"""`kumo-sandbox`: start, stop, status, env, reset, demo, dev. Thin: what each does is in `supervisor` and `demo`.
 
 Logs and progress go to stderr, with --json one document goes to stdout. Exit status: 0 done, 1 failed, 2 wrong usage.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -96,18 +95,6 @@ def reset(home: Home, as_json: Json = False) -> None:
         print(json.dumps({"reset": True}))
     else:
         err.print(f"Wiped {home}" if settings else f"There is no sandbox in {home}", soft_wrap=True)
-
-
-@app.command()
-def run(home: Home) -> None:
-    """Start, stay in the foreground, and stop on Ctrl-C."""
-    settings = make(home)
-    supervisor.start(settings, lambda words: err.print(words))
-    _show(settings, False)
-    try:
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
-    finally:
-        supervisor.stop(settings, lambda words: err.print(words))
 
 
 register(app)

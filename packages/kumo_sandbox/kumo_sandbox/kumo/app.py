@@ -85,6 +85,7 @@ DEFINITION_ROUTES: list[tuple[str, str, str, Handler]] = [
 CONNECTOR_ROUTES: list[tuple[str, str, str, Handler]] = [
     ("GET", "/connectors", "connectors_list", data.connectors),
     ("POST", "/connectors", "connector_create", data.create_connector),
+    ("GET", "/connectors/group_connectors", "group_connectors", data.group_connectors),
     ("GET", "/connectors/{id}", "connector_get", data.connector),
     ("DELETE", "/connectors/{id}", "connector_delete", data.delete_connector),
 ]

@@ -43,7 +43,7 @@ def put_connector(store: Store, config: dict[str, Any]) -> None:
     store.put("connector", config["name"], document)
 
 
-class SnowflakeConnector(BaseModel):
+class ConnectorConfig(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     type: str
@@ -55,7 +55,7 @@ class ConnectorRequest(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    config: SnowflakeConnector
+    config: ConnectorConfig
 
 
 def connectors(call: Call) -> Any:
@@ -68,6 +68,14 @@ def connector(call: Call) -> Any:
     if found is None:
         raise Answer(404, f"Connector {call.path['id']} not found")
     return found
+
+
+def group_connectors(call: Call) -> Any:
+    """Under RBAC the SDK looks some kinds of connector up among those of its group."""
+    return [
+        {"id": c["id"], "display_name": c["config"]["name"], "connector_type": c["config"]["type"], "scope": None}
+        for c in call.kumo.store.all("connector")
+    ]
 
 
 def create_connector(call: Call) -> Any:

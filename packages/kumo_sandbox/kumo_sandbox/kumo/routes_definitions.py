@@ -24,6 +24,8 @@ def _connector(call: Call, key: str | None) -> dict[str, Any]:
     if found is None:
         raise Answer(404, f"Connector {key} not found")
     config: dict[str, Any] = found["config"]
+    if config["type"] != "snowflake":
+        raise Answer(400, f"Connector {key} is of type {config['type']}; the sandbox reads Snowflake only")
     return config
 
 

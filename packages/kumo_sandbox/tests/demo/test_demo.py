@@ -20,7 +20,8 @@ from kumo_sandbox.kumo.faults import KINDS
 from kumo_sandbox.pytest_plugin import running_sandbox  # noqa: F401 - a fixture
 from kumo_sandbox.testing import SandboxHandle
 
-pytestmark = pytest.mark.sandbox
+# A day is some 15 s of CPU; a busy machine makes minutes of it.
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(600)]
 
 QUERY = "next_best_product"
 COMMAND = Path(sys.executable).parent / "kumo-sandbox"
@@ -56,7 +57,7 @@ class Demos:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=500,
         )
         return Ended(done.returncode, json.loads(done.stdout) if done.stdout.strip() else {}, done.stderr)
 

@@ -69,6 +69,7 @@ def test_group_knows_which_program_died(tmp_path: Path) -> None:
 
 
 @pytest.mark.sandbox
+@pytest.mark.timeout(600)
 def test_one_interrupt_stops_sandbox_dagster_daemon_and_shop(tmp_path: Path) -> None:
     home, port, shop = tmp_path / "home", free_port(), free_port()
     settings = make(home, automatic_ports=True)
@@ -85,7 +86,7 @@ def test_one_interrupt_stops_sandbox_dagster_daemon_and_shop(tmp_path: Path) -> 
             stderr=out,
         )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 280
         while (
             "Ctrl-C stops all of it" not in log.read_text() and process.poll() is None and time.monotonic() < deadline
         ):
@@ -97,8 +98,8 @@ def test_one_interrupt_stops_sandbox_dagster_daemon_and_shop(tmp_path: Path) -> 
         family = psutil.Process(process.pid).children(recursive=True)
         assert len(family) >= 4
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 0
-        _gone, alive = psutil.wait_procs(family, timeout=5)
+        assert process.wait(timeout=200) == 0
+        _gone, alive = psutil.wait_procs(family, timeout=30)
         assert alive == []
         assert {part.state for part in status(settings)} == {"stopped"}
         for line in ("dagster    ", "daemon     "):

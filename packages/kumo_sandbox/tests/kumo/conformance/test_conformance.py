@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from kumo_assets.resources.kumo import query_code
 from kumo_assets.resources.kumo.client import KumoClient
 from kumo_assets.resources.kumo.model import Launch, PollPolicy
 from kumo_assets.resources.kumo.transport import Auth, Transport
@@ -99,6 +100,31 @@ def test_the_vendors_sdk_runs_against_the_emulator(emulator, warehouse, table, r
     assert warehouse.rows(f"SELECT COUNT(*) FROM {table}_EXPORT") == [(200,)]
     # The launch, the cancelled one; no more.
     assert len(emulator.jobs()) == 2
+
+
+CONNECTORS: dict[str, dict[str, Any]] = {
+    "SnowflakeConnector": {"type": "snowflake", "account": "a", "warehouse": "w", "database": "d", "schema_name": "s"},
+    "BigQueryConnector": {"type": "bigquery", "project_id": "p", "dataset_id": "d"},
+    "DatabricksConnector": {"type": "databricks", "host": "h", "cluster_id": "c", "warehouse_id": "w", "catalog": "c"},
+    "S3Connector": {"type": "file", "root_dir": "s3://bucket/logs/"},
+    "GCSConnector": {"type": "file", "root_dir": "gs://bucket/logs/"},
+}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("rbac", [False, True])
+def test_a_training_py_gets_a_connector_of_any_kind_by_its_name(emulator, rbac) -> None:
+    python = python_of("current")
+    for kind, config in CONNECTORS.items():
+        made = emulator.client().post("/connectors", json={"config": config | {"name": f"my_{kind}"}})
+        assert made.is_success, made.text
+    emulator.settings(rbac=rbac)
+    group = "group-1" if rbac else ""
+    program = Path(query_code.__file__).with_name("sdk_program.py")
+    names = [f"my_{kind}" for kind in CONNECTORS]
+    found = run(python, "drive_sources.py", f"{emulator.url}/api", "demo:secret", str(program), group, *names)
+    assert "no Kumo connector is named 'nowhere'" in found.pop("nowhere")
+    assert found == {f"my_{kind}": kind for kind in CONNECTORS}
 
 
 def source_views(warehouse: Any, table: str) -> None:
