@@ -1,14 +1,14 @@
 """An own gate with Evidently: drift of a sample of scores against the active release, by its own preset.
 
-Copy to `defs/<query>/gates/evidently_drift.py` and install `evidently` where Dagster runs (tried with 0.7). The sample
+Copy to `defs/<query>/gates/evidently_drift.py` and install `evidently` where Dagster runs (tried with 0.7.23). The sample
 keeps memory flat: 20,000 rows of each table, chosen by hash, whatever their size.
 """
 
 from kumo_assets.gates.own import Outcome, Release
 
 SAMPLE = 20_000
-# Evidently's default for numbers of more than 1,000 rows: Wasserstein distance in standard deviations.
-LIMIT = 0.1
+# Wasserstein distance in standard deviations. Evidently's own default is 0.1, which 400 rows exceed by chance alone.
+LIMIT = 0.2
 
 
 def check(release: Release) -> Outcome:

@@ -1,6 +1,6 @@
 """An own gate with Great Expectations: a suite of expectations on a sample of the lists to be served.
 
-Copy to `defs/<query>/gates/great_expectations.py` and install `great_expectations` where Dagster runs (tried with 1.x).
+Copy to `defs/<query>/gates/great_expectations.py` and install `great_expectations` where Dagster runs (tried with 1.24.1).
 An ephemeral context keeps nothing on disk and sends nothing anywhere.
 """
 
