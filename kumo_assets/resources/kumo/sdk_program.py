@@ -36,6 +36,10 @@ class Sources:
 
         found = global_state.client.connector_api.get(name)
         if found is None:
+            # Under RBAC a connector may be its group's alone; the SDK then takes it as it is.
+            for connector in _of_group(global_state):
+                if connector.display_name == name:
+                    return connector
             known = sorted(item.config.name for item in global_state.client.connector_api.list())
             raise ValueError(f"no Kumo connector is named {name!r}; there are {', '.join(known) or 'none'}")
         kind = str(getattr(found.config.type, "value", found.config.type)).lower()
@@ -49,6 +53,12 @@ class Sources:
         if kind not in classes or not hasattr(kumoai, classes[kind]):
             raise ValueError(f"connector {name!r} is of kind {kind}, which this version of kumoai does not know")
         return getattr(kumoai, classes[kind]).get_by_name(name)
+
+
+def _of_group(state: Any) -> "list[Any]":
+    if not getattr(state, "_rbac_enabled", False) or state._group_id is None:
+        return []
+    return list(state.client.groups_api.list_group_connectors(state._group_id))
 
 
 def load(path: str) -> Any:
