@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from kumo_sandbox.errors import SandboxError
+from kumo_sandbox.errors import SandboxError, SandboxUsage
+from kumo_sandbox.processes import port_is_free
 
 PARTS = ("aws", "snowflake", "kumo")
 DEFAULT_PORTS = {"snowflake": 4650, "aws": 4651, "kumo": 4652, "ministack": 4653}
@@ -135,10 +136,9 @@ def make(home: Path, *, automatic_ports: bool = False) -> Settings:
     found = load(home)
     if found is not None:
         return found
-    ports = {
-        part: (free_port() if automatic_ports else int(os.environ.get(f"KUMO_SANDBOX_PORT_{part.upper()}", port)))
-        for part, port in DEFAULT_PORTS.items()
-    }
+    ports: dict[str, int] = {}
+    for part, port in DEFAULT_PORTS.items():
+        ports[part] = free_port(ports.values()) if automatic_ports else _told_port(part, port)
     settings = Settings(
         home=home,
         ports=ports,
@@ -179,8 +179,21 @@ def write_whole(path: Path, text: str, only_new: bool = False) -> bool:
         part.unlink(missing_ok=True)
 
 
-def free_port() -> int:
-    """A port of the loopback interface nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _told_port(part: str, default: int) -> int:
+    variable = f"KUMO_SANDBOX_PORT_{part.upper()}"
+    told = os.environ.get(variable, str(default))
+    if not (told.isdecimal() and 0 < int(told) < 65536):
+        raise SandboxUsage("choose the port in", to=variable, found=repr(told), next="give a number from 1 to 65535")
+    return int(told)
+
+
+def free_port(taken: Collection[int] = ()) -> int:
+    """A port of the loopback interface nobody listens on now, and not one of `taken`.
+
+    Below the range that Linux gives to outgoing connections (from 32768 on): one of those in the moment before our
+    server starts would take the port away.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        if port not in taken and port_is_free(port):
+            return port

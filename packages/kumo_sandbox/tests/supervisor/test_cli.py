@@ -80,3 +80,13 @@ def test_wrong_usage_is_exit_status_2(typed: Any, arguments: list[str], tmp_path
     assert status == 2
     assert err.strip()
     assert not (tmp_path / "none").exists()
+
+
+def test_port_that_is_none_is_named_with_its_variable(
+    typed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUMO_SANDBOX_PORT_AWS", "many")
+    status, _, err = typed("start", "--home", str(tmp_path / "none"))
+    assert status == 2
+    assert "KUMO_SANDBOX_PORT_AWS: 'many'" in err
+    assert not (tmp_path / "none").exists()
