@@ -9,9 +9,10 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
@@ -106,7 +107,7 @@ def project(folder: Path, time_zone: str, at: str, owner: str) -> dg.Definitions
 
 
 def ticks(schedule: Any) -> Iterator[datetime]:
-    """The schedule's ticks over the three years and a week more, which must ask for nothing."""
+    """The schedule's ticks over the three years and a week more, in which nothing new may come."""
     end = datetime.fromisoformat("2027-01-08T00:00+00:00")
     begin = datetime.fromisoformat(FIRST + "T12:00+00:00").timestamp()
     for moment in schedule_execution_time_iterator(begin, schedule.cron_schedule, schedule.execution_timezone):
@@ -124,14 +125,17 @@ def by_dagster(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, 
         schedule = repository.get_schedule_def("next_best_product_daily_schedule")
         job = repository.get_job("next_best_product_daily")
         days = found[time_zone] = {}
-        with dg.instance_for_test() as instance:
+        with dg.DagsterInstance.ephemeral() as instance:
             for moment in ticks(schedule):
                 context = dg.build_schedule_context(
                     instance=instance, scheduled_execution_time=moment, repository_def=repository
                 )
                 for request in schedule.evaluate_tick(context).run_requests or []:
-                    assert request.partition_key not in days, f"{request.partition_key} twice"
-                    days[request.partition_key] = (moment, dict(request.tags), job)
+                    # Past the last partition the schedule asks for it again, under the run key it has used up: Dagster
+                    # starts nothing for that.
+                    assert request.run_key == request.partition_key
+                    assert request.partition_key not in days or request.partition_key == LAST
+                    days.setdefault(request.partition_key, (moment, dict(request.tags), job))
     return found
 
 
@@ -150,7 +154,17 @@ def test_both_clocks_start_the_same_runs(
         ours = launch_tags(day, partition_tags(job, day), key="k", clear=0, dag_id="d", run_type="scheduled")
         shared = {key: value for key, value in ours.items() if not key.startswith(("kumo_airflow/", "kumo_assets/by"))}
         assert shared == {key: value for key, value in tags.items() if key != "dagster/schedule_name"}
-        assert by_airflow[day] == moment, f"{day}: Airflow fires at {by_airflow[day]}, Dagster at {moment}"
+        # A local time that is skipped or comes twice: Airflow fires as long after the gap as the time was into it, Dagster
+        # at its end; one at the first, one at the second. The day is the same. Timestamps, because Python calls no time
+        # in a gap equal to another.
+        apart = abs(by_airflow[day].timestamp() - moment.timestamp())
+        assert apart <= (0 if ordinary(day, dict(CLOCKS)[time_zone], time_zone) else 3600), f"{day}: {apart} s apart"
+
+
+def ordinary(day: str, at: str, time_zone: str) -> bool:
+    """Is there that local time on the day after `day`, and once?"""
+    wall = (datetime.fromisoformat(f"{day}T{at}") + timedelta(days=1)).replace(tzinfo=ZoneInfo(time_zone))
+    return wall.utcoffset() == wall.replace(fold=1).utcoffset()
 
 
 def partition_tags(job: dg.JobDefinition, day: str) -> dict[str, str]:
