@@ -47,7 +47,12 @@ def connect(handle: SandboxHandle) -> Any:
 
 
 def program(
-    handle: SandboxHandle | None, module: str, *arguments: str, paths: tuple[str, ...] = (), **more: str
+    handle: SandboxHandle | None,
+    module: str,
+    *arguments: str,
+    paths: tuple[str, ...] = (),
+    folder: Path = ROOT,
+    **more: str,
 ) -> str:
     """Run `python -m benchmarks.parts.<module>` in the sandbox's environment; its standard output."""
     path = os.pathsep.join([*paths, str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -60,6 +65,7 @@ def program(
             "DAGSTER_DISABLE_TELEMETRY": "1",
             **more,
         },
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=1800,
