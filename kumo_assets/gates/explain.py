@@ -83,7 +83,8 @@ def _paragraph(gate: str, verdict: Verdict | None) -> str:
     if verdict.limits:
         lines.append("    limits    " + ", ".join(f"{name} {value}" for name, value in verdict.limits.items()))
     if verdict.baseline:
-        lines.append("    baseline  " + ", ".join(f"{name} {value}" for name, value in verdict.baseline.items()))
+        known = {name: value for name, value in verdict.baseline.items() if value is not None}
+        lines.append("    baseline  " + ", ".join(f"{name} {value}" for name, value in known.items()))
     if verdict.evidence.get("segment"):
         lines.append(f"    moved     {verdict.evidence['segment']}")
     if verdict.severity != "ok":

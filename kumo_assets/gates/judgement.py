@@ -82,7 +82,7 @@ def to_verdict(judgement: Judgement, opened: Opened, gate: str, asset: str, mode
         severity=severity,
         value=judgement.value,
         limits=_storable(judgement.limits),
-        baseline=_storable(judgement.baseline),
+        baseline={"kind": "absolute", "release_id": None} | _storable(judgement.baseline),
         message=judgement.message,
         evidence=_storable(evidence),
         decided_at=utc_now(),

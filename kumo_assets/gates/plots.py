@@ -59,7 +59,7 @@ def _row(y: int, label: str, before: float | None, now: float | None, most: floa
 def _bar(y: int, height: int, value: float | None, most: float, colour: str) -> str:
     if value is None or not math.isfinite(value):
         return ""
-    width = (WIDTH - LEFT - RIGHT) * abs(value) / most
+    width = (WIDTH - LEFT - RIGHT) * (abs(value) / most)
     return f'<rect x="{LEFT}" y="{y}" width="{width:.1f}" height="{height}" fill="{colour}"/>'
 
 

@@ -69,7 +69,8 @@ def check_result(key: dg.AssetKey, verdict: Verdict, counts: Mapping[str, Any]) 
 
 def words(values: Mapping[str, Any]) -> str:
     """`block 0.15, warn 0.1`: a small mapping as a line."""
-    shown = ((name, f"{value:.6g}" if isinstance(value, float) else value) for name, value in values.items())
+    told = {name: value for name, value in values.items() if value is not None}
+    shown = ((name, f"{value:.6g}" if isinstance(value, float) else value) for name, value in told.items())
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in shown)
 
 

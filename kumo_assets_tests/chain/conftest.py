@@ -115,6 +115,14 @@ class Chain:
         job = self.definitions.resolve_job_def(f"{self.definition.name}_promote")
         return job.execute_in_process(instance=self.instance, run_config=QUIET, raise_on_error=False)
 
+    def run_checks(self, day: str = DAY) -> dg.ExecuteInProcessResult:
+        """The gates of a day alone, as the UI runs checks: no asset, and the partition in a tag."""
+        gated = [key for key in self.checks_apart() if key.asset_key.path[-1] in ("predictions", "postprocessed")]
+        job = self._with_job(dg.define_asset_job("late", selection=dg.AssetSelection.checks(*gated)))
+        return job.resolve_job_def("late").execute_in_process(
+            instance=self.instance, tags={"dagster/partition": day}, run_config=QUIET, raise_on_error=False
+        )
+
     def checks_apart(self) -> list[dg.AssetCheckKey]:
         """The checks that a run can leave out: those that are not part of an asset's own step."""
         graph = self.definitions.resolve_asset_graph()

@@ -46,13 +46,7 @@ def test_a_verdict_that_arrives_after_the_materialisation_lets_the_release_go(ch
     waiting = tick(chain)
     assert waiting.run_requests == []
     assert "has no verdict" in waiting.skip_message
-    late = dg.define_asset_job(
-        "late", selection=dg.AssetSelection.checks_for_assets([QUERY, "predictions"], [QUERY, "postprocessed"])
-    )
-    job = chain._with_job(late).resolve_job_def("late")
-    assert job.execute_in_process(
-        instance=chain.instance, partition_key=DAY, run_config=QUIET, raise_on_error=False
-    ).success
+    assert chain.run_checks().success
     [request] = tick(chain).run_requests
     assert carry_out(chain, request).success
     assert chain.active() == chain.release(built)

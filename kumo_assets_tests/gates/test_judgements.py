@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -317,6 +319,15 @@ def test_a_figure_that_is_no_number_never_passes_and_is_stored_as_json_has_it(va
     json.loads(verdict.to_json(), parse_constant=pytest.fail)
     assert Verdict.from_json(verdict.to_json(), "here") == verdict
     assert level(value, 1, 2) == ("ok" if value < 0 else "error")
+
+
+@pytest.mark.parametrize("baseline", [{}, {"kind": "bootstrap"}, {"kind": "fixed", "release_id": "20171101-1a2b3c4d"}])
+def test_every_verdict_keeps_the_written_contract(baseline: dict[str, str]) -> None:
+    schema = json.loads((Path(__file__).parents[2] / "docs" / "contract" / "verdict.schema.json").read_text())
+    judgement = Judgement("warn", "hm", 0.5, {"warn": 0.1}, baseline, {"x": 1}, "class a", {"a": (None, 1.0)})
+    verdict = to_verdict(judgement, OPENED, "g", "predictions", "block", "run")
+    jsonschema.validate(json.loads(verdict.to_json()), schema)
+    assert verdict.evidence["segment"] == "class a"
 
 
 def test_kumos_errors_block_whatever_the_mode() -> None:
