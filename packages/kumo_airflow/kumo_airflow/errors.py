@@ -42,6 +42,10 @@ class DagsterFailed(KumoAirflowError):
     """Dagster answered, and the answer is an error or cannot be used."""
 
 
+class LocationNotLoaded(DagsterFailed):
+    """Dagster answers, and the code location that may have the job is loading, away or broken: during a deploy, as a rule."""
+
+
 class RunFailed(KumoAirflowError):
     """The Dagster run ended, and not well."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from kumo_airflow.errors import DagsterFailed, Refusal
+from kumo_airflow.errors import DagsterFailed, LocationNotLoaded, Refusal
 from kumo_airflow.following import Run
 
 T = TypeVar("T")
@@ -84,7 +84,8 @@ def daily_jobs() -> Operation[list[str]]:
 
 
 def find_job(name: str, repository: str | None = None, location: str | None = None) -> Operation[Job]:
-    """The one job of that name. Raises Refusal when there is none or there are several."""
+    """The one job of that name. Raises Refusal when there is none or there are several, LocationNotLoaded when it may be in
+    a code location that is not there now."""
     doing = f"find the job {name}"
 
     def read(data: Mapping[str, Any]) -> Job:
@@ -104,7 +105,7 @@ def find_job(name: str, repository: str | None = None, location: str | None = No
             raise Refusal(doing, found=f"it is in {places}", next="name `location` and `repository`")
         broken = _broken_locations(data)
         if broken:
-            raise DagsterFailed(
+            raise LocationNotLoaded(
                 doing,
                 found=f"a code location did not load: {broken}",
                 next="mend it; Dagster's Deployment page shows it",

@@ -18,6 +18,7 @@ from kumo_airflow.errors import (
     GateBlocked,
     KumoAirflowError,
     LaunchUncertain,
+    LocationNotLoaded,
     Refusal,
     RunCanceled,
     RunFailed,
@@ -30,6 +31,7 @@ from kumo_airflow.partitions import Occasion, check_partition, partition_of
 Say = Callable[[str], None]
 # A launch whose answer was lost is looked for this often, this far apart, before another is sent.
 LOOKS, LOOK_PAUSE = 5, 3.0
+LOCATION_PAUSE = 10.0
 MOST_LAUNCHES = 3
 # A run that is being cancelled has this long to end before a new try gives up on it.
 SETTLE_SECONDS = 600.0
@@ -84,7 +86,7 @@ class Result:
 
 def start(dagster: Dagster, request: Request, say: Say, sleep: Callable[[float], None] = time.sleep) -> Started:
     """Validate, then launch, adopt or re-execute; see `following.decide_start`. Raises Refusal before anything starts."""
-    job = dagster.do(operations.find_job(request.job, request.repository, request.location))
+    job = _job(dagster, request, say, sleep)
     partition = ""
     given: Mapping[str, str] = {}
     config: str | Mapping[str, Any] = request.run_config
@@ -149,6 +151,20 @@ def start(dagster: Dagster, request: Request, say: Say, sleep: Callable[[float],
             continue
         say(f"Launched {run.run_id} of {job.name}{f' for {partition}' if partition else ''}: {choice.why}")
         return Started(_only(dagster, run, job, request.key, say), job, partition, "launched", True)
+
+
+def _job(dagster: Dagster, request: Request, say: Say, sleep: Callable[[float], None]) -> operations.Job:
+    """The job; a code location that is being deployed is ridden out as long as an outage is."""
+    left = dagster.settings.outage_seconds
+    while True:
+        try:
+            return dagster.do(operations.find_job(request.job, request.repository, request.location))
+        except LocationNotLoaded as error:
+            if left <= 0:
+                raise
+            say(f"{error} Asking again in {LOCATION_PAUSE:.0f} s")
+            sleep(LOCATION_PAUSE)
+            left -= LOCATION_PAUSE
 
 
 def _day(

@@ -28,6 +28,7 @@ class StandIn:
         self.days = ["2017-11-27", "2017-11-28", "2017-11-29"]
         self.schedule = "STOPPED"
         self.configs: list[Any] = []
+        self.loading = 0  # how often a code location says it is still loading
         self.script: list[str] = []  # statuses the newest run takes at each look
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -104,9 +105,13 @@ def _repositories(me: StandIn, _: Any) -> Any:
         "jobs": [{"name": JOB}, {"name": "q_rollback"}],
         "schedules": [schedule],
     }
+    entries = []
+    if me.loading:
+        me.loading -= 1
+        entries = [{"name": "kumo_assets", "loadStatus": "LOADING", "locationOrLoadError": None}]
     return {
-        "repositoriesOrError": {"__typename": "RepositoryConnection", "nodes": [node]},
-        "workspaceOrError": {"locationEntries": []},
+        "repositoriesOrError": {"__typename": "RepositoryConnection", "nodes": [] if entries else [node]},
+        "workspaceOrError": {"locationEntries": entries},
     }
 
 

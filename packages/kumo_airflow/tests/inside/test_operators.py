@@ -180,6 +180,17 @@ def test_outage_is_ridden_out_and_a_long_one_is_one_clear_error(dagster: StandIn
         execute(operator(outage_seconds=0.3), Context(operator()))
 
 
+def test_deploy_of_dagsters_code_is_ridden_out(dagster: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kumo_airflow.running.LOCATION_PAUSE", 0.1)
+    dagster.loading = 2
+    task = operator(wait=False, outage_seconds=5)
+    execute(task, Context(task))
+    assert dagster.statuses() == ["QUEUED"]
+    dagster.loading = 100
+    with pytest.raises(AirflowException, match="kumo_assets is still loading"):
+        execute(operator(wait=False, outage_seconds=0.3), Context(task))
+
+
 @pytest.mark.parametrize(("status", "words"), [(401, "the token is missing, wrong"), (302, "no login page's")])
 def test_what_will_not_mend_itself_is_refused_and_no_secret_is_told(
     dagster: StandIn, caplog: pytest.LogCaptureFixture, status: int, words: str

@@ -220,6 +220,8 @@ def world(running_sandbox: SandboxHandle, tmp_path_factory: pytest.TempPathFacto
             token=TOKEN,
             queries=folder / "queries.json",
         ),
+        # A worker that died with its scheduler is missed after this; the default is five minutes.
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "90",
     }
     url = f"http://127.0.0.1:{port}"
     dagster = Dagster(Settings(url, outage_seconds=180))
@@ -231,13 +233,23 @@ def world(running_sandbox: SandboxHandle, tmp_path_factory: pytest.TempPathFacto
         write_dags(folder, environment)
         for name in airflow_programs.programs(ROOT):
             made.start_airflow(name)
-        wait_for("Dagster", lambda: httpx.get(f"{url}/server_info", trust_env=False).status_code == 200)
+        wait_for("Dagster", lambda: serves(dagster))
         wait_for("Airflow", lambda: len(made.api("GET", "/dags")["dags"]) == 4)
         assert made.api("GET", "/importErrors")["import_errors"] == []
         yield made
     finally:
         programs.end()
         running_sandbox.reset_faults()
+
+
+def serves(dagster: Dagster) -> bool:
+    """Does it answer, with the definitions loaded?"""
+    from kumo_airflow import operations
+    from kumo_airflow.errors import DagsterFailed
+
+    with contextlib.suppress(DagsterFailed):
+        return bool(dagster.do(operations.find_job(JOB)))
+    return False
 
 
 def project(folder: Path) -> None:

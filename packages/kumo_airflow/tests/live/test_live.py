@@ -7,6 +7,7 @@ own days, which no other test touches.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,7 +29,17 @@ from airflow_world import (
 from kumo_airflow import operations
 from kumo_airflow.events import gates_that_blocked
 from kumo_airflow.running import all_events
+from playwright.sync_api import sync_playwright
 
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(1200)]
 
 
@@ -190,6 +201,30 @@ def test_connection_type_and_its_test_button(world: World) -> None:
     assert JOB in found["message"]
     found = world.api("POST", "/connections/test", json={**body, "host": "http://127.0.0.1:1"})
     assert (found["status"], TOKEN in found["message"]) == (False, False)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not os.environ.get("CI") and not Path(CHROMIUM).exists(), reason="Debian's chromium is not there")
+def test_dag_page_shows_the_tasks_and_the_button_to_dagster(begun: World, tmp_path: Path) -> None:
+    run = begun.facts["scheduled"]
+    begun.ended("scheduled", run)
+    (link,) = begun.api("GET", f"/dags/scheduled/dagRuns/{quote(run)}/taskInstances/build/links")[
+        "extra_links"
+    ].values()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(120_000)
+        page.goto(f"{begun.url}/dags/scheduled/runs/{quote(run)}")
+        page.get_by_text("live").first.wait_for()
+        page.get_by_text("build").first.wait_for()
+        page.screenshot(path=tmp_path / "dag.png")
+        page.goto(f"{begun.url}/dags/scheduled/runs/{quote(run)}/tasks/build")
+        button = page.get_by_role("link", name="Dagster run")
+        button.wait_for()
+        page.screenshot(path=tmp_path / "task.png")
+        assert button.get_attribute("href") == link
+        browser.close()
 
 
 def test_no_secret_in_any_log(begun: World) -> None:
