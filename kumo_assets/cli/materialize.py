@@ -200,9 +200,9 @@ def _killed(run: Any) -> bool:
 
 
 def _root_cause(event: Any) -> str:
-    """The deepest error's own words, without its trace."""
+    """The words of the first error of ours in the chain of causes, else of the deepest; without its trace."""
     error = event.event_specific_data.error if event.event_specific_data is not None else None
-    while error is not None and error.cause is not None:
+    while error is not None and error.cause is not None and not str(error.message).startswith("kumo_"):
         error = error.cause
     if error is None:
         return ""

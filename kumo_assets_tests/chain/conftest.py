@@ -9,6 +9,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -176,11 +177,11 @@ class Chain:
 
 
 def failure(result: dg.ExecuteInProcessResult) -> str:
-    """The deepest error of a failed run, in its own words."""
+    """The error of a failed run in this project's words, else the deepest one's."""
     for event in result.all_events:
         if event.is_step_failure:
             error = event.event_specific_data.error  # type: ignore[union-attr]
-            while error.cause is not None:
+            while error.cause is not None and not error.message.startswith("kumo_"):
                 error = error.cause
             return error.message
     return ""
@@ -243,40 +244,42 @@ def day(logs: SandboxHandle, shipped: dg.Definitions) -> Iterator[Day]:
         yield Day(made, result)
 
 
+def written(
+    chain: Chain,
+    folder: Path,
+    name: str = "custom_query",
+    *,
+    sql: str | None = None,
+    change: Callable[[dict[str, Any]], None] = lambda _: None,
+    raw: dict[str, Any] | None = None,
+) -> Chain:
+    """A chain in the same environment of a query written for one test: YAML changed, SQL added, other raw logs."""
+    import yaml
+
+    from kumo_assets.components.predictive_query import build_query
+    from kumo_assets.components.raw_logs import build_raw_logs
+    from kumo_assets.definitions import shell
+    from kumo_assets.spec.load import load_raw_logs
+
+    for shipped_name in ("raw_logs", QUERY):
+        target = folder / (name if shipped_name == QUERY else shipped_name)
+        target.mkdir(parents=True, exist_ok=True)
+        document = yaml.safe_load((SHIPPED / shipped_name / "defs.yaml").read_text())
+        if shipped_name == QUERY:
+            change(document["attributes"])
+        elif raw is not None:
+            document["attributes"] = raw
+        (target / "defs.yaml").write_text(yaml.safe_dump(document))
+    if sql is not None:
+        (folder / name / "postprocess.sql").write_text(sql)
+    definition = load_query(name, folder)
+    definitions = dg.Definitions.merge(
+        build_query(definition), build_raw_logs("raw_logs", load_raw_logs(folder)["raw_logs"]), shell()
+    )
+    return Chain(chain.handle, chain.instance, definition, definitions, chain.environment)
+
+
 @pytest.fixture
 def custom(chain: Chain, tmp_path: Path) -> Callable[..., Chain]:
-    """A chain of a query written for one test: YAML changed, SQL added."""
-
-    def make(
-        name: str = "custom_query",
-        *,
-        sql: str | None = None,
-        change: Callable[[dict[str, Any]], None] = lambda _: None,
-        raw: dict[str, Any] | None = None,
-    ) -> Chain:
-        import yaml
-
-        from kumo_assets.components.predictive_query import build_query
-        from kumo_assets.components.raw_logs import build_raw_logs
-        from kumo_assets.definitions import shell
-        from kumo_assets.spec.load import load_raw_logs
-
-        folder = tmp_path / "defs"
-        for shipped_name in ("raw_logs", QUERY):
-            target = folder / (name if shipped_name == QUERY else shipped_name)
-            target.mkdir(parents=True, exist_ok=True)
-            document = yaml.safe_load((SHIPPED / shipped_name / "defs.yaml").read_text())
-            if shipped_name == QUERY:
-                change(document["attributes"])
-            elif raw is not None:
-                document["attributes"] = raw
-            (target / "defs.yaml").write_text(yaml.safe_dump(document))
-        if sql is not None:
-            (folder / name / "postprocess.sql").write_text(sql)
-        definition = load_query(name, folder)
-        definitions = dg.Definitions.merge(
-            build_query(definition), build_raw_logs("raw_logs", load_raw_logs(folder)["raw_logs"]), shell()
-        )
-        return Chain(chain.handle, chain.instance, definition, definitions, chain.environment)
-
-    return make
+    """`written`, in this test's own environment and folder."""
+    return partial(written, chain, tmp_path / "defs")

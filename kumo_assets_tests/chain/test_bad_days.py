@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from kumo_assets_tests.chain.conftest import DAY, NEXT_DAY, QUERY, QUIET, Chain, failure, steps
+from kumo_assets_tests.chain.conftest import DAY, NEXT_DAY, QUERY, QUIET, Chain, Day, failure, steps, written
 
 
 def test_stale_raw_logs_fail_the_run_and_leave_yesterday_active(chain: Chain) -> None:
@@ -120,12 +120,15 @@ def test_many_entities_lost_against_the_active_release_block(chain: Chain) -> No
         ("SELECT * FROM {{ prediction }}", "unknown placeholder"),
     ],
 )
-def test_bad_postprocessing_is_told_and_nothing_is_exported(custom, sql: str, words: str) -> None:  # type: ignore[no-untyped-def]
-    chain = custom(sql=sql)
-    result = chain.run()
+def test_bad_postprocessing_is_told_and_nothing_is_exported(day: Day, tmp_path: Path, sql: str, words: str) -> None:
+    chain = written(day.chain, tmp_path, QUERY, sql=sql)
+    result = chain.run(assets=("postprocessed", "s3_export"))
     assert not result.success
     assert words in failure(result)
-    assert steps(result) == {"predictions"}
+    assert steps(result) == set()
+    opened = chain.world().store.opened(chain.release(result))
+    assert opened is not None
+    assert opened.adopted == {"predictions": day.release}
 
 
 def test_mended_postprocessing_continues_the_release_under_a_new_name(custom) -> None:  # type: ignore[no-untyped-def]

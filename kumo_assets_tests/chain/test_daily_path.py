@@ -50,33 +50,22 @@ def test_each_day_is_anchored_at_its_own_end(day: Day) -> None:
     assert datetime.fromisoformat(job["config"]["prediction_time"]) == datetime(2017, 11, 29, tzinfo=UTC)
 
 
-def test_the_next_day_is_promoted_over_the_day_before(chain: Chain) -> None:
+def test_later_partitions_go_live_over_earlier_ones_and_never_the_other_way(chain: Chain) -> None:
+    """The next day replaces the day before; a late backfill does not overtake it; built again, the later sealed wins."""
     first, second = chain.run(DAY), chain.run(NEXT_DAY)
-    assert first.success
-    assert second.success
-    chain.promote()
+    assert chain.promote().success
     found = chain.world().pointers.read()
     assert found is not None
     assert found.pointer.release_id == chain.release(second, NEXT_DAY)
     assert found.pointer.generation == 1
-
-
-def test_a_late_backfill_never_overtakes_the_newer_day(chain: Chain) -> None:
-    newer = chain.run(NEXT_DAY)
+    late = chain.run(DAY)
+    assert late.success
     chain.promote()
-    older = chain.run(DAY)
-    assert older.success
-    chain.promote()
-    assert chain.active() == chain.release(newer, NEXT_DAY)
-
-
-def test_the_same_day_built_again_is_a_new_release_and_the_later_sealed_wins(chain: Chain) -> None:
-    first = chain.run()
-    chain.promote()
-    second = chain.run()
-    assert chain.release(first) != chain.release(second)
-    chain.promote()
-    assert chain.active() == chain.release(second)
+    assert chain.active() == chain.release(second, NEXT_DAY)
+    again = chain.run(NEXT_DAY)
+    assert len({chain.release(first), chain.release(late)}) == 2
+    assert chain.promote().success
+    assert chain.active() == chain.release(again, NEXT_DAY)
 
 
 def test_a_fallback_list_of_the_most_recommended_stands_beside_the_export(day: Day) -> None:

@@ -56,7 +56,10 @@ def test_defaults_hold_when_nothing_is_written(folder: Path) -> None:
             ["attributes.schedule.time_zone", "Mars/Base"],
         ),
         (("{start: 2017-11-01}", "{start: 2017-11-01, at: '25:00'}"), ["attributes.schedule.at", "25:00"]),
-        (("{start: 2017-11-01}", "{start: 2017-11-01, end: 2017-10-01}"), ["attributes.schedule", "2017-10-01 is before"]),
+        (
+            ("{start: 2017-11-01}", "{start: 2017-11-01, end: 2017-10-01}"),
+            ["attributes.schedule", "2017-10-01 is before"],
+        ),
         (("raw_logs:", "rawlogs:"), ["attributes.rawlogs", "attributes.raw_logs"]),
         (("predictive_query_id: q1", "predictive_query_id: 'q1; DROP'"), ["predictive_query_id"]),
     ],

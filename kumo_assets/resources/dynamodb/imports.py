@@ -127,7 +127,10 @@ def adopt_or_import(
         adopted = state is not None
         if state is None:
             state = _start(client, request)
-        if not adopted or state.status in LIVE or (state.status in DONE and whole(state)):
+            # ImportTable answers a new import with IN_PROGRESS. Anything else is the replay of an import that this token
+            # once started and that has ended; a failed one may have left no table to find it by.
+            adopted = state.status not in LIVE
+        if state.status in LIVE or (state.status in DONE and whole(state)):
             return attempt, state, adopted
     raise ImportFailed(
         "import into",

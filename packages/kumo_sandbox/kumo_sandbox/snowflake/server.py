@@ -139,7 +139,7 @@ def install_statements() -> None:
             except snowflake.connector.errors.Error:
                 raise
             except duckdb.Error as error:
-                raise _programming(_words(error)) from error
+                raise _internal(_words(error)) from error
             except Exception as error:
                 logger.exception("a statement fakesnow does not know how to run")
                 raise _programming(
@@ -188,6 +188,13 @@ def _check_integration(name: str | None) -> None:
         raise StatementError("the sandbox unloads through a STORAGE_INTEGRATION only: credentials never stand in SQL")
     if name.upper() != known.upper():
         raise StatementError(f"Integration '{name}' does not exist or not authorized.")
+
+
+def _internal(message: str) -> snowflake.connector.errors.ProgrammingError:
+    """000603 (XX000), Snowflake's code of what is no fault of the statement's author."""
+    return snowflake.connector.errors.ProgrammingError(
+        msg=f"SQL execution internal error: {message}", errno=603, sqlstate="XX000"
+    )
 
 
 def _words(error: duckdb.Error) -> str:

@@ -157,7 +157,7 @@ class Emulator:
             time.sleep(0.03)
         raise AssertionError(f"{job_id} is still {job['job_status_report']['status']} after {seconds} s")
 
-    def until(self, job_id: str, condition: Callable[[dict[str, Any]], bool], seconds: float = 10) -> dict[str, Any]:
+    def until(self, job_id: str, condition: Callable[[dict[str, Any]], bool], seconds: float = 30) -> dict[str, Any]:
         client = self.client()
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -13,7 +13,7 @@ ANCHOR = "2017-11-01T00:00:00Z"
 
 
 def test_a_job_goes_through_its_stages_and_writes_its_table(emulator, warehouse, table) -> None:
-    emulator.settings(pace=0.15)
+    emulator.settings(pace=0.5)  # long enough that a loaded machine sees each stage
     job_id = emulator.launch(table, prediction_time=ANCHOR, job_tags={"release": "r1"})
     client = emulator.client()
     seen = []
