@@ -3,6 +3,7 @@ sandbox, and nothing that party has no use for; the grants in `deploy/snowflake`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -42,6 +43,7 @@ GRANTS = {
     "DROP": "GRANT ROLE KUMO_CONNECTOR TO ROLE KUMO_ASSETS",
     "DESCRIBE": "GRANT USAGE, CREATE TABLE ON SCHEMA KUMO.PREDICTIONS TO ROLE KUMO_ASSETS",
     "SHOW": "GRANT USAGE ON DATABASE KUMO TO ROLE KUMO_ASSETS",
+    "COMMIT": "GRANT ROLE KUMO_ASSETS TO USER KUMO_ASSETS_SERVICE",
     "ALTER": "GRANT ROLE KUMO_ASSETS TO USER KUMO_ASSETS_SERVICE",
 }
 
@@ -59,7 +61,7 @@ def test_each_party_may_do_what_it_does_and_no_more(chain: Chain, monkeypatch: p
     execute: Callable[..., Any] = SnowflakeCursor.execute
 
     def noted(self: Any, command: str, *arguments: Any, **options: Any) -> Any:
-        statements.add(command.split()[0].upper())
+        statements.add(re.sub(r"--[^\n]*\n", "", command).split()[0].upper())
         return execute(self, command, *arguments, **options)
 
     monkeypatch.setattr(SnowflakeCursor, "execute", noted)

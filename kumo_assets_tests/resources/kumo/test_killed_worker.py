@@ -27,10 +27,12 @@ def test_a_worker_killed_between_accept_and_record_leaves_one_job(world: World, 
         release = new_release()
         launch = world.launch(release)
         record = tmp_path / release
+        if number % 2 == 0:
+            # The server has the job, its answer is still on the way.
+            world.fault({"kind": "accept_then_hang", "with": {"seconds": 10}})
         worker = _start(world, launch, record)
         started = time.monotonic()
         if number % 2 == 0:
-            # At the moment the server has the job, and a hair after.
             _until_accepted(world, release, worker)
             time.sleep(chance.uniform(0, 0.01))
         else:
@@ -52,7 +54,7 @@ def test_a_worker_killed_between_accept_and_record_leaves_one_job(world: World, 
         world.prove(job, launch.table)
         if record.exists():
             assert record.read_text() in ("", job.job_id)
-    assert accepted_unrecorded > 0, f"no kill fell between accept and record (seed {seed})"
+    assert accepted_unrecorded >= (ROUNDS + 1) // 2, f"a kill missed its moment (seed {seed})"
 
 
 def _start(world: World, launch: Launch, record: Path) -> subprocess.Popen[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import sys
 import time
@@ -111,7 +112,7 @@ def stop(settings: Settings, say: Say = lambda words: None) -> None:
         if not process.end(patience):
             lost.append(f"{part} did not end within {patience:.0f} s and was killed")
         # MiniStack logs that a table's file could not be written, and ends as if all were well.
-        lost += [line.strip()[-200:] for line in process.said_since(size).splitlines() if "failed to save" in line]
+        lost += [found.strip() for found in re.findall("failed to save.*", process.said_since(size))]
     if lost:
         raise SandboxError(
             "stop the sandbox cleanly in",

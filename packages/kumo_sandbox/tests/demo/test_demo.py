@@ -126,7 +126,8 @@ def test_own_log_runs_through_a_project_of_its_own(demos: Demos, tmp_path: Path,
     own = demos.run("--events", str(file), *options, "--days", "1", instance=False)
     assert own.status == 0, own.words
     assert own.document["query"] == "orders_next_item"
-    assert own.document["releases"][0]["partition"] == "2024-03-13"
+    # The first day that leaves a fifth of the log for what comes after; the filter leaves 2024-03-13 without an event.
+    assert own.document["releases"][0]["partition"] == "2024-03-14"
     assert own.document["evaluation"]["entities"] == 211
     # The groceries' release is still what it was.
     grocery = active_pointer(demos.handle.env, QUERY)
