@@ -316,11 +316,17 @@ def put_raw(world: Outside, data: bytes) -> None:
         store._connected().set(store.path, data)
 
 
-def shop(store: str = "s3", zookeeper: str = "", query: str | None = None, **attributes: Any) -> Shop:
+def shop(
+    store: str = "s3",
+    zookeeper: str = "",
+    query: str | None = None,
+    environment: Environment | None = None,
+    **attributes: Any,
+) -> Shop:
     """A fresh query's world, made from this process's variables."""
     attributes.setdefault("pointer", {})
     attributes["pointer"] = {"store": store, **attributes["pointer"]}
-    environment = Environment(name="local", bucket=BUCKET, zookeeper=zookeeper)
+    environment = environment or Environment(name="local", bucket=BUCKET, zookeeper=zookeeper)
     found = definition(query or new_query(), **attributes)
     return Shop(outside(found, environment, s3=client("s3"), dynamodb=client("dynamodb")))
 
