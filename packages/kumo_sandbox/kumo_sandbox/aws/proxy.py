@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,9 @@ class Proxy:
         full = self._disk_is_full(request, service, operation, len(body))
         if full is not None:
             return full
-        answer = await (
-            self._import(request, body)
-            if operation == "ImportTable" and service == "dynamodb"
-            else self._described(request, body)
-            if operation == "DescribeImport" and service == "dynamodb"
-            else self._forward(request, body)
+        special = {"ImportTable": self._import, "DescribeImport": self._described, "ListImports": self._listed}
+        answer = await (special.get(operation, self._forward) if service == "dynamodb" else self._forward)(
+            request, body
         )
         if fault is not None and fault.cut == "after":
             return _cut(request)
@@ -161,11 +159,29 @@ class Proxy:
         )
 
     async def _described(self, request: web.Request, body: bytes) -> web.Response:
+        return await self._changed(
+            request,
+            body,
+            lambda answer: (
+                answer | {"ImportTableDescription": self.imports.corrected(answer["ImportTableDescription"])}
+            ),
+        )
+
+    async def _listed(self, request: web.Request, body: bytes) -> web.Response:
+        """MiniStack's page token is a short number; AWS's model, which botocore checks, wants at least 112 characters."""
+        return await self._changed(
+            request,
+            body,
+            lambda answer: answer | ({"NextToken": answer["NextToken"].zfill(112)} if "NextToken" in answer else {}),
+        )
+
+    async def _changed(
+        self, request: web.Request, body: bytes, change: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> web.Response:
+        """MiniStack's answer, its JSON changed when it is a success."""
         status, headers, data = await self._forward(request, body, raw=True)
         if status == 200:
-            answer = json.loads(data)
-            answer["ImportTableDescription"] = self.imports.corrected(answer["ImportTableDescription"])
-            data = json.dumps(answer).encode()
+            data = json.dumps(change(json.loads(data))).encode()
         return web.Response(
             status=status,
             body=data,

@@ -114,6 +114,23 @@ def test_taken_table_name_is_refused_under_a_new_token(imported: Imported) -> No
     assert refused.value.response["Error"]["Code"] == "ResourceInUseException"
 
 
+def test_imports_are_listed_page_by_page_with_tokens_that_the_sdk_takes(imported: Imported) -> None:
+    imported.put(0, "e,p\n1,[]\n")
+    arns = {imported.start(f"{imported.name}-{table}", f"{imported.name}-{table}")["ImportArn"] for table in "abc"}
+    client = boto3.Session().client("dynamodb", config=ONCE)
+    found, page, pages = [], {"PageSize": 2}, 0
+    while True:
+        answer = client.list_imports(**page)
+        found += [item["ImportArn"] for item in answer["ImportSummaryList"]]
+        pages += 1
+        if "NextToken" not in answer:
+            break
+        page["NextToken"] = answer["NextToken"]
+    assert pages > 1
+    assert arns <= set(found)
+    assert len(found) == len(set(found))
+
+
 def test_bad_line_abandons_the_rest_of_its_object_and_counts_once(imported: Imported) -> None:
     imported.put(0, '"e","p"\n"1","a"\n"2","b"\n')
     imported.put(1, '"e","p"\n"3","c"\n"broken"\n"4","d"\n"5","e"\n')
