@@ -153,7 +153,7 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
 
 # Not of the session: while Playwright's synchronous form is open its event loop counts as running in this thread, and the
 # asyncio tests of the files that come after could not start theirs.
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip("Debian's chromium is not installed (`make debian` installs it for root)")
