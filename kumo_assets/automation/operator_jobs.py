@@ -3,9 +3,7 @@
 line calls too; nothing is decided here. Retirement also runs each day.
 """
 
-from collections.abc import Callable
 from contextlib import closing
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -70,7 +68,7 @@ def build_operator_jobs(definition: QueryDefinition) -> list[dg.JobDefinition]:
     query = definition.name
     pointer = key_of(query, POINTER_ASSET)
 
-    @dg.op(name="rollback", pool=POINTER_POOL)
+    @dg.op(name=f"{query}__rollback", pool=POINTER_POOL)
     def rollback_op(context: dg.OpExecutionContext, config: RollbackConfig, releases: ReleasesResource) -> None:
         with closing(releases.outside(definition)) as world:
             done = rollback(world, by=author_of(context), reason=config.reason, to=config.to, run_id=context.run.run_id)
@@ -82,14 +80,14 @@ def build_operator_jobs(definition: QueryDefinition) -> list[dg.JobDefinition]:
             }
             context.log_event(dg.AssetMaterialization(pointer, description=done.words, metadata=metadata))
 
-    @dg.op(name="hold", pool=POINTER_POOL)
+    @dg.op(name=f"{query}__hold", pool=POINTER_POOL)
     def hold_op(context: dg.OpExecutionContext, config: HoldConfig, releases: ReleasesResource) -> None:
         with closing(releases.outside(definition)) as world:
             held = hold(world, by=author_of(context), reason=config.reason, run_id=context.run.run_id)
             metadata = {**pointer_metadata(held, world.pointers.uri), "action": "hold"}
             context.log_event(dg.AssetObservation(pointer, metadata=metadata))
 
-    @dg.op(name="unhold", pool=POINTER_POOL)
+    @dg.op(name=f"{query}__unhold", pool=POINTER_POOL)
     def unhold_op(context: dg.OpExecutionContext, config: UnholdConfig, releases: ReleasesResource) -> None:
         with closing(releases.outside(definition)) as world:
             preview = preview_unhold(world)
@@ -106,7 +104,7 @@ def build_operator_jobs(definition: QueryDefinition) -> list[dg.JobDefinition]:
             metadata = {**pointer_metadata(lifted, world.pointers.uri), "action": "unhold", "next release": expected}
             context.log_event(dg.AssetObservation(pointer, metadata=metadata))
 
-    @dg.op(name="retire")
+    @dg.op(name=f"{query}__retire")
     def retire_op(context: dg.OpExecutionContext, config: RetireConfig, releases: ReleasesResource) -> None:
         from kumo_assets.resources.drop import drop_tables
 
@@ -129,7 +127,7 @@ def build_operator_jobs(definition: QueryDefinition) -> list[dg.JobDefinition]:
                 }
             )
 
-    described: list[tuple[str, Callable[[], Any], str]] = [
+    described: list[tuple[str, dg.OpDefinition, str]] = [
         ("rollback", rollback_op, f"Back to a known-good release of {query}; rejects what it leaves, and holds."),
         ("hold", hold_op, f"Stop automatic promotion of {query}; releases go on being built and gated."),
         ("unhold", unhold_op, f"Lift the hold on {query}; says first what will go active."),
@@ -138,10 +136,13 @@ def build_operator_jobs(definition: QueryDefinition) -> list[dg.JobDefinition]:
     return [_job(query, name, op, words) for name, op, words in described]
 
 
-def _job(query: str, name: str, op: Callable[[], Any], words: str) -> dg.JobDefinition:
+def _job(query: str, name: str, op: dg.OpDefinition, words: str) -> dg.JobDefinition:
+    """A job of one op. Dagster wants an op's name unique in all jobs of a code location; in its job, and so in run
+    configuration, it has the short one."""
+
     @dg.job(name=f"{query}_{name}", description=words, tags={QUERY_TAG: query})
     def job() -> None:
-        op()
+        op.alias(name)()
 
     return job
 

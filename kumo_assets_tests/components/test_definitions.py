@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ from kumo_assets.definitions import defs
 from kumo_assets.errors import ConfigError
 from kumo_assets.spec.load import load_query
 
+SHIPPED = Path(__file__).parents[2] / "kumo_assets" / "defs"
 POOLED = {"predictions", "dynamodb_table", "active_pointer"}
 
 
@@ -77,6 +79,18 @@ attributes:
   kumo: {predictive_query_id: q, connector: c}
   schedule: {start: 2026-01-01}
 """
+
+
+def test_several_queries_share_the_raw_logs_of_one_code_location(tmp_path: Path, shipped: dg.Definitions) -> None:
+    folder = shutil.copytree(SHIPPED, tmp_path / "defs")
+    shutil.copytree(folder / "next_best_product", folder / "second_query")
+    both = dg.Definitions.merge(shipped, build_query(load_query("second_query", folder)))
+    repository = both.get_repository_def()
+    jobs = {job.name for job in repository.get_all_jobs()}  # as the code server resolves them: op names must not clash
+    for query in ("next_best_product", "second_query"):
+        assert {f"{query}_{name}" for name in ("daily", "promote", "rollback", "hold", "unhold", "retire")} <= jobs
+        chosen = repository.get_job(f"{query}_daily").asset_layer.selected_asset_keys
+        assert {dg.AssetKey(["raw", "transactions"]), dg.AssetKey([query, "dynamodb_table"])} <= chosen
 
 
 def test_a_query_whose_raw_logs_nobody_defines_says_what_to_type(tmp_path: Path) -> None:
