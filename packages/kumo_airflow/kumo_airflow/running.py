@@ -273,12 +273,15 @@ def conclude(dagster: Dagster, move: Move, say: Say) -> Result:
     gates = gates_that_blocked(events)
     if gates:
         words = "; ".join(str(gate) for gate in gates)
+        # A line of its own: Airflow 3 puts an exception's words beside the log's lines, not among them.
+        say(f"Run {run.run_id} was stopped: {words}")
         advice = (
             f"kumo-assets gates {query_of(run)} --partition {base.partition}, or {url}; what is active was not touched"
         )
         listed = [{"gate": gate.gate, "asset": gate.asset, "reason": gate.reason} for gate in gates]
         raise _with(GateBlocked(doing, to=to, found=words, next=advice), base, "blocked", words, listed)
     words = failure_words(events) or "the run failed without a word"
+    say(f"Run {run.run_id} failed: {words}")
     raise _with(RunFailed(doing, to=to, found=words, next=f"see {url}"), base, "failed", words)
 
 
