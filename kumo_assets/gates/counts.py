@@ -2,7 +2,7 @@
 
 Predictions: one scan, whatever the number of gates (a release that sets its own bins looks at a sample for the
 quantiles, and once more to count them; one with repeated keys once more to be sure). Post-processed: one scan for the
-shape of lists, one for classes; the comparison with the active release reads both tables for a sample of entities.
+shape of lists, one for classes; the comparison with the active release scans both tables once, for a sample of entities.
 SQL stands in `sql/`; what the counts mean is judged elsewhere.
 """
 
@@ -27,8 +27,8 @@ MOST_CLASSES = 200
 # scores sees little.
 LOPSIDED = 0.5
 # Entities that quantiles, and the comparison with the active release, are taken from: the standard error of a share of
-# 1% is then 0.0003, a thirtieth of it.
-SAMPLED_ENTITIES = 100_000
+# 1% is then 0.0004, a twentieth of it.
+SAMPLED_ENTITIES = 50_000
 # Lists longer than this are checked for order by a window instead of one column per rank.
 MOST_RANK_COLUMNS = 20
 
@@ -104,8 +104,6 @@ def count_lists(rows: Rows, table: str, top_k: int, catalogue: tuple[str, str] |
     shape = rows(_shape(table, top_k))[0]
     names = ("LISTS", "SHORT", "MISRANKED", "DISORDERED", "LONGEST")
     counts: dict[str, Any] = {name.lower(): int(shape[name] or 0) for name in names}
-    bounds = (shape["LOWEST"], shape["HIGHEST"])
-    counts["finite"] = all(bound is None or math.isfinite(float(bound)) for bound in bounds)
     join = known = ""
     if catalogue is not None:
         join = text("known_items.sql", catalogue=catalogue[0], column=catalogue[1])
@@ -117,6 +115,8 @@ def count_lists(rows: Rows, table: str, top_k: int, catalogue: tuple[str, str] |
     counts["classes"] = {str(row["CLASS"]): int(row["SERVED"]) for row in named}
     counts["firsts"] = {str(row["CLASS"]): int(row["FIRSTS"]) for row in classes if row["FIRSTS"]}
     first = classes[0] if classes else {}
+    bounds = (first.get("LOWEST"), first.get("HIGHEST"))
+    counts["finite"] = all(bound is None or math.isfinite(float(bound)) for bound in bounds)
     for name, column in (("coverage", "CLASSES"), ("served", "TOTAL"), ("most_first", "MOST_FIRST")):
         counts[name] = int(first.get(column) or 0)
     if catalogue is not None:
@@ -157,14 +157,15 @@ def quantile_edges(rows: Rows, table: str, value: str, where: str) -> list[float
 
 
 def _shape(table: str, top_k: int) -> str:
-    """The statement on the shape of lists. Falling scores are asked rank by rank in one grouping, which costs no sort;
-    long lists are asked by a window."""
+    """The statement on the shape of lists. Ranks and falling scores are asked rank by rank in one grouping, which costs
+    no sort; long lists are asked by a window."""
     if top_k > MOST_RANK_COLUMNS:
         return text("lists_long.sql", table=table, top_k=str(top_k))
     ranks = range(1, top_k + 1)
     scores = "".join(f", MAX(IFF(RANK = {rank}, SCORE, NULL)) AS S{rank}" for rank in ranks)
     rises = " OR ".join(f"S{rank} < S{rank + 1}" for rank in ranks if rank < top_k) or "1 = 0"
-    return text("lists.sql", table=table, top_k=str(top_k), scores=scores, rises=rises)
+    gaps = " OR ".join(f"(S{rank} IS NULL) <> (LENGTH < {rank})" for rank in ranks)
+    return text("lists.sql", table=table, top_k=str(top_k), scores=scores, gaps=gaps, rises=rises)
 
 
 def text(name: str, **values: str) -> str:

@@ -10,8 +10,8 @@ from kumo_assets.spec.gates import ListShape
 
 
 def judge_list_shape(counts: Mapping[str, Any], top_k: int, limits: ListShape, *, ordered: bool = True) -> Judgement:
-    """Counts over entities: `lists` in all, `short`er than top_k, `misranked` with a gap or repeat in their ranks,
-    `disordered` with a score that rises with the rank, the `longest`, and whether all scores are `finite`.
+    """Counts over entities: `lists` in all, `short`er than top_k, `misranked` with a gap or repeat in their ranks or
+    no score at one, `disordered` with a score that rises with the rank, the `longest`, and whether all scores are `finite`.
 
     `ordered` is False where the first of a list is the predicted class, not the highest score (multiclass).
     """
@@ -28,7 +28,7 @@ def judge_list_shape(counts: Mapping[str, Any], top_k: int, limits: ListShape, *
     if counts["longest"] > top_k:
         faults.append(f"a list of {counts['longest']}, longer than {top_k}")
     if counts["misranked"]:
-        faults.append(f"{counts['misranked']:,} lists whose ranks are not 1, 2, 3, ...")
+        faults.append(f"{counts['misranked']:,} lists whose ranks are not 1, 2, 3, ..., each with a score")
     if ordered and counts["disordered"]:
         faults.append(f"{counts['disordered']:,} lists whose scores rise")
     severity = "error" if faults else level(share, limits.warn, limits.block)

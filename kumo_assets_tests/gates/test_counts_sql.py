@@ -174,9 +174,11 @@ def test_the_shape_of_lists(tables: Tables, top_k: int) -> None:
     frame = ranked(length=5)
     frame.loc[(frame.ENTITY == 3) & (frame.RANK == 2), "SCORE"] = 9.0  # rises
     frame.loc[(frame.ENTITY == 4) & (frame.RANK == 5), "RANK"] = 6  # a gap
+    frame.loc[(frame.ENTITY == 6) & (frame.RANK == 3), "RANK"] = 2  # a repeat, between the right first and last
+    frame.loc[(frame.ENTITY == 7) & (frame.RANK == 5), "SCORE"] = None  # no score
     frame = frame[~((frame.ENTITY == 5) & (frame.RANK > 3))]  # short
     counts = count_lists(tables.rows, tables.put(frame, LISTS), top_k)
-    expected = {"lists": 20, "misranked": 1, "disordered": 1, "longest": 5, "short": 1 if top_k == 5 else 20}
+    expected = {"lists": 20, "misranked": 3, "disordered": 1, "longest": 5, "short": 1 if top_k == 5 else 20}
     assert {name: counts[name] for name in expected} == expected
 
 

@@ -1,6 +1,7 @@
--- What is recommended: the most frequent classes, and those most often first, with the totals over all. One scan.
+-- What is recommended: the most frequent classes, and those most often first, with the totals over all and the lowest
+-- and highest score. One scan.
 SELECT
-    CLASS, SERVED, FIRSTS, IS_UNKNOWN, CLASSES, TOTAL, MOST_FIRST, UNKNOWN, UNKNOWN_CLASSES
+    CLASS, SERVED, FIRSTS, IS_UNKNOWN, CLASSES, TOTAL, MOST_FIRST, UNKNOWN, UNKNOWN_CLASSES, LOWEST, HIGHEST
 FROM (
     SELECT
         C.CLASS,
@@ -12,12 +13,18 @@ FROM (
         MAX(C.FIRSTS) OVER () AS MOST_FIRST,
         SUM({{ unknown }} * C.SERVED) OVER () AS UNKNOWN,
         SUM({{ unknown }}) OVER () AS UNKNOWN_CLASSES,
+        MIN(C.LOW) OVER () AS LOWEST,
+        MAX(C.HIGH) OVER () AS HIGHEST,
         ROW_NUMBER() OVER (ORDER BY C.SERVED DESC, C.CLASS) AS BY_SERVED,
         ROW_NUMBER() OVER (ORDER BY C.FIRSTS DESC, C.CLASS) AS BY_FIRSTS,
         ROW_NUMBER() OVER (ORDER BY {{ unknown }} DESC, C.SERVED DESC, C.CLASS) AS BY_UNKNOWN
     FROM (
-        SELECT TO_VARCHAR(CLASS) AS CLASS, SERVED, FIRSTS
-        FROM (SELECT CLASS, COUNT(*) AS SERVED, COUNT_IF(RANK = 1) AS FIRSTS FROM {{ table }} GROUP BY CLASS)
+        SELECT TO_VARCHAR(CLASS) AS CLASS, SERVED, FIRSTS, LOW, HIGH
+        FROM (
+            SELECT CLASS, COUNT(*) AS SERVED, COUNT_IF(RANK = 1) AS FIRSTS, MIN(SCORE) AS LOW, MAX(SCORE) AS HIGH
+            FROM {{ table }}
+            GROUP BY CLASS
+        )
     ) C
     {{ join }}
 )

@@ -1,16 +1,15 @@
 -- The active release's lists against the new ones, for a sample of entities that a hash chooses alike in both tables:
--- entities lost, entries compared and changed.
+-- entities lost, entries compared and changed. One scan of each table.
+WITH N AS (SELECT ENTITY, CLASS FROM {{ table }} WHERE MOD(HASH(ENTITY), {{ sample }}) = 0)
 SELECT
     COUNT(*) AS OLD_ENTITIES,
-    COUNT_IF(SEEN = 0) AS LOST,
-    SUM(IFF(SEEN > 0, LENGTH, 0)) AS ENTRIES,
-    SUM(IFF(SEEN > 0, LENGTH - SHARED, 0)) AS CHANGED
+    COUNT_IF(E.ENTITY IS NULL) AS LOST,
+    SUM(IFF(E.ENTITY IS NULL, 0, L.LENGTH)) AS ENTRIES,
+    SUM(IFF(E.ENTITY IS NULL, 0, L.LENGTH - L.SHARED)) AS CHANGED
 FROM (
-    SELECT O.ENTITY, COUNT(*) AS LENGTH, COUNT(N.CLASS) AS SHARED, MAX(IFF(E.ENTITY IS NULL, 0, 1)) AS SEEN
+    SELECT O.ENTITY, COUNT(*) AS LENGTH, COUNT(N.CLASS) AS SHARED
     FROM (SELECT ENTITY, CLASS FROM {{ active }} WHERE MOD(HASH(ENTITY), {{ sample }}) = 0) O
-    LEFT JOIN (SELECT ENTITY, CLASS FROM {{ table }} WHERE MOD(HASH(ENTITY), {{ sample }}) = 0) N
-        ON O.ENTITY = N.ENTITY AND O.CLASS = N.CLASS
-    LEFT JOIN (SELECT DISTINCT ENTITY FROM {{ table }} WHERE MOD(HASH(ENTITY), {{ sample }}) = 0) E
-        ON O.ENTITY = E.ENTITY
+    LEFT JOIN N ON O.ENTITY = N.ENTITY AND O.CLASS = N.CLASS
     GROUP BY O.ENTITY
-)
+) L
+LEFT JOIN (SELECT DISTINCT ENTITY FROM N) E ON L.ENTITY = E.ENTITY

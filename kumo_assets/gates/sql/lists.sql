@@ -1,16 +1,14 @@
--- The shape of the lists to be served, counted over entities, in one scan and one grouping.
+-- The shape of the lists to be served, counted over entities, in one scan and one grouping. S1, S2, ... are the scores
+-- at each rank: a list of n is ranked 1 to n when just its first n are there. Scores are bounded in classes.sql, where
+-- it costs nothing.
 SELECT
     COUNT(*) AS LISTS,
     COUNT_IF(LENGTH < {{ top_k }}) AS SHORT,
-    COUNT_IF(LENGTH <> LAST_RANK OR FIRST_RANK <> 1) AS MISRANKED,
+    COUNT_IF({{ gaps }}) AS MISRANKED,
     COUNT_IF({{ rises }}) AS DISORDERED,
-    MAX(LENGTH) AS LONGEST,
-    MIN(LOW) AS LOWEST,
-    MAX(HIGH) AS HIGHEST
+    MAX(LENGTH) AS LONGEST
 FROM (
-    SELECT
-        ENTITY, COUNT(*) AS LENGTH, MIN(RANK) AS FIRST_RANK, MAX(RANK) AS LAST_RANK,
-        MIN(SCORE) AS LOW, MAX(SCORE) AS HIGH{{ scores }}
+    SELECT ENTITY, COUNT(*) AS LENGTH{{ scores }}
     FROM {{ table }}
     GROUP BY ENTITY
 )
