@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import random
 import subprocess
 import sys
@@ -69,6 +70,8 @@ def main() -> None:
     from kumo_serving import Reader, open_pointer
 
     query, uri, count, threads = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    # The driver tells of each attempt to reach a dead server; what readers saw of it is told at the end.
+    logging.getLogger("kazoo").setLevel(logging.CRITICAL)
     seen = Seen(sights=[[] for _ in range(count)])
     readers = [
         Reader(query, pointer=open_pointer(uri), metrics=Eye(sights), cache_dir=tempfile.mkdtemp(), start_seconds=30.0)

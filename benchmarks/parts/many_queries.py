@@ -33,6 +33,7 @@ def write_project(folder: Path, queries: int, partitions: int) -> Path:
 
     def change(attributes: dict[str, Any]) -> None:
         attributes["schedule"]["start"] = start
+        del attributes["schedule"]["end"]
 
     return write_queries(folder, [query_name(number) for number in range(queries)], change)
 
