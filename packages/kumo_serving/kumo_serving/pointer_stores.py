@@ -20,6 +20,9 @@ from kumo_serving.errors import PointerError, PointerMissing
 S3_CONNECT_SECONDS = 2.0
 S3_READ_SECONDS = 3.0
 ZOOKEEPER_SECONDS = 5.0
+# The longest pause between attempts to reach a ZooKeeper that is away. kazoo's own pauses double up to an hour
+# (`_RETRY_COMPAT_DEFAULTS` in kazoo/client.py), and readers would miss promotions for as long after it is back.
+ZOOKEEPER_RETRY_SECONDS = 2.0
 
 
 class PointerBytes(msgspec.Struct, frozen=True):
@@ -193,7 +196,11 @@ class ZooKeeperPointer:
                 next="install kumo-serving[zookeeper]",
             ) from None
 
-        client = KazooClient(hosts=self.hosts, timeout=ZOOKEEPER_SECONDS)
+        client = KazooClient(
+            hosts=self.hosts,
+            timeout=ZOOKEEPER_SECONDS,
+            connection_retry={"max_tries": -1, "max_delay": ZOOKEEPER_RETRY_SECONDS},
+        )
 
         def state(now: str) -> None:
             # A session that was lost took its watches with it: read again on every reconnect.
