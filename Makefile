@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME := $(CURDIR)
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo test dev airflow check bench soak lock clean debian
+.PHONY: help demo test dev airflow check bench soak gameday lock clean debian
 
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ bench: .install.stamp   ## the figures of docs/benchmarks.md, as ratios in one r
 
 soak: .install.stamp .airflow.stamp debian   ## the long forms of the tests
 	KUMO_SOAK=1 $(BIN)/pytest --timeout=7200 $(ARGS)
+
+gameday: .install.stamp debian   ## a drill under reader load: bad model, rollback, dead ZooKeeper, racing backfill
+	$(BIN)/python -m kumo_assets_tests.chaos.gameday
 
 # Debian packages only where a test needs them and root is at hand; without them those tests say why they skip, and CI
 # turns such a skip into a failure.
