@@ -102,10 +102,15 @@ def loss_ceiling(share: float, n: int, chance: float = CHANCE) -> float:
 
 
 def count_floor(n: int, m: int, chance: float = CHANCE) -> float:
-    """The relative change that chance alone exceeds between two counts of independent arrivals (Poisson: variance n)."""
+    """The relative change from n to m that chance alone exceeds between two counts of independent arrivals.
+
+    Of two Poisson counts with one mean, given their sum, each is binomial with a half (Przyborowski and Wilenski,
+    Biometrika 31, 1940): their difference has variance n + m. It stays honest for large losses, where the familiar
+    sqrt(1/n + 1/m), a standard error of the ratio's *logarithm*, promises ever more noise the more is lost.
+    """
     if n <= 0 or m <= 0:
         return 0.0
-    return NormalDist().inv_cdf(1 - chance) * math.sqrt(1 / n + 1 / m)
+    return NormalDist().inv_cdf(1 - chance) * math.sqrt(n + m) / n
 
 
 def distinct_floor(distinct: int, per_entity: float, n: int, m: int, chance: float = CHANCE) -> float:

@@ -27,8 +27,11 @@ class DynamoDBResource(ResourceWithBoto3Configuration):
     def _make(self) -> DynamoDBClient:
         import boto3
 
-        return boto3.session.Session(profile_name=self.profile_name, region_name=self.region_name).client(
+        # boto3's default session unless a profile is named: each session reads, and keeps, botocore's service models anew.
+        session: Any = boto3 if self.profile_name is None else boto3.session.Session(profile_name=self.profile_name)
+        client: DynamoDBClient = session.client(
             "dynamodb",
+            region_name=self.region_name,
             endpoint_url=self.endpoint_url,
             aws_access_key_id=self.aws_access_key_id,
             aws_secret_access_key=self.aws_secret_access_key,
@@ -37,6 +40,7 @@ class DynamoDBResource(ResourceWithBoto3Configuration):
             verify=self.verify,
             config=client_config(),
         )
+        return client
 
     def region(self) -> str:
         """The region the tables are made in."""
