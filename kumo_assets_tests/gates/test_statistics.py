@@ -15,6 +15,7 @@ from scipy.special import rel_entr
 from kumo_assets.gates.statistics import (
     FILL,
     chi_square_quantile,
+    count_floor,
     distinct_edges,
     psi,
     psi_floor,
@@ -102,6 +103,21 @@ def test_chance_alone_stays_under_the_total_variation_floor(n: int) -> None:
             pair.append(counts)
         over += total_variation(*pair) > total_variation_floor(pair[0], n, n)
     assert over <= 4
+
+
+@pytest.mark.parametrize("n", [20, 200, 1_000_000])
+def test_the_count_floor_is_the_exact_tests_within_its_approximation(n: int) -> None:
+    """The first loss, and the first rise, over the floor has a chance near one in a thousand by the binomial."""
+    for direction in (-1, 1):
+        m = next(m for m in range(n, 0 if direction < 0 else 9 * n, direction) if abs(m - n) / n > count_floor(n, m))
+        rarity = stats.binom.cdf(min(n, m), n + m, 0.5)
+        assert 0.0005 < rarity < 0.0015
+
+
+def test_poisson_counts_without_drift_seldom_pass_the_count_floor() -> None:
+    pairs = stats.poisson.rvs(60, size=(20_000, 2), random_state=3).tolist()
+    over = sum(abs(m - n) / n > count_floor(n, m) for n, m in pairs)
+    assert over <= 70  # two sides of one in a thousand: 40 expected
 
 
 def test_without_entities_every_limit_is_out_of_reach() -> None:
