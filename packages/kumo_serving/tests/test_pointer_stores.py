@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -252,3 +254,26 @@ def test_a_zookeeper_that_is_not_there_is_a_pointer_error_within_seconds(monkeyp
         ZooKeeperPointer("127.0.0.1:1", PATH).read()
     assert not isinstance(error.value, PointerMissing)
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.zookeeper
+def test_a_zookeeper_that_is_away_is_asked_again_at_a_steady_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """kazoo's own pauses double up to an hour: readers would hear of nothing for as long after an outage as it lasted."""
+    monkeypatch.setattr("kumo_serving.pointer_stores.ZOOKEEPER_SECONDS", 3.0)
+    monkeypatch.setattr("kumo_serving.pointer_stores.ZOOKEEPER_RETRY_SECONDS", 0.05)
+    attempts = 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            nonlocal attempts
+            with contextlib.suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+                    attempts += 1
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        store = ZooKeeperPointer(f"127.0.0.1:{server.getsockname()[1]}", PATH)
+        with pytest.raises(PointerError):
+            store.read()
+        server.shutdown(socket.SHUT_RDWR)
+    assert attempts > 10
