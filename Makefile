@@ -52,13 +52,15 @@ debian:
 	  if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; fi; \
 	fi
 
+# Compiled once, here: where PYTHONDONTWRITEBYTECODE is set, as in many CI images, each of the many processes of a test run
+# would compile all it imports again (8 s of a Dagster process instead of 5, 3.5 s of an Airflow's instead of 1.8).
 .install.stamp: requirements/dev.lock requirements/ministack.lock pyproject.toml packages/kumo_serving/pyproject.toml packages/kumo_sandbox/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements/dev.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements/dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	$(PYTHON) -m venv .venv-ministack
-	$(BIN)/uv pip install --quiet --python .venv-ministack/bin/python -r requirements/ministack.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-ministack/bin/python -r requirements/ministack.lock
 	@touch $@
 
 # Airflow's environments are apart from Dagster's, as Dagster advises: the one that runs, and the oldest supported one.
@@ -66,7 +68,7 @@ debian:
 .airflow.stamp: .install.stamp requirements/airflow.lock requirements/airflow211.lock packages/kumo_airflow/pyproject.toml
 	for name in airflow airflow211; do \
 	  $(PYTHON) -m venv .venv-$$name && \
-	  $(BIN)/uv pip install --quiet --python .venv-$$name/bin/python -r requirements/$$name.lock && \
+	  $(BIN)/uv pip install --quiet --compile-bytecode --python .venv-$$name/bin/python -r requirements/$$name.lock && \
 	  $(BIN)/uv pip install --quiet --python .venv-$$name/bin/python --no-deps -e packages/kumo_airflow || exit; \
 	done
 	$(BIN)/python -m kumo_sandbox.airflow .venv-airflow/empty
