@@ -92,10 +92,9 @@ def get_many(
     state = view.state()
     plain = plain_keys(entities, state.active.key)
     if plain is not None:
-        # Filled with None first, for the order; every key gets its outcome.
-        ordered: dict[str, Outcome] = dict.fromkeys(plain)  # type: ignore[assignment]
-        yield from _lookup(view, state, plain, deadline, ordered, single=False)
-        return ordered  # type: ignore[return-value]
+        # Filled with None before, for the order; every key gets its outcome.
+        yield from _lookup(view, state, list(plain), deadline, plain, single=False)  # type: ignore[arg-type]
+        return plain  # type: ignore[return-value]
     outcomes: dict[str, Outcome] = {}
     keys = {entity: canonical(entity, state.active.key) for entity in entities}
     # DynamoDB refuses a batch that names a key twice ("1" and 1 are one key).

@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -21,7 +21,9 @@ from kumo_serving.errors import Unavailable
 from kumo_serving.http1 import Response
 from kumo_serving.items import PREDICTION_ATTRIBUTE
 from kumo_serving.pointer import KeyAttribute
-from kumo_serving.signing import Signer
+
+if TYPE_CHECKING:
+    from kumo_serving.signing import Signer
 
 # BatchGetItem's limit. https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 BATCH = 100
@@ -66,13 +68,16 @@ def canonical(entity: str | int, key: KeyAttribute) -> str | None:
     return entity if 0 < size <= MAX_KEY else None
 
 
-def plain_keys(entities: Sequence[str | int], key: KeyAttribute) -> list[str] | None:
+def plain_keys(entities: Sequence[str | int], key: KeyAttribute) -> dict[str, None] | None:
     """The distinct entities, when each is its own key as it stands (the usual case, without a call for each)."""
     if key.type != "S" or set(map(type, entities)) != {str}:
         return None
     distinct: dict[str, None] = dict.fromkeys(entities)  # type: ignore[arg-type]
-    sizes = set(map(len, distinct))
-    return list(distinct) if min(sizes) > 0 and max(sizes) <= MAX_KEY and "".join(distinct).isascii() else None
+    text = "".join(distinct)
+    if "" in distinct or not text.isascii():
+        return None
+    # A key as long as the limit can only be among them when they are that long together.
+    return distinct if len(text) <= MAX_KEY or max(map(len, distinct)) <= MAX_KEY else None
 
 
 class Problem(NamedTuple):
@@ -108,11 +113,27 @@ class _Keys(msgspec.Struct):
 
 
 class TableWire:
-    """Requests to one table, and the reading of their responses."""
+    """Requests to one table, and the reading of their responses. Made in the background, before the lookups that use it."""
 
-    __slots__ = ("_account", "_batch", "_endpoint", "_get", "_key", "_read_batch", "_read_get", "_signer", "_table")
+    __slots__ = (
+        "_account",
+        "_batch",
+        "_endpoint",
+        "_get",
+        "_key",
+        "_new_signer",
+        "_read_batch",
+        "_read_get",
+        "_signer",
+        "_table",
+    )
 
     def __init__(self, account: Account, endpoint: Endpoint, table: str, key: KeyAttribute) -> None:
+        # Here and not above: awscrt is half the cost of importing the reader, and a service that only imports it, or
+        # reads no more than the pointer, need not pay. Nor later: its first lookup would.
+        from kumo_serving.signing import Signer
+
+        self._new_signer = Signer
         name = quoted(key.name)
         self._account = account
         self._endpoint = endpoint
@@ -136,7 +157,13 @@ class TableWire:
     def batch(self, keys: Sequence[str]) -> bytes:
         """One BatchGetItem of at most 100 different keys."""
         begin, between, end = self._batch
-        body = begin + between.join(map(quoted, keys)) + end
+        text = "".join(keys)
+        if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+            # Nothing to escape, as a rule: looked at once, not a hundred times.
+            wanted = '"' + f'"{between}"'.join(keys) + '"'
+        else:
+            wanted = between.join(map(quoted, keys))
+        body = begin + wanted + end
         return self._current().request("DynamoDB_20120810.BatchGetItem", body.encode())
 
     def _current(self) -> Signer:
@@ -146,7 +173,7 @@ class TableWire:
             return signer[1]
         if credentials is None:
             raise Unavailable("sign a lookup", found="there are no AWS credentials", next="see the log for why")
-        made = Signer(*credentials, self._endpoint.region, self._endpoint.host_header)
+        made = self._new_signer(*credentials, self._endpoint.region, self._endpoint.host_header)
         self._signer = (credentials, made)
         return made
 

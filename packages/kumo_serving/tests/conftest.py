@@ -70,7 +70,9 @@ def zookeeper(tmp_path: Path) -> Callable[[], contextlib.AbstractContextManager[
     )
     # Debian's zkServer.sh would write under /var; the class itself needs only a configuration.
     command = [
-        *("java", "-Xmx128m", "-Dzookeeper.jmx.log4j.disable=true", "-cp", ZOOKEEPER_CLASSES),
+        # No fsync: a busy disk makes each write take seconds, and no test here cuts the power.
+        *("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dzookeeper.forceSync=no"),
+        *("-Dzookeeper.jmx.log4j.disable=true", "-cp", ZOOKEEPER_CLASSES),
         *("org.apache.zookeeper.server.ZooKeeperServerMain", str(configuration)),
     ]
 

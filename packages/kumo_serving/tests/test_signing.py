@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -10,7 +11,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
+from kumo_serving.aws import Account, Endpoint
+from kumo_serving.aws import Credentials as Held
+from kumo_serving.pointer import KeyAttribute
 from kumo_serving.signing import Signer
+from kumo_serving.wire import TableWire
 
 TARGET = "DynamoDB_20120810.GetItem"
 
@@ -61,6 +66,18 @@ def test_every_signature_is_botocore_s(
     assert headers["Authorization"] == botocore_s(headers, body, secret, token, region)
 
 
+@given(
+    keys=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5, unique=True)
+    | st.lists(st.text(st.characters(max_codepoint=127), min_size=1, max_size=3), min_size=1, max_size=5, unique=True)
+)
+def test_a_batch_asks_for_its_keys_whatever_is_in_them(keys: list[str]) -> None:
+    account = Account()
+    account.credentials = Held("AKID", "hidden", None)
+    wire = TableWire(account, Endpoint("http://localhost", "us-east-1", None), "ta.ble", KeyAttribute("the key"))
+    _, body = parts(wire.batch(keys))
+    assert json.loads(body) == {"RequestItems": {"ta.ble": {"Keys": [{"the key": {"S": key}} for key in keys]}}}
+
+
 def test_threads_that_sign_side_by_side_never_mix_requests() -> None:
     signer = Signer("AKID", "hidden", "token", "us-east-1", "localhost")
     bodies = [b"%d" % number for number in range(400)]
@@ -79,8 +96,6 @@ def test_the_date_is_now() -> None:
 
 
 def test_a_signer_shows_no_secret() -> None:
-    from kumo_serving.aws import Credentials as Held
-
     assert "hidden" not in repr(Signer("AKID", "hidden", "token-hidden", "us-east-1", "localhost"))
     assert "hidden" not in repr(Held("AKID", "hidden", "token-hidden"))
     assert "hidden" not in f"{Held('AKID', 'hidden', None)}"
