@@ -21,12 +21,14 @@ from benchmarks.parts.prediction_tables import COLUMNS, by_hand, name
 
 def main() -> None:
     rounds = int(sys.argv[1])
+    from kumo_sandbox.snowflake.client import connect
+
     from benchmarks.parts.power import SPEC
     from kumo_assets.gates.baseline import Baseline, Baselines
     from kumo_assets.gates.counts import count_continuity, count_lists, count_predictions
     from kumo_assets.gates.judges import judges
 
-    connection = _connect()
+    connection = connect(os.environ)
     sent: list[str] = []
 
     def rows(sql: str) -> list[dict[str, Any]]:
@@ -81,22 +83,6 @@ def main() -> None:
                 "verdicts": verdicts,
             }
         )
-    )
-
-
-def _connect() -> Any:
-    import snowflake.connector
-
-    env = os.environ
-    return snowflake.connector.connect(
-        account=env["SNOWFLAKE_ACCOUNT"],
-        user=env["SNOWFLAKE_USER"],
-        password=env["SNOWFLAKE_PASSWORD"],
-        host=env["SNOWFLAKE_HOST"],
-        port=int(env["SNOWFLAKE_PORT"]),
-        protocol=env["SNOWFLAKE_PROTOCOL"],
-        database=env["SNOWFLAKE_DATABASE"],
-        schema=env["SNOWFLAKE_SCHEMA"],
     )
 
 

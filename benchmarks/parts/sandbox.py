@@ -10,8 +10,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle, start_sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -27,23 +27,6 @@ def sandbox() -> Iterator[tuple[SandboxHandle, Path]]:
     finally:
         handle.stop()
         shutil.rmtree(home, ignore_errors=True)
-
-
-def connect(handle: SandboxHandle) -> Any:
-    """A snowflake-connector connection."""
-    import snowflake.connector
-
-    env = handle.env
-    return snowflake.connector.connect(
-        account=env["SNOWFLAKE_ACCOUNT"],
-        user=env["SNOWFLAKE_USER"],
-        password=env["SNOWFLAKE_PASSWORD"],
-        host=env["SNOWFLAKE_HOST"],
-        port=int(env["SNOWFLAKE_PORT"]),
-        protocol=env["SNOWFLAKE_PROTOCOL"],
-        database=env["SNOWFLAKE_DATABASE"],
-        schema=env["SNOWFLAKE_SCHEMA"],
-    )
 
 
 def program(
@@ -92,6 +75,6 @@ SELECT SEQ4() AS PRODUCT_ID, 'product' AS NAME FROM TABLE(GENERATOR(ROWCOUNT => 
 
 def make_logs(handle: SandboxHandle, entities: int) -> None:
     """Raw logs of so many entities in the tables the shipped definitions name, up to 2017-11-30 23:39."""
-    with connect(handle) as connection:
+    with connect(handle.env) as connection:
         for statement in (LOGS.format(entities=entities, events=max(8 * entities, 40_000)), PRODUCTS):
             connection.cursor().execute(statement)

@@ -19,12 +19,14 @@ ROWS, QUICK_ROWS = 10_000_000, 1_000_000
 
 def run(quick: bool) -> Result:
     """Measure; `quick` takes 1,000,000 rows and no Evidently."""
+    from kumo_sandbox.snowflake.client import connect
+
     from benchmarks.parts.prediction_tables import make_tables
-    from benchmarks.parts.sandbox import connect, program, sandbox
+    from benchmarks.parts.sandbox import program, sandbox
 
     rows = QUICK_ROWS if quick else ROWS
     with sandbox() as (handle, home):
-        with connect(handle) as connection:
+        with connect(handle.env) as connection:
             make_tables(lambda sql: connection.cursor().execute(sql), rows)
         gates = json.loads(program(handle, "gates_run", "2" if quick else "3"))
         pandas = json.loads(program(handle, "pandas_figures", str(home)))

@@ -15,7 +15,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-import snowflake.connector
+from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets.releases.documents import Verdict
@@ -50,7 +50,7 @@ def logs(running_sandbox: SandboxHandle) -> SandboxHandle:
         f"({household}, {1 + basket // HOUSEHOLDS % 3}, {basket}, {product}, 1, 2.5, '{at}'::TIMESTAMP_NTZ)"
         for household, product, basket, at in rows
     )
-    with _connect(env) as connection:
+    with connect(env) as connection:
         cursor = connection.cursor()
         cursor.execute(
             'CREATE OR REPLACE TABLE "KUMO"."RAW"."TRANSACTIONS" (HOUSEHOLD_ID NUMBER, STORE_ID NUMBER, BASKET_ID NUMBER, '
@@ -63,19 +63,6 @@ def logs(running_sandbox: SandboxHandle) -> SandboxHandle:
             + ", ".join(f"({1000 + number}, 'product {number}')" for number in range(PRODUCTS))
         )
     return running_sandbox
-
-
-def _connect(env: dict[str, str]) -> Any:
-    return snowflake.connector.connect(
-        account=env["SNOWFLAKE_ACCOUNT"],
-        user=env["SNOWFLAKE_USER"],
-        password=env["SNOWFLAKE_PASSWORD"],
-        host=env["SNOWFLAKE_HOST"],
-        port=int(env["SNOWFLAKE_PORT"]),
-        protocol=env["SNOWFLAKE_PROTOCOL"],
-        database=env["SNOWFLAKE_DATABASE"],
-        schema=env["SNOWFLAKE_SCHEMA"],
-    )
 
 
 @dataclass
@@ -170,7 +157,7 @@ class Chain:
             token = {"NextToken": answer["NextToken"]}
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
-        with _connect(self.handle.env) as connection:
+        with connect(self.handle.env) as connection:
             cursor = connection.cursor()
             cursor.execute(statement)
             return list(cursor.fetchall())

@@ -17,6 +17,7 @@ from multiprocessing.forkserver import set_forkserver_preload
 from typing import Any
 
 import pytest
+from kumo_sandbox.snowflake.client import connect
 from kumo_serving import Answer, Reader, S3Pointer
 
 from kumo_assets.releases.operations.outside import outside
@@ -26,7 +27,7 @@ from kumo_assets.releases.run import ROOT_RUN_TAG
 from kumo_assets.resources.drop import drop_tables
 from kumo_assets.spec.environment import Environment
 from kumo_assets.spec.query import Retention
-from kumo_assets_tests.chain.conftest import DAY, QUERY, Chain, _connect
+from kumo_assets_tests.chain.conftest import DAY, QUERY, Chain
 
 ROUNDS = 100 if os.environ.get("KUMO_SOAK") else 1
 IMPORTED = ["kumo_assets.definitions", "snowflake.connector", "kumo_assets_tests.chaos.test_kill_loop"]
@@ -159,7 +160,7 @@ def _nothing_left_over(chain: Chain, built: list[str], gone: list[str]) -> None:
     listed = world.dynamodb.get_paginator("list_tables").paginate()
     tables = {name for page in listed for name in page["TableNames"] if name.startswith(chain.environment + "-")}
     assert tables == {world.names.dynamodb_table(release) for release in kept}
-    with _connect(chain.handle.env) as connection:
+    with connect(chain.handle.env) as connection:
         cursor = connection.cursor()
         cursor.execute(
             "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_NAME LIKE %s",

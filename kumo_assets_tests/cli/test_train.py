@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets.errors import ConfigError
@@ -111,19 +112,7 @@ def folder(sandbox: SandboxHandle, tmp_path: Path) -> Folder:
 
 
 def _logs(sandbox: SandboxHandle) -> None:
-    import snowflake.connector
-
-    env = sandbox.env
-    with snowflake.connector.connect(
-        account=env["SNOWFLAKE_ACCOUNT"],
-        user=env["SNOWFLAKE_USER"],
-        password=env["SNOWFLAKE_PASSWORD"],
-        host=env["SNOWFLAKE_HOST"],
-        port=int(env["SNOWFLAKE_PORT"]),
-        protocol=env["SNOWFLAKE_PROTOCOL"],
-        database=env["SNOWFLAKE_DATABASE"],
-        schema=env["SNOWFLAKE_SCHEMA"],
-    ) as connection:
+    with connect(sandbox.env) as connection:
         rows = ", ".join(
             f"({1 + n % 30}, 1, {n}, {100 + n * n % 17}, {n % 9}, 2.5, "
             f"'2017-{10 + n % 2}-{1 + n % 30:02d} 12:00:00'::TIMESTAMP_NTZ)"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets.errors import WarehouseError
@@ -19,7 +20,6 @@ from kumo_assets.gates import counts as counts_module
 from kumo_assets.gates.counts import count_continuity, count_lists, count_predictions
 from kumo_assets.gates.raw_counts import Watched, count_raw_log
 from kumo_assets.spec.raw_logs import RawTable
-from kumo_assets_tests.chain.conftest import _connect
 
 PAIRS = {"ENTITY": "NUMBER", "CLASS": "NUMBER", "SCORE": "FLOAT"}
 LISTS = PAIRS | {"RANK": "NUMBER"}
@@ -64,7 +64,7 @@ def _literal(value: Any) -> str:
 
 @pytest.fixture(scope="module")
 def session(running_sandbox: SandboxHandle) -> Iterator[Any]:
-    with _connect(running_sandbox.env) as connection:
+    with connect(running_sandbox.env) as connection:
         yield connection
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import snowflake.connector
+from kumo_sandbox.snowflake.client import connect
 
 from kumo_assets.resources.kumo.client import KumoClient, open_client
 from kumo_assets.resources.kumo.model import KumoJob, Launch, PollPolicy
@@ -143,16 +143,7 @@ def running_world(env: dict[str, str], state: Path, haste: float) -> Iterator[Wo
     }
     command = [sys.executable, "-m", "uvicorn", "--factory", "kumo_sandbox.kumo.app:create_app", "--host", "127.0.0.1"]
     process = subprocess.Popen([*command, "--port", str(port), "--log-level", "warning"], env=own)
-    connection = snowflake.connector.connect(
-        account=env["SNOWFLAKE_ACCOUNT"],
-        user=env["SNOWFLAKE_USER"],
-        password=env["SNOWFLAKE_PASSWORD"],
-        host=env["SNOWFLAKE_HOST"],
-        port=int(env["SNOWFLAKE_PORT"]),
-        protocol=env["SNOWFLAKE_PROTOCOL"],
-        database=env["SNOWFLAKE_DATABASE"],
-        schema=env["SNOWFLAKE_SCHEMA"],
-    )
+    connection = connect(env)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}/_sandbox", timeout=10, trust_env=False) as control:
             _await(control, process)

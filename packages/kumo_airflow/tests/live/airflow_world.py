@@ -19,11 +19,11 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-import snowflake.connector
 import yaml
 from kumo_airflow.client import Dagster, Settings
 from kumo_sandbox import airflow as airflow_programs
 from kumo_sandbox.dev import dagster_programs
+from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle
 
 ROOT = Path(__file__).parents[4]
@@ -343,16 +343,7 @@ def seed_logs(env: dict[str, str]) -> None:
         for n in range(2400)
     ]
     rows += [f"({1 + d}, 1, {9000 + d}, 1000, 1, 2.5, '2017-11-{d:02d} 23:59:00'::TIMESTAMP_NTZ)" for d in range(1, 31)]
-    with snowflake.connector.connect(
-        account=env["SNOWFLAKE_ACCOUNT"],
-        user=env["SNOWFLAKE_USER"],
-        password=env["SNOWFLAKE_PASSWORD"],
-        host=env["SNOWFLAKE_HOST"],
-        port=int(env["SNOWFLAKE_PORT"]),
-        protocol=env["SNOWFLAKE_PROTOCOL"],
-        database=env["SNOWFLAKE_DATABASE"],
-        schema=env["SNOWFLAKE_SCHEMA"],
-    ) as connection:
+    with connect(env) as connection:
         cursor = connection.cursor()
         cursor.execute(
             'CREATE OR REPLACE TABLE "KUMO"."RAW"."TRANSACTIONS" (HOUSEHOLD_ID NUMBER, STORE_ID NUMBER, BASKET_ID NUMBER, '

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kumo_sandbox.grocery.log import EventLog, LogError, TableShape, quoted, text_literal
+from kumo_sandbox.snowflake.client import connect
 
 
 @dataclass(frozen=True)
@@ -25,24 +26,6 @@ class Streamed:
     through: date
     rows: int
     seconds: float
-
-
-def connect(env: Mapping[str, str]) -> Any:
-    """A connection by snowflake-connector-python from the SNOWFLAKE_* variables."""
-    import snowflake.connector
-
-    return snowflake.connector.connect(
-        account=env["SNOWFLAKE_ACCOUNT"],
-        user=env["SNOWFLAKE_USER"],
-        password=env["SNOWFLAKE_PASSWORD"],
-        host=env["SNOWFLAKE_HOST"],
-        port=int(env["SNOWFLAKE_PORT"]),
-        protocol=env["SNOWFLAKE_PROTOCOL"],
-        database=env["SNOWFLAKE_DATABASE"],
-        login_timeout=20,
-        network_timeout=120,
-        session_parameters={"CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False},
-    )
 
 
 def stream(log: EventLog, through: date, env: Mapping[str, str]) -> Streamed:

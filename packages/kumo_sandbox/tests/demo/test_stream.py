@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from kumo_sandbox.grocery import Columns, EventLog, LogError, own_log, stream
-from kumo_sandbox.grocery.stream import connect
 from kumo_sandbox.pytest_plugin import running_sandbox, sandbox  # noqa: F401 - fixtures
+from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle
 
 pytestmark = pytest.mark.sandbox

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kumo_sandbox.grocery.stream import connect
+from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle
 
 

@@ -7,19 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kumo_sandbox.grocery.stream import connect
+from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 
 pytestmark = pytest.mark.sandbox
 
 
-def test_statement_the_sandbox_cannot_run_is_an_error_not_a_wait(cursor: Any, tmp_path: Path) -> None:
+def test_statement_the_sandbox_cannot_run_is_an_error_not_a_wait(sandbox: SandboxHandle, tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("1\n")
+    no_current_schema = {name: value for name, value in sandbox.env.items() if name != "SNOWFLAKE_SCHEMA"}
     started = time.monotonic()
-    with pytest.raises(ProgrammingError, match="the sandbox cannot run this statement"):
-        cursor.execute(f"PUT '{file.as_uri()}' @%ANY AUTO_COMPRESS=FALSE")  # no current schema
+    with (
+        connect(no_current_schema) as connection,
+        pytest.raises(ProgrammingError, match="the sandbox cannot run this statement"),
+    ):
+        connection.cursor().execute(f"PUT '{file.as_uri()}' @%ANY AUTO_COMPRESS=FALSE")
     assert time.monotonic() - started < 60  # the connector's own retries take minutes
 
 

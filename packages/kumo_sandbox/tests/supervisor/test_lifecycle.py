@@ -16,9 +16,9 @@ import psutil
 import pytest
 from kumo_sandbox import supervisor
 from kumo_sandbox.errors import SandboxError
-from kumo_sandbox.grocery.stream import connect
 from kumo_sandbox.processes import PartProcess
 from kumo_sandbox.settings import BUCKET, make
+from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle
 
 pytestmark = pytest.mark.sandbox
