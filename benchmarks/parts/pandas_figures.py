@@ -6,20 +6,21 @@ python -m benchmarks.parts.pandas_figures [FOLDER]
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
 
 from benchmarks.machine import peak_mb, reset_peak, resident_mb
-from benchmarks.parts.gates_run import _connect
 from benchmarks.parts.prediction_tables import name
 
 
 def main() -> None:
     import numpy as np
     import pandas as pd
+    from kumo_sandbox.snowflake.client import connect
 
-    connection = _connect()
+    connection = connect(os.environ)
     idle = resident_mb()
     reset_peak()
     started = time.perf_counter()
