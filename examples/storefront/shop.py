@@ -28,8 +28,8 @@ from starlette.templating import Jinja2Templates
 log = logging.getLogger("storefront")
 HERE = Path(__file__).parent
 templates = Jinja2Templates(HERE / "templates")
-# A shop refreshes its pointer each second; ten seconds without an answer is worth saying on the page.
-STALE_SECONDS = 10.0
+# A shop refreshes its pointer each second; ten seconds without an answer are worth saying on the page.
+STALE_SECONDS = "10"
 
 
 def pointer_address(env: Mapping[str, str]) -> str:
@@ -100,7 +100,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
         query_name(env),
         pointer_address(env),
         budget_seconds=0.25,
-        stale_after_seconds=STALE_SECONDS,
+        stale_after_seconds=float(env.get("STOREFRONT_STALE_SECONDS", STALE_SECONDS)),
         cache_dir=env.get("STOREFRONT_CACHE") or None,
     ) as reader:
         app.state.reader = reader

@@ -123,7 +123,11 @@ def serving(sandbox: SandboxHandle, catalogue: Path, folder: Path) -> Iterator[s
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    variables = {"STOREFRONT_CATALOGUE": str(catalogue), "STOREFRONT_CACHE": str(folder / "reader")}
+    variables = {
+        "STOREFRONT_CATALOGUE": str(catalogue),
+        "STOREFRONT_CACHE": str(folder / "reader"),
+        "STOREFRONT_STALE_SECONDS": "3",
+    }
     options = ["--port", str(port), "--log-level", "warning", "--loop", "asyncio"]
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "--app-dir", str(STOREFRONT), "shop:app", *options],
