@@ -18,7 +18,7 @@ def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbo
     try:
         yield handle
     finally:
-        handle.stop()
+        handle.discard()
 
 
 @pytest.fixture

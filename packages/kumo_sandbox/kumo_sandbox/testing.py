@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 
 from kumo_sandbox import supervisor
+from kumo_sandbox.processes import PartProcess
 from kumo_sandbox.settings import Settings, make
 
 
@@ -64,6 +66,16 @@ class SandboxHandle:
 
     def stop(self) -> None:
         supervisor.stop(self.settings)
+
+    def discard(self) -> None:
+        """End every part at once, for a sandbox whose folder nobody needs again. A clean stop takes its time: MiniStack
+        writes each table of the session as it ends, 40 s of them after a long one."""
+        for part in reversed(supervisor.PROCESSES):
+            process = PartProcess(self.settings.home, part)
+            if process.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # each has a session, and so a group, of its own
+            process.end(seconds=10.0)
 
 
 def start_sandbox(home: Path) -> SandboxHandle:

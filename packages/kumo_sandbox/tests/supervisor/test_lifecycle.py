@@ -254,6 +254,13 @@ def test_folder_without_room_is_said_in_words(tmp_path: Path) -> None:
         subprocess.run(["umount", tmp_path], check=True)
 
 
+def test_discarded_sandbox_leaves_no_process(own: SandboxHandle) -> None:
+    home = str(own.settings.home)
+    own.discard()
+    assert set(states(own).values()) == {"stopped"}
+    assert [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == home] == []
+
+
 # ---- reset
 
 
