@@ -45,8 +45,10 @@ SERVERS = {"loopback": fast, "sandbox": ministack}
 NOTES = [
     "CPU of the client's process, user and system, us a call: median of the rounds, and half their range. Every peer "
     "returns the same five (product, score) pairs, decoded from the same stored text.",
-    "loopback: a server small enough that the client is what is measured. sandbox: MiniStack. aiobotocore and Feast run "
-    "in environments of their own (requirements/bench-*.lock).",
+    "loopback: a server small enough that the client is what is measured. sandbox: MiniStack, which takes a millisecond "
+    "and more for an answer: whoever waits for it comes back to cold caches, and that too is CPU (the same bytes over a "
+    "bare socket cost 3 times what they cost on loopback). aiobotocore and Feast run in environments of their own "
+    "(requirements/bench-*.lock).",
     "The reader signs with awscrt, decodes with msgspec, frames HTTP with httptools. Its transport is its own because of "
     "the last table: with aiohttp the round trip alone takes the better part of what the asynchronous target leaves for "
     "everything, and http.client has neither a pool nor a time limit for a whole exchange.",
@@ -67,7 +69,7 @@ def run(quick: bool) -> Result:
         parts = [*PEERS, FLOOR, *ALTERNATIVES] if name == "loopback" else list(PEERS)
         with server() as url:
             fill(url)
-            found = rounds(url, parts, seconds, count if name == "loopback" else max(1, count // 2))
+            found = rounds(url, parts, seconds, count)
         middle = {part: {key: statistics.median(each) for key, each in found[part].items()} for part in found}
         for ours, theirs, figure, least in TARGETS:
             ratio = middle[theirs][figure] / middle[ours][figure]

@@ -70,13 +70,14 @@ class Account:
         self._given_session = session
         self._endpoint_url = endpoint_url
         self.credentials: Credentials | None = None
+        # Kept through a fork, unlike the rest: lookups hold them, and they have no locks.
+        self._endpoints: dict[str, Endpoint] = {}
         self.reset()
 
     def reset(self) -> None:
         """Forget what a fork may have left half-locked; a session that the caller gave is kept."""
         self._session: Any = self._given_session
         self._source: Any = None
-        self._endpoints: dict[str, Endpoint] = {}
 
     @property
     def session(self) -> Any:

@@ -32,6 +32,7 @@ class Live:
         self.pointer: Pointer | None = None
         self.current: State | None = None
         self.last_error = ""
+        self.account_error = ""
         self.from_disk = False
         self.closed = False
         self._stale_after = stale_after_seconds
@@ -84,7 +85,7 @@ class Live:
             table=pointer.table if pointer else "",
             generation=pointer.generation if pointer else 0,
             pointer_age_seconds=self.age() if current is not None else None,
-            last_error=self.last_error,
+            last_error=self.last_error or self.account_error,
         )
 
     def _health_state(self) -> HealthState:
@@ -122,15 +123,18 @@ class Live:
 
     def failed(self, outcome: Literal["missing", "malformed", "failed"], error: Exception) -> None:
         """The last known good stays; said once in the log, each time in the metrics."""
-        self.tell(error)
-        self.seen(outcome)
-
-    def tell(self, error: Exception) -> None:
-        """Log a trouble when it is a new one, and keep it for `health`."""
         text = str(error) or type(error).__name__
         if text != self.last_error:
             log.warning("%s%s", text, " Still serving the last known good." if self.current is not None else "")
         self.last_error = text
+        self.seen(outcome)
+
+    def account(self, error: Exception | None) -> None:
+        """What is wrong with credentials or addresses, if anything: said once in the log, and kept for `health`."""
+        text = (str(error) or type(error).__name__) if error is not None else ""
+        if text and text != self.account_error:
+            log.warning("%s", text)
+        self.account_error = text
 
     def seen(self, outcome: Literal["new", "unchanged", "missing", "malformed", "failed", "from_disk"]) -> None:
         """One read of the pointer, for the metrics."""

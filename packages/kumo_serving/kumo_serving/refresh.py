@@ -10,12 +10,15 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from kumo_serving.aws import Account
-from kumo_serving.errors import ItemMalformed, KumoAssetsError, PointerError, PointerMalformed, PointerMissing
+from kumo_serving.errors import ItemMalformed, PointerError, PointerMalformed, PointerMissing
 from kumo_serving.fallback import parse_fallback, read_fallback
 from kumo_serving.lastknown import LastKnown
 from kumo_serving.live import Live
@@ -28,6 +31,9 @@ log = logging.getLogger("kumo_serving")
 JITTER = 0.2
 # While the store fails, reads slow down to this many times the usual pace.
 SLOWEST = 5.0
+# A fallback list that could not be read is tried again after so long, then twice as long, up to the second figure: each
+# try at an S3 that is down keeps this thread from a watch that fires.
+FALLBACK_SECONDS, SLOWEST_FALLBACK_SECONDS = 1.0, 60.0
 
 
 class Refresher:
@@ -55,6 +61,7 @@ class Refresher:
         self._rejected = False
         self._bytes = b""
         self._fallback_bytes = b""
+        self._fallback_due, self._fallback_pause = 0.0, FALLBACK_SECONDS
         self._renew()
 
     def _renew(self) -> None:
@@ -103,6 +110,7 @@ class Refresher:
 
     def _run(self, wake: threading.Event) -> None:
         failures = 0
+        self._keep_account()
         if self._live.current is None:
             self._guarded(self._from_last_known)
         while wake is self._wake:
@@ -110,8 +118,14 @@ class Refresher:
             if self._live.closed:  # looked at after the wake was cleared: close() sets the one, then the other
                 self._release(waiting)
                 return
+            starting = self._live.current is None
             failures = 0 if self._guarded(self._once) else failures + 1
+            if starting:  # a service that starts waits for the list too
+                self._guarded(self._keep_fallback)
             self._release(waiting)
+            # Only now: neither a slow list, role nor resolver may hold up a swap, or a lookup that waits for one.
+            self._guarded(self._keep_fallback)
+            self._keep_account()
             pace = self._seconds * min(SLOWEST, 1.0 + failures / 2)
             wake.wait(pace * random.uniform(1 - JITTER, 1 + JITTER))
 
@@ -122,6 +136,15 @@ class Refresher:
         except Exception as error:  # noqa: BLE001
             self._live.failed("failed", error)
             return False
+
+    def _keep_account(self) -> None:
+        """Credentials and addresses. In trouble the store may be readable all the same, and those held still good."""
+        try:
+            self._account.refresh()
+        except Exception as error:  # noqa: BLE001 - a credential process of the company's own may raise anything
+            self._live.account(error)
+        else:
+            self._live.account(None)
 
     def _take_waiters(self, wake: threading.Event | None = None) -> list[Future[None]]:
         with self._lock:
@@ -139,11 +162,6 @@ class Refresher:
     def _once(self) -> bool:
         """One round. True when the store was reached."""
         try:
-            self._account.refresh()
-        except KumoAssetsError as error:
-            # The store may be readable all the same, and credentials already held may still be good.
-            self._live.tell(error)
-        try:
             read = self._store.read(self._version)
         except PointerMissing as error:
             self._live.failed("missing", error)
@@ -157,7 +175,6 @@ class Refresher:
             self._version, self._rejected = (read.version if read is not None else self._version), False
             self._live.confirmed("unchanged")
             self._lastknown.confirm()
-            self._retry_fallback()
         else:
             self._changed(read.data, read.version)
         return True
@@ -170,20 +187,25 @@ class Refresher:
             self._version, self._rejected = version, True
             self._live.failed("malformed", error)
             return
-        self._follow(pointer, self._read_fallback(pointer))
+        self._follow(pointer, b"")
         self._version, self._rejected, self._bytes = version, False, data
         self._live.confirmed("new")
-        self._lastknown.save(data, self._fallback_bytes)
+        self._lastknown.save(data, b"")
+        self._fallback_due, self._fallback_pause = 0.0, FALLBACK_SECONDS
 
     def _follow(self, pointer: Pointer, fallback: bytes) -> None:
         endpoint = self._account.endpoint(self._region or pointer.region)
-        self._live.follow(pointer, build_state(pointer, self._account, endpoint, fallback))
+        state = build_state(pointer, self._account, endpoint, fallback)
+        before = self._live.current
+        if not fallback and pointer.served_fallback and before is not None:
+            # Until the new list is read, the one at hand, under its own release's name, is better than none.
+            state = msgspec.structs.replace(state, fallback=before.fallback)
+        self._live.follow(pointer, state)
         self._fallback_bytes = fallback
 
     def _from_last_known(self) -> bool:
         known = self._lastknown.load()
         if known is not None:
-            self._account.refresh()
             pointer = parse_pointer(known.pointer, self._live.query, self._environment)
             self._follow(pointer, known.fallback)
             self._bytes = known.pointer
@@ -201,14 +223,19 @@ class Refresher:
             parse_fallback(data, self._live.query)
             return data
         except (PointerError, ItemMalformed) as error:
-            log.warning("%s Lookups go on without it.", error)
+            log.warning("%s Lookups go on without it, or with the one before.", error)
             return b""
 
-    def _retry_fallback(self) -> None:
-        """The list may have been unreadable when the pointer came: try again while it is missing."""
+    def _keep_fallback(self) -> None:
+        """Read the release's list while it is missing, ever more rarely."""
         pointer = self._live.pointer
-        if pointer is not None and pointer.served_fallback and not self._fallback_bytes:
-            fallback = self._read_fallback(pointer)
-            if fallback:
-                self._follow(pointer, fallback)
-                self._lastknown.save(self._bytes, fallback)
+        if pointer is None or not pointer.served_fallback or self._fallback_bytes:
+            return
+        if time.monotonic() < self._fallback_due:
+            return
+        self._fallback_due = time.monotonic() + self._fallback_pause
+        self._fallback_pause = min(2 * self._fallback_pause, SLOWEST_FALLBACK_SECONDS)
+        fallback = self._read_fallback(pointer)
+        if fallback:
+            self._follow(pointer, fallback)
+            self._lastknown.save(self._bytes, fallback)

@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,22 @@ def test_a_forked_child_has_its_own_connections_and_its_own_refresh(shop: FakeDy
         during = shop.connections
         assert reader.get("ann").source.table == OLD
         assert shop.connections == during
+
+
+def test_a_forked_child_keeps_its_endpoint_s_addresses_current(
+    shop: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kumo_serving.aws.RESOLVE_SECONDS", 0.05)
+    with reader_of(shop, MemoryPointer(pointer_to(OLD))) as reader:
+        state = reader._view.current
+        assert state is not None
+
+        def child() -> bool:
+            reader.get("ann")
+            began = time.monotonic()
+            return bool(wait_for(lambda: state.active.endpoint.resolved_at > began))
+
+        assert in_child(child) is True
 
 
 def test_a_fork_while_locks_are_held_does_not_hang_the_child(shop: FakeDynamoDB) -> None:

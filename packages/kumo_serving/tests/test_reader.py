@@ -447,6 +447,53 @@ def test_a_pointer_store_that_raises_anything_at_all_does_not_end_the_refresh(ma
     wait_for(lambda: reader.get("ann").source.table == NEW)
 
 
+def test_a_swap_does_not_wait_for_a_slow_fallback_list(
+    make: Make, shop: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists = {"s3://b/old": b'{"schema_version":1,"query":"shop","release_id":"old","item_format":"ranking/1","p":[]}'}
+    slow = threading.Event()
+
+    def read(client: Any, uri: str) -> bytes:
+        if uri not in lists:
+            slow.wait(30)
+            raise PointerError("read the fallback list", to=uri, found="S3 is down")
+        return lists[uri]
+
+    monkeypatch.setattr("kumo_serving.refresh.read_fallback", read)
+    store = MemoryPointer(pointer_to(OLD, fallback="s3://b/old"))
+    seen = Recorder()
+    reader = make(store, metrics=seen, refresh_seconds=60)
+    assert reader.fallback == ()
+    shop.tables.clear()
+    store.set(pointer_to(NEW, fallback="s3://b/new"))
+    shop.put(NEW, ann=RANKING)
+    # The lookup that finds its table gone has the pointer read once more, and waits for that; but not for the list.
+    started = time.monotonic()
+    assert reader.get("ann", budget_seconds=60).source.table == NEW
+    assert time.monotonic() - started < 15
+    assert [event.outcome for event in seen.pointers] == ["new", "new"]
+    # Until the new list is there the one at hand is, and says whose it is.
+    del shop.tables[NEW]
+    outcome = reader.get("bob", budget_seconds=0.3)
+    assert (type(outcome).__name__, outcome.release_id) == ("FallbackAnswer", "old")
+    slow.set()
+
+
+def test_credentials_that_cannot_be_had_are_told_once_and_hold_nothing_up(
+    make: Make, shop: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    store = MemoryPointer(pointer_to(OLD))
+    reader = make(store)
+    store.set(pointer_to(NEW))
+    wait_for(lambda: store.reads > 5 and reader.health().release_id == "20171130-1a2b3c4d")
+    assert sum("AWS credentials" in record.message for record in caplog.records) == 1
+    assert "AWS credentials" in reader.health().last_error
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDTEST")
+    wait_for(lambda: reader.health().last_error == "")
+    assert isinstance(reader.get("ann"), Answer)
+
+
 # -- metrics, closing ----------------------------------------------------------------------------------------------
 
 
