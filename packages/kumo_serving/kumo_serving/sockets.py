@@ -23,6 +23,14 @@ RECEIVE = 64 * 1024
 IDLE_SECONDS = 30.0
 
 TIMED_OUT = Problem("timeout", "DynamoDB did not answer in time")
+CLOSED = Problem("unavailable", "the reader is closed")
+# Stands for the answer of a connection that was opened ahead of need, or never used.
+WARM = Response(200, b"", None, True)
+
+
+def busy(size: int) -> Problem:
+    """No connection came free in time."""
+    return Problem("timeout", f"all {size} connections were busy; a larger pool_size would help")
 
 
 class Connection:
@@ -85,13 +93,33 @@ class Connection:
         kind = "stale" if self.used and nothing_read else "unavailable"
         return Problem(kind, f"the connection broke ({type(error).__name__}: {error})")  # type: ignore[arg-type]
 
+    def usable(self, endpoint: Endpoint, now: float) -> bool:
+        """True when it leads there, and was not idle for so long that it may be lost."""
+        return self.endpoint is endpoint and now - self.free_since < IDLE_SECONDS
+
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self.sock.close()
 
 
+class Waiter:
+    """A thread that waits for a connection. Given one, or None: the right to open one."""
+
+    __slots__ = ("given", "what", "woken")
+
+    def __init__(self) -> None:
+        self.given = False
+        self.what: Connection | None = None
+        self.woken = threading.Lock()
+        self.woken.acquire()
+
+
 class Pool:
-    """At most `size` connections in use or idle, most recently used first."""
+    """At most `size` connections in use or idle, most recently used first.
+
+    What comes free goes to who has waited longest, as in `streams`: while anything is idle or may still be opened, nobody
+    waits.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -100,10 +128,9 @@ class Pool:
     def reset(self) -> None:
         """Start afresh (also in a forked child, which must neither share nor shut down its parent's connections)."""
         self._lock = threading.Lock()
-        self._freed = threading.Condition(self._lock)
         self._idle: deque[Connection] = deque()
         self._open = 0
-        self._waiting = 0
+        self._waiters: deque[Waiter] = deque()
         self._closed = False
 
     def exchange(self, step: Exchange) -> list[Response | Problem]:
@@ -153,31 +180,63 @@ class Pool:
         fresh = [self._take(endpoint, until, wait=False) for _ in range(min(count, self._size))]
         opened = [connection for connection in fresh if isinstance(connection, Connection)]
         for connection in opened:
-            self._give(connection, _WARM)
+            self._give(connection, WARM)
         return len(opened)
 
     def _take(self, endpoint: Endpoint, until: float, *, wait: bool = True) -> Connection | Problem:
+        waiter: Waiter | None = None
         with self._lock:
-            while True:
-                now = time.monotonic()
-                while self._idle:
-                    connection = self._idle.pop()
-                    if connection.endpoint is endpoint and now - connection.free_since < IDLE_SECONDS:
-                        return connection
-                    connection.close()
-                    self._open -= 1
-                if self._closed:
-                    return Problem("unavailable", "the reader is closed")
-                if self._open < self._size:
-                    self._open += 1
-                    break
-                if not wait or until <= now:
-                    return Problem("timeout", f"all {self._size} connections were busy; a larger pool_size would help")
-                self._waiting += 1
-                try:
-                    self._freed.wait(until - now)
-                finally:
-                    self._waiting -= 1
+            now = time.monotonic()
+            while self._idle:
+                connection = self._idle.pop()
+                if connection.usable(endpoint, now):
+                    return connection
+                connection.close()
+                self._open -= 1
+            if self._closed:
+                return CLOSED
+            if self._open < self._size:
+                self._open += 1
+            elif not wait or until <= now:
+                return busy(self._size)
+            else:
+                waiter = Waiter()
+                self._waiters.append(waiter)
+        if waiter is not None:
+            if not self._freed(waiter, until - now):
+                return busy(self._size)
+            if waiter.what is not None:
+                if waiter.what.usable(endpoint, time.monotonic()):
+                    return waiter.what
+                waiter.what.close()
+            if self._closed:
+                self._forget()
+                return CLOSED
+        return self._connect(endpoint, until)
+
+    def _freed(self, waiter: Waiter, seconds: float) -> bool:
+        """Wait until something is given, or False: nothing was in time."""
+        try:
+            waiter.woken.acquire(timeout=seconds)
+        except BaseException:  # a worker's alarm, say: what it was given must not be lost
+            if self._gave_up(waiter):
+                raise
+            if waiter.what is not None:
+                self._give(waiter.what, WARM)
+            else:
+                self._forget()
+            raise
+        return waiter.given or not self._gave_up(waiter)
+
+    def _gave_up(self, waiter: Waiter) -> bool:
+        """Take it out of the queue; False when something was given to it at the last moment."""
+        with self._lock:
+            if not waiter.given:
+                self._waiters.remove(waiter)
+            return not waiter.given
+
+    def _connect(self, endpoint: Endpoint, until: float) -> Connection | Problem:
+        """A new connection, which `_open` counts already."""
         try:
             return Connection(endpoint, until)
         except TimeoutError:
@@ -197,9 +256,8 @@ class Pool:
             connection.used = True
             connection.free_since = time.monotonic()
             with self._lock:
-                self._idle.append(connection)
-                if self._waiting:
-                    self._freed.notify()
+                if not self._hand(connection):
+                    self._idle.append(connection)
             return
         connection.close()
         self._forget()
@@ -209,9 +267,17 @@ class Pool:
 
     def _forget(self) -> None:
         with self._lock:
-            self._open -= 1
-            if self._waiting:
-                self._freed.notify()
+            if not self._hand(None):
+                self._open -= 1
+
+    def _hand(self, what: Connection | None) -> bool:
+        """Give it to who has waited longest; False when nobody waits. The lock is held."""
+        if not self._waiters:
+            return False
+        waiter = self._waiters.popleft()
+        waiter.given, waiter.what = True, what
+        waiter.woken.release()
+        return True
 
     def _drop_idle(self) -> None:
         with self._lock:
@@ -224,6 +290,3 @@ class Pool:
         """Close idle connections now, busy ones when they come back."""
         self._closed = True
         self._drop_idle()
-
-
-_WARM = Response(200, b"", None, True)

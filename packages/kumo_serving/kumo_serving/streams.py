@@ -8,13 +8,14 @@ wrong is a `Problem` in the response's place, never an exception.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 
 from kumo_serving.aws import Endpoint
 from kumo_serving.core import Exchange
 from kumo_serving.http1 import BadResponse, Response, ResponseParser
-from kumo_serving.sockets import IDLE_SECONDS, TIMED_OUT
+from kumo_serving.sockets import CLOSED, IDLE_SECONDS, TIMED_OUT, WARM, busy
 from kumo_serving.wire import Problem
 
 
@@ -78,6 +79,10 @@ class Connection(asyncio.Protocol):
         finally:
             timer.cancel()
 
+    def usable(self, endpoint: Endpoint, now: float) -> bool:
+        """True when it leads there, and neither is lost nor was idle for so long that it may be."""
+        return self.endpoint is endpoint and not self.lost and now - self.free_since < IDLE_SECONDS
+
     def close(self) -> None:
         self.lost = True
         if self._transport is not None:
@@ -86,13 +91,19 @@ class Connection(asyncio.Protocol):
 
 
 class Pool:
-    """At most `size` connections of one event loop, most recently used first. Made inside the loop."""
+    """At most `size` connections of one event loop, most recently used first. Made inside the loop.
+
+    What comes free goes to who has waited longest, and never into a pool from which somebody else could take it first: a
+    task that looks up again and again would do just that, and starve those that wait. So while anything is idle or may
+    still be opened, nobody waits.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._idle: deque[Connection] = deque()
         self._open = 0
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        # Given a connection, or None: the right to open one.
+        self._waiters: deque[asyncio.Future[Connection | Problem | None]] = deque()
         self._closed = False
 
     async def exchange(self, step: Exchange) -> list[Response | Problem]:
@@ -118,45 +129,63 @@ class Pool:
         fresh = await asyncio.gather(*(self._take(endpoint, until) for _ in range(min(count, self._size))))
         opened = [connection for connection in fresh if isinstance(connection, Connection)]
         for connection in opened:
-            self._give(connection, Response(200, b"", None, True))
+            self._give(connection, WARM)
         return len(opened)
 
     async def _take(self, endpoint: Endpoint, until: float) -> Connection | Problem:
-        while True:
-            now = time.monotonic()
-            while self._idle:
-                connection = self._idle.pop()
-                fresh = connection.endpoint is endpoint and now - connection.free_since < IDLE_SECONDS
-                if fresh and not connection.lost:
-                    return connection
-                connection.close()
-                self._open -= 1
-            if self._closed:
-                return Problem("unavailable", "the reader is closed")
-            if self._open < self._size:
-                return await self._connect(endpoint, until)
-            if until <= now:
-                return Problem("timeout", f"all {self._size} connections were busy; a larger pool_size would help")
-            await self._freed(until - now)
+        now = time.monotonic()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable(endpoint, now):
+                return connection
+            connection.close()
+            self._open -= 1
+        if self._closed:
+            return CLOSED
+        if self._open < self._size:
+            self._open += 1
+            return await self._connect(endpoint, until)
+        if until <= now:
+            return busy(self._size)
+        given = await self._freed(until - now)
+        if isinstance(given, Problem):
+            return given
+        if given is not None:
+            if given.usable(endpoint, time.monotonic()):
+                return given
+            given.close()
+        if self._closed:
+            self._forget()
+            return CLOSED
+        return await self._connect(endpoint, until)
 
-    async def _freed(self, seconds: float) -> None:
+    async def _freed(self, seconds: float) -> Connection | Problem | None:
+        """What came free for this task, or that nothing did in time."""
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(seconds, _wake, waiter)
+        waiter: asyncio.Future[Connection | Problem | None] = loop.create_future()
+        timer = loop.call_later(seconds, _settle, waiter, busy(self._size))
         self._waiters.append(waiter)
+        given: Connection | Problem | None = TIMED_OUT
         try:
-            await waiter
+            given = await waiter
+            return given
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
-                self._wake_one()  # the place was given to a task that no longer wants it
+                # It was given to a task that no longer wants it.
+                unwanted = waiter.result()
+                if isinstance(unwanted, Connection):
+                    self._give(unwanted, WARM)
+                elif unwanted is None:
+                    self._forget()
             raise
         finally:
             timer.cancel()
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+            if isinstance(given, Problem):
+                with contextlib.suppress(ValueError):
+                    self._waiters.remove(waiter)
 
     async def _connect(self, endpoint: Endpoint, until: float) -> Connection | Problem:
-        self._open += 1
+        """A new connection, which `_open` counts already."""
         connected = False
         try:
             host, port = endpoint.address()
@@ -182,8 +211,8 @@ class Pool:
         if isinstance(reply, Response) and reply.keep and not self._closed and not connection.lost:
             connection.used = True
             connection.free_since = time.monotonic()
-            self._idle.append(connection)
-            self._wake_one()
+            if not self._hand(connection):
+                self._idle.append(connection)
             return
         connection.close()
         self._forget()
@@ -191,15 +220,17 @@ class Pool:
             self._drop_idle()
 
     def _forget(self) -> None:
-        self._open -= 1
-        self._wake_one()
+        if not self._hand(None):
+            self._open -= 1
 
-    def _wake_one(self) -> None:
+    def _hand(self, what: Connection | None) -> bool:
+        """Give it to who has waited longest; False when nobody waits."""
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
-                waiter.set_result(None)
-                return
+                waiter.set_result(what)
+                return True
+        return False
 
     def _drop_idle(self) -> None:
         idle, self._idle = list(self._idle), deque()
@@ -213,6 +244,6 @@ class Pool:
         self._drop_idle()
 
 
-def _wake(waiter: asyncio.Future[None]) -> None:
+def _settle(waiter: asyncio.Future[Connection | Problem | None], problem: Problem) -> None:
     if not waiter.done():
-        waiter.set_result(None)
+        waiter.set_result(problem)

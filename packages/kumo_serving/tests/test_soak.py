@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from typing import Any
 
 from kumo_serving import Answer, AsyncReader, Reader
-from serving_support import THROTTLE, FakeDynamoDB, MemoryPointer, pointer_to, reset
+from serving_support import THROTTLE, FakeDynamoDB, MemoryPointer, pointer_to, reset, wait_for
 
 SECONDS = 120.0 if os.environ.get("KUMO_SOAK") == "1" else 2.0
 CONCURRENT = 20
@@ -143,3 +144,76 @@ async def test_cancelled_lookups_leave_the_pool_whole(dynamodb: FakeDynamoDB) ->
             await asyncio.gather(*tasks, return_exceptions=True)
         dynamodb.delay = 0.0
         assert all(isinstance(one, Answer) for one in await asyncio.gather(*(reader.get("ann") for _ in range(6))))
+
+
+async def test_tasks_take_turns_at_a_full_pool(dynamodb: FakeDynamoDB) -> None:
+    dynamodb.put("local-shop-20171130-1a2b3c4d", ann=[("milk", 1.0)])
+    store = MemoryPointer(pointer_to("local-shop-20171130-1a2b3c4d"))
+    turns: list[int] = []
+    async with AsyncReader("shop", store, **{**options(dynamodb), "pool_size": 2}) as reader:
+
+        async def work(number: int) -> None:
+            # Asks again at once: whoever could take back the connection that it just gave would never let the others in.
+            for _ in range(20):
+                await reader.get("ann")
+                turns.append(number)
+
+        await asyncio.gather(*(work(number) for number in range(6)))
+    assert all(len(set(turns[at : at + 8])) >= 5 for at in range(0, len(turns) - 8, 6))
+
+
+def test_threads_take_turns_at_a_full_pool(dynamodb: FakeDynamoDB) -> None:
+    dynamodb.put("local-shop-20171130-1a2b3c4d", ann=[("milk", 1.0)])
+    store = MemoryPointer(pointer_to("local-shop-20171130-1a2b3c4d"))
+    counts = [0] * 6
+    ended = threading.Event()
+    with Reader("shop", store, **{**options(dynamodb), "pool_size": 1}) as reader:
+
+        def work(number: int) -> None:
+            while not ended.is_set():
+                reader.get("ann")
+                counts[number] += 1
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(len(counts))]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: max(counts) >= 40, 60)
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert min(counts) >= 20
+
+
+def test_a_lookup_interrupted_while_it_waits_leaves_the_pool_whole(dynamodb: FakeDynamoDB) -> None:
+    class Alarm(Exception):
+        """A worker's time limit."""
+
+    def ring(*_: object) -> None:
+        raise Alarm
+
+    dynamodb.put("local-shop-20171130-1a2b3c4d", ann=[("milk", 1.0)])
+    store = MemoryPointer(pointer_to("local-shop-20171130-1a2b3c4d"))
+    before = signal.signal(signal.SIGUSR1, ring)
+    try:
+        with Reader("shop", store, **{**options(dynamodb), "pool_size": 1}) as reader:
+            dynamodb.delay = 0.02
+            rung = 0
+            for round_ in range(12):
+                other = threading.Thread(target=reader.get, args=("ann",))
+                other.start()
+                # The other one is answered after 20 ms, this one after 40.
+                timer = threading.Timer((0.006, 0.012, 0.030)[round_ % 3], os.kill, (os.getpid(), signal.SIGUSR1))
+                try:
+                    timer.start()
+                    reader.get("ann")
+                    timer.join()
+                    time.sleep(0.1)  # the alarm rings here at the latest
+                except Alarm:
+                    rung += 1
+                other.join()
+            dynamodb.delay = 0.0
+            assert rung == 12
+            assert isinstance(reader.get("ann"), Answer)
+            assert reader._pool._open == 1
+    finally:
+        signal.signal(signal.SIGUSR1, before)
