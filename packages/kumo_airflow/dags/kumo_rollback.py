@@ -21,8 +21,8 @@ with DAG(
     params={
         "reason": Param("", type="string", minLength=3, title="Why", description="For whoever comes after you."),
         "to": Param(
-            "",
-            type="string",
+            None,
+            type=["null", "string"],
             pattern=r"^(\d{8}-[0-9a-f]{8})?$",
             title="Release",
             description="Empty: the newest earlier known-good one. `kumo-assets releases` lists them.",
@@ -33,7 +33,7 @@ with DAG(
         task_id="rollback",
         query=QUERY,
         reason="{{ params.reason }}",
-        to="{{ params.to }}",
+        to="{{ params.to or '' }}",
         deferrable=True,
         outlets=[live_asset(QUERY)],
     )

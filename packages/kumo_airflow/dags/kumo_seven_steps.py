@@ -7,7 +7,7 @@ steps, and `swap` waits for the pointer. To build again, clear `start`: the watc
 from datetime import datetime, timedelta
 
 from kumo_airflow.compat import DAG
-from kumo_airflow.dags import live_asset
+from kumo_airflow.dags import day_param, live_asset
 from kumo_airflow.operators import KumoDailyOperator, KumoLiveOperator, KumoStepOperator
 from kumo_airflow.steps import STEPS
 
@@ -20,6 +20,7 @@ with DAG(
     start_date=datetime(2017, 11, 2),
     catchup=False,
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
+    params={"partition": day_param()},
     tags=["kumo"],
 ) as dag:
     start = KumoDailyOperator(task_id="start", query=QUERY, wait=False)

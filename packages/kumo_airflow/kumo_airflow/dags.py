@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from kumo_airflow.compat import DAG, Asset, CronTriggerTimetable
+from kumo_airflow.compat import DAG, Asset, CronTriggerTimetable, Param
 from kumo_airflow.errors import Refusal
 from kumo_airflow.operators import KumoDailyOperator, KumoLiveOperator
 from kumo_airflow.partitions import zone
@@ -35,6 +35,17 @@ def daily_timetable(at: str, time_zone: str) -> CronTriggerTimetable:
     """Once a day at the local time HH:MM: the cron line Dagster's own schedule has."""
     hour, minute = map(int, at.split(":"))
     return CronTriggerTimetable(f"{minute} {hour} * * *", timezone=time_zone)
+
+
+def day_param() -> Param:
+    """The DAG parameter `partition`: a field for the day in Airflow's trigger form, which a run by hand may leave empty."""
+    return Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        title="Day",
+        description="The day to build. Empty: the last full day before the run.",
+    )
 
 
 def read_queries(path: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
@@ -72,6 +83,7 @@ def daily_dag(query: Mapping[str, Any], **options: Any) -> DAG:
         "catchup": False,
         "max_active_runs": 4,
         "default_args": {"retries": 2, "retry_delay": timedelta(minutes=5)},
+        "params": {"partition": day_param()},
         "tags": ["kumo", *query.get("owners", [])],
         "doc_md": f"{query.get('description', '')}\n\nBuilds `{query['job']}` in Dagster at {query['schedule_at']} "
         f"{time_zone} (clock: {owner}), then waits until the release is live.",

@@ -38,8 +38,12 @@ class Daily:
         self._killed, self._own = False, True
 
     def start(self, dagster: Dagster) -> Started:
-        started = running.start(dagster, self.request, self._say, self._sleep)
-        self._own = started.own
+        try:
+            started = running.start(dagster, self.request, self._say, self._sleep)
+            self._own = started.own
+        finally:
+            if self._killed:
+                self.kill()  # again: the first may have come while a launch was on its way, and found no run to end
         self._check()
         return started
 

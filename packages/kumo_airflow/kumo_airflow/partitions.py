@@ -117,8 +117,9 @@ def check_partition(day: str, known: Sequence[str], job: str) -> str:
         found, advice = "it is before the query's first partition", f"use a day from {first} to {last}"
     elif day > last:
         found, advice = (
-            "that day has not ended, as Dagster's clock has it",
-            f"use a day from {first} to {last}; if the day just ended, compare the clocks of the two machines",
+            "it is after the query's last partition",
+            f"use a day from {first} to {last}; a later one comes when it has ended, as Dagster's clock has it, and "
+            "schedule.end of the query is not before it",
         )
     else:
         found, advice = f"it is not among the {len(known)} partitions from {first} to {last}", "use one of them"

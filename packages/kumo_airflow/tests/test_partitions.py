@@ -83,7 +83,7 @@ def test_run_without_any_time_and_unknown_zone_and_naive_time_are_refused() -> N
     ("day", "words"),
     [
         ("2017-10-31", "before the query's first partition"),
-        ("2030-01-01", "has not ended"),
+        ("2030-01-01", "after the query.s last partition"),
         ("2017-11-02", "not among the 2 partitions"),
     ],
 )

@@ -20,6 +20,10 @@ CONNECTION = "kumo_dagster_default"
 # Local only, like everything of the sandbox: this Airflow answers on 127.0.0.1 and nowhere else.
 LOCAL_SECRET = "kumo-sandbox-local-airflow"
 SET_UP_SECONDS = 180
+TALKATIVE = (
+    "http.access", "uvicorn", "supervisor", "airflow.api_fastapi", "airflow.dag_processing", "airflow.executors",
+    "airflow.jobs", "airflow.models", "airflow.sdk.api", "airflow.serialization",
+)  # fmt: skip
 EMPTY = Path(".venv-airflow", "empty")
 
 
@@ -51,7 +55,11 @@ def environment(
         "SCHEDULER__ENABLE_HEALTH_CHECK": "False",
         "SCHEDULER__USE_JOB_SCHEDULE": "True",
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "DAG_PROCESSOR__PRINT_STATS_INTERVAL": "0",
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        # A person's terminal has six programs more: what is left to say of Airflow's own is its trouble. The tasks' words,
+        # which are ours, stay.
+        "LOGGING__NAMESPACE_LEVELS": " ".join(f"{name}=WARNING" for name in TALKATIVE),
         "LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "USAGE_DATA_COLLECTION__ENABLED": "False",
     }

@@ -2,7 +2,9 @@
 the connection comes from the environment, the context is what a task reads of it."""
 
 import json
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +22,19 @@ def dagster(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     monkeypatch.setenv("AIRFLOW_CONN_KUMO_DAGSTER_DEFAULT", json.dumps(connection))
     yield stand_in
     stand_in.close()
+
+
+def when(true: Callable[[], Any], call: Callable[[], Any]) -> threading.Thread:
+    """Call from another thread, as soon as something is true."""
+
+    def watch() -> None:
+        while not true():
+            time.sleep(0.01)
+        call()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
 
 
 class Context(dict):  # type: ignore[type-arg]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import TOKEN, Context
+from conftest import TOKEN, Context, when
 from kumo_airflow import tasks
 from kumo_airflow.compat import DAG
 from kumo_airflow.dags import daily_dag, daily_dags, read_queries
@@ -100,6 +100,11 @@ def test_example_dags_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     order = [task.task_id for task in found["next_best_product_steps"].topological_sort()]
     steps = ["ingest_check", "batch_prediction", "drift_check", "post_processing", "export", "import"]
     assert order == ["start", *steps, "swap"]
+    for name in ("kumo_q", "next_best_product", "next_best_product_steps"):  # a field for the day, that may stay empty
+        assert found[name].params.dump() == {"partition": None}
+        found[name].params["partition"] = "2017-11-28"
+        with pytest.raises(Exception, match="2017-11-31"):
+            found[name].params["partition"] = "2017-11-31"
 
 
 def test_dag_of_a_query_has_its_clock_only_where_airflow_owns_it() -> None:
@@ -125,7 +130,6 @@ def test_broken_query_does_not_take_the_others_with_it(tmp_path: Path) -> None:
 def test_function_for_a_task_builds_and_is_told_of_a_kill(dagster: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     import os
     import signal
-    import threading
 
     context = Context(KumoDailyOperator(task_id="build", query="q", retries=2))
     monkeypatch.setattr(tasks, "get_current_context", lambda: context)
@@ -134,7 +138,7 @@ def test_function_for_a_task_builds_and_is_told_of_a_kill(dagster: StandIn, monk
     dagster.runs.clear()
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        when(lambda: dagster.runs, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(Exception, match="the task was killed"):
             tasks.build_release("q", poll_seconds=0.01)
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN

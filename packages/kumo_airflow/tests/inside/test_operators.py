@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-import threading
 import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import TOKEN, Context
+from conftest import TOKEN, Context, when
 from kumo_airflow.compat import AirflowException, AirflowFailException, AirflowSkipException
 from kumo_airflow.dags import live_asset
 from kumo_airflow.operators import KumoDailyOperator, KumoLiveOperator, KumoRollbackOperator, KumoStepOperator
@@ -152,19 +151,32 @@ def test_deadline_terminates_the_run_and_fails(dagster: StandIn) -> None:
 
 def test_kill_in_the_worker_terminates_the_run(dagster: StandIn) -> None:
     task = operator()
-    killer = threading.Timer(0.5, task.on_kill)  # Airflow's signal handler, which runs in the task's own thread
-    killer.start()
+    killer = when(lambda: dagster.runs, task.on_kill)  # Airflow's signal handler does, in the task's own thread
     with pytest.raises(AirflowException, match="the task was killed"):
         execute(task, Context(task))
     killer.join()
     assert dagster.statuses() == ["CANCELED"]
 
 
+def test_kill_while_the_launch_is_on_its_way_terminates_what_it_starts(
+    dagster: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, add_run = operator(), dagster.add_run
+
+    def kill_first(*values: Any, **tags: Any) -> dict[str, Any]:
+        task.on_kill()  # finds no run yet
+        return add_run(*values, **tags)
+
+    monkeypatch.setattr(dagster, "add_run", kill_first)
+    with pytest.raises(AirflowException, match="the task was killed"):
+        execute(task, Context(task))
+    assert dagster.statuses() == ["CANCELED"]
+
+
 def test_kill_leaves_a_run_that_somebody_else_started(dagster: StandIn) -> None:
     dagster.add_run("STARTED", **{"dagster/partition": "2017-11-28"})
     task = operator()
-    killer = threading.Timer(0.5, task.on_kill)  # Airflow's signal handler, which runs in the task's own thread
-    killer.start()
+    killer = when(lambda: task._daily and not task._daily._own, task.on_kill)
     with pytest.raises(AirflowException, match="the task was killed"):
         execute(task, Context(task))
     killer.join()

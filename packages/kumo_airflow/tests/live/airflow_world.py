@@ -42,7 +42,7 @@ from kumo_airflow.dags import daily_dag, daily_timetable, read_queries
 from kumo_airflow.operators import KumoDailyOperator
 
 (query,) = read_queries()
-quick = {"poll_seconds": 1.0, "outage_seconds": 120.0}
+quick = {"poll_seconds": 2.0, "outage_seconds": 120.0}
 # More than a day needs: a machine under load fails runs of its own (a code server that does not answer in time).
 retries = {"retries": 5, "retry_delay": timedelta(seconds=1)}
 due = datetime(2017, 11, 29, 2, tzinfo=timezone.utc)
@@ -250,6 +250,7 @@ def world(running_sandbox: SandboxHandle, tmp_path_factory: pytest.TempPathFacto
         # What died with its scheduler is missed after this (a worker), and looked for this often (a task that no worker
         # had begun, once the dead scheduler has been silent for 30 s); the default is five minutes, both.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "90",
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "http.access=WARNING",  # whoever reads them reads them for the rest
         # Of four, one waits in a worker until a test kills it.
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
