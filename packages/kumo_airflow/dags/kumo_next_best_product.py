@@ -12,9 +12,7 @@ with DAG(
     dag_id="next_best_product",
     description="The 5 products each household is most likely to buy next, every day.",
     schedule=daily_timetable("02:00", "UTC"),
-    # The first and the last run of the sandbox's logs: each builds the day before it. Leave the end out where logs go on.
     start_date=datetime(2017, 11, 2),
-    end_date=datetime(2018, 1, 1, 2),
     catchup=False,
     max_active_runs=4,
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},

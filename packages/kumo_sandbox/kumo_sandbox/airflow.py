@@ -57,8 +57,8 @@ def environment(
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "DAG_PROCESSOR__PRINT_STATS_INTERVAL": "0",
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
-        # A person's terminal has six programs more: what is left to say of Airflow's own is its trouble. The tasks' words,
-        # which are ours, stay.
+        # A person's terminal has five programs more: of Airflow's own words only its trouble is shown there. What tasks and
+        # triggers say is in their logs, whole.
         "LOGGING__NAMESPACE_LEVELS": " ".join(f"{name}=WARNING" for name in TALKATIVE),
         "LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "USAGE_DATA_COLLECTION__ENABLED": "False",

@@ -1,6 +1,7 @@
 """The connection type with its test button, and the DAGs, on this Airflow."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -115,6 +116,13 @@ def test_dag_of_a_query_has_its_clock_only_where_airflow_owns_it() -> None:
     assert (getattr(cron, "expression", None) or cron._expression) == "30 2 * * *"
     stopped = daily_dag({**QUERY, "schedule_owner": "dagster"})
     assert type(stopped.timetable).__name__ == "NullTimetable"
+
+
+def test_end_is_the_clocks_and_a_dag_for_runs_by_hand_has_none() -> None:
+    ending = {**QUERY, "end": "2017-12-31"}
+    assert daily_dag(ending).end_date == datetime.fromisoformat("2018-01-01T23:59:59-05:00")
+    by_hand = daily_dag({**ending, "schedule_owner": "dagster"})
+    assert [by_hand.end_date, *(task.end_date for task in by_hand.tasks)] == [None, None, None]
 
 
 def test_broken_query_does_not_take_the_others_with_it(tmp_path: Path) -> None:
