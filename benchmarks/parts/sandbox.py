@@ -25,7 +25,7 @@ def sandbox() -> Iterator[tuple[SandboxHandle, Path]]:
     try:
         yield handle, home
     finally:
-        handle.stop()
+        handle.discard()
         shutil.rmtree(home, ignore_errors=True)
 
 

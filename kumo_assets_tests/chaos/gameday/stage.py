@@ -101,6 +101,6 @@ def stage() -> Iterator[Stage]:
                 )
                 yield Stage(handle, zookeeper, home)
         finally:
-            handle.stop()
+            handle.discard()
             os.environ.clear()
             os.environ.update(before)

@@ -146,26 +146,18 @@ class Proxy:
                 return replay
             self.imports.forget(known)
         sent, abandoned = await asyncio.to_thread(shadow, self._s3(), wanted)
-        status, headers, data = await self._forward(request, json.dumps(sent).encode(), raw=True)
-        if status == 200:
-            answer = json.loads(data)
+
+        def started(answer: dict[str, Any]) -> dict[str, Any]:
             self.imports.remember(wanted, answer["ImportTableDescription"]["ImportArn"], abandoned)
-            answer["ImportTableDescription"] = self.imports.corrected(answer["ImportTableDescription"])
-            data = json.dumps(answer).encode()
-        return web.Response(
-            status=status,
-            body=data,
-            headers={"Content-Type": headers.get("Content-Type", "application/x-amz-json-1.0")},
-        )
+            return self._corrected(answer)
+
+        return await self._changed(request, json.dumps(sent).encode(), started)
 
     async def _described(self, request: web.Request, body: bytes) -> web.Response:
-        return await self._changed(
-            request,
-            body,
-            lambda answer: (
-                answer | {"ImportTableDescription": self.imports.corrected(answer["ImportTableDescription"])}
-            ),
-        )
+        return await self._changed(request, body, self._corrected)
+
+    def _corrected(self, answer: dict[str, Any]) -> dict[str, Any]:
+        return answer | {"ImportTableDescription": self.imports.corrected(answer["ImportTableDescription"])}
 
     async def _listed(self, request: web.Request, body: bytes) -> web.Response:
         """MiniStack's page token is a short number; AWS's model, which botocore checks, wants at least 112 characters."""
@@ -197,8 +189,7 @@ class Proxy:
             found = json.loads(await answer.read())
         if "ImportTableDescription" not in found:
             return None
-        found["ImportTableDescription"] = self.imports.corrected(found["ImportTableDescription"])
-        return web.json_response(found, content_type="application/x-amz-json-1.0")
+        return web.json_response(self._corrected(found), content_type="application/x-amz-json-1.0")
 
     def _s3(self) -> Any:
         return boto3.session.Session().client(
