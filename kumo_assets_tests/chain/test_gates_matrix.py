@@ -239,7 +239,7 @@ def test_what_a_run_shows_of_its_gates(chain: Chain) -> None:
             assert "data:image/svg+xml;base64," in str(shown[gate]["plot"].value)
     assert shown["score_drift"]["baseline"].value == f"kind active, release id {active}"
     scans = {gate: shown[gate]["scans for all gates of this asset"].value for gate in ("keys", "overlap")}
-    assert scans == {"keys": 1, "overlap": 4}
+    assert scans == {"keys": 1, "overlap": 3}
     figures: dict[str, dict[str, Any]] = {
         event.asset_key.path[-1]: {
             name: value.value

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+import tenacity
 import yaml
 from kumo_airflow.client import Dagster, Settings
 from kumo_sandbox import airflow as airflow_programs
@@ -80,6 +82,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+# What Airflow answers when another program wrote to its SQLite file between a read and a write of one transaction, which
+# ends that transaction at once whatever the time-out (SQLITE_BUSY_SNAPSHOT), and takes back all it had done: 503 from
+# `create_backfill`, 500 from `SQLAlchemyErrorHandler` (airflow/api_fastapi of 3.3.2). A person would press again.
+LOCKED = re.compile(r"Database is locked|\"reason\": ?\"Database error\"")
 
 
 def wait_for(what: str, ask: Callable[[], Any], seconds: float = PATIENCE, pause: float = 1.0) -> Any:
@@ -151,7 +159,13 @@ class World:
         if "Authorization" not in self.http.headers:
             token = self.http.get("/auth/token").raise_for_status().json()["access_token"]
             self.http.headers["Authorization"] = f"Bearer {token}"
-        answer = self.http.request(method, f"/api/v2{path}", **options)
+        again = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda answer: bool(LOCKED.search(answer.text))),
+            wait=tenacity.wait_random(0.2, 2),
+            stop=tenacity.stop_after_delay(60),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        answer = again(self.http.request, method, f"/api/v2{path}", **options)
         assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
         return answer.json() if answer.content else None
 
@@ -188,12 +202,7 @@ class World:
         return [job for job in jobs if job.get("tags", {}).get("kumo_assets.partition") == day]
 
     def backfill(self, dag: str, first: str, last: str) -> None:
-        """Ask Airflow for a backfill, as a person does, and again while it answers that its database is locked.
-
-        On SQLite each day of a backfill is read and then written in one transaction, and any other program's write in
-        between ends it at once, whatever the time-out (SQLITE_BUSY_SNAPSHOT). Airflow then takes back what it had made
-        and answers 503 (`_create_backfill` in airflow/models/backfill.py of 3.3.2).
-        """
+        """Ask Airflow for a backfill, as a person does."""
         asked = {
             "dag_id": dag,
             "from_date": f"{first}T00:00:00Z",
@@ -201,17 +210,7 @@ class World:
             "max_active_runs": 2,
             "reprocess_behavior": "none",
         }
-
-        def ask() -> bool:
-            try:
-                self.api("POST", "/backfills", json=asked)
-            except AssertionError as error:
-                if "503" in str(error) and "Database is locked" in str(error):
-                    return False
-                raise
-            return True
-
-        wait_for("Airflow to take the backfill", ask, seconds=60)
+        self.api("POST", "/backfills", json=asked)
 
     def start_airflow(self, name: str) -> None:
         command = airflow_programs.programs(ROOT)[name]
