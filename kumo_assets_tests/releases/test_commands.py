@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from releases_support import Shop
 
 from kumo_assets.releases.operations.promote import promote
+from kumo_assets.releases.operations.rollback import rollback
 
 # Runs a command, then says on stderr whether it imported what it must do without.
 PROGRAM = """
@@ -42,6 +44,25 @@ def command(*arguments: str, cwd: Path, status: int = 0, stdin: str = "") -> tup
     return done.stdout, done.stderr
 
 
+def at_a_terminal(*arguments: str, answer: str, cwd: Path) -> tuple[str, int]:
+    """What a person sees who types `answer` at the first question, and the exit status."""
+    ours, theirs = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=cwd,
+        )
+        os.write(ours, f"{answer}\n".encode())
+        return process.communicate(timeout=120)[0], process.returncode
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
 def two(either: Shop) -> tuple[str, str]:
     first = either.build("2017-11-29")
     promote(either.world, first, by="ann")
@@ -51,8 +72,12 @@ def two(either: Shop) -> tuple[str, str]:
 
 
 def test_at_3_am_with_only_the_pointers_address(either: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No definitions, no KUMO_ASSETS_*, no Snowflake, Kumo or Dagster: status, rollback, history, unhold."""
+    """No definitions, no KUMO_ASSETS_*, no Snowflake, Kumo or Dagster: status, rollback, history, unhold. A plain-text
+    copy follows without the definition that asks for it, and none is made where there was none."""
+    names, s3 = either.world.names, either.world.store.s3
+    copy = {"Bucket": names.bucket, "Key": names.pointer_text_key}
     first, second = two(either)
+    s3.put_object(**copy, Body=names.dynamodb_table(second).encode())
     for name in list(os.environ):
         if name.startswith(("KUMO_", "SNOWFLAKE_")):
             monkeypatch.delenv(name)
@@ -62,6 +87,8 @@ def test_at_3_am_with_only_the_pointers_address(either: Shop, tmp_path: Path, mo
     done = json.loads(command("rollback", *address, "--reason", "odd lists", "--json", cwd=tmp_path)[0])
     assert (done["release_id"], done["left"], done["query"]) == (first, second, either.query)
     assert either.active() == first
+    assert s3.get_object(**copy)["Body"].read().decode() == names.dynamodb_table(first)
+    s3.delete_object(**copy)
     _, refused = command("rollback", *address, "--reason", "again", cwd=tmp_path, status=4)
     assert f"rolled back from {second} to {first}" in refused
     history, _ = command("history", *address, cwd=tmp_path)
@@ -75,6 +102,23 @@ def test_at_3_am_with_only_the_pointers_address(either: Shop, tmp_path: Path, mo
     found = either.world.pointers.read()
     assert found is not None
     assert found.pointer.hold is None
+    assert "Contents" not in s3.list_objects_v2(Bucket=copy["Bucket"], Prefix=copy["Key"])
+
+
+def test_unhold_asks_at_a_terminal_and_no_leaves_the_hold(store: Shop, tmp_path: Path) -> None:
+    first, _ = two(store)
+    rollback(store.world, by="ann", reason="odd lists")
+    held = store.world.pointers.peek()
+    address = ("--pointer", store.world.pointers.uri)
+    words, status = at_a_terminal("unhold", *address, answer="n", cwd=tmp_path)
+    assert (status, store.world.pointers.peek()) == (1, held), words
+    assert words.index("After this, the active release stays") < words.index("Lift the hold? [y/N]"), words
+    assert "Traceback" not in words
+    words, status = at_a_terminal("unhold", *address, answer="y", cwd=tmp_path)
+    found = store.world.pointers.read()
+    assert status == 0, words
+    assert found is not None
+    assert (found.pointer.hold, found.pointer.release_id) == (None, first)
 
 
 def test_a_query_and_an_address_that_disagree_are_refused(store: Shop, tmp_path: Path) -> None:

@@ -64,10 +64,6 @@ class Outside:
         """What the definition asks of a table."""
         return self.definition.spec.table if self.definition is not None else Table()
 
-    @property
-    def plain_text_copy(self) -> bool:
-        return self.definition is not None and self.definition.spec.pointer.plain_text_copy
-
     def now(self) -> datetime:
         """The time by S3's clock, which also dates the seals: this machine's may be wrong (fault 19). Told in whole
         seconds, and so rounded up: what S3 has dated is never in the future."""

@@ -12,11 +12,11 @@ from kumo_assets.releases.pointers import describe_error
 
 
 def copy_plain_text(world: Outside) -> None:
-    """Write the name of the table that stands, where the query asks for it. ReleaseError when S3 does not take it.
+    """Write the name of the table that stands, where the query asks for it. ReleaseError when S3 does not answer or take it.
 
     Written again when the pointer moved meanwhile, so that the last writer never leaves an older name behind.
     """
-    if not world.plain_text_copy:
+    if not _wanted(world):
         return
     found = world.pointers.read()
     while found is not None:
@@ -30,7 +30,7 @@ def copy_plain_text(world: Outside) -> None:
         except (ClientError, BotoCoreError, OSError) as error:
             raise ReleaseError(
                 "write the pointer's plain-text copy",
-                to=f"s3://{world.names.bucket}/{world.names.pointer_text_key}",
+                to=_uri(world),
                 found=describe_error(error),
                 next="the pointer itself has moved",
             ) from error
@@ -38,3 +38,28 @@ def copy_plain_text(world: Outside) -> None:
         if again is None or again.version == found.version:
             return
         found = again
+
+
+def _wanted(world: Outside) -> bool:
+    """What the definition says; without one (a rollback with only the pointer's address), whether a copy is there: its
+    readers must not stay on the table that was left.
+
+    Asked by listing, not by HEAD: for an object that is not there, HEAD says 403 to whoever may list one prefix only.
+    """
+    if world.definition is not None:
+        return world.definition.spec.pointer.plain_text_copy
+    key = world.names.pointer_text_key
+    try:
+        answer = world.store.s3.list_objects_v2(Bucket=world.names.bucket, Prefix=key, MaxKeys=1)
+    except (ClientError, BotoCoreError, OSError) as error:
+        raise ReleaseError(
+            "know whether there is a plain-text copy of the pointer",
+            to=_uri(world),
+            found=describe_error(error),
+            next="the pointer itself has moved; a copy may still name the table it left",
+        ) from error
+    return any(found["Key"] == key for found in answer.get("Contents", []))
+
+
+def _uri(world: Outside) -> str:
+    return f"s3://{world.names.bucket}/{world.names.pointer_text_key}"
