@@ -13,7 +13,7 @@ from typing import Any
 
 from kumo_serving.pointer import Pointer
 
-from kumo_assets.errors import ConfigError
+from kumo_assets.errors import ConfigError, ReleaseError
 from kumo_assets.releases.documents import LedgerEntry
 from kumo_assets.releases.pointers import (
     RawPointer,
@@ -26,6 +26,7 @@ from kumo_assets.releases.pointers import (
 from kumo_assets.spec.names import QueryNames
 
 SECONDS = 10.0
+RECONNECT_SECONDS = 2.0
 # kazoo logs each request at DEBUG, and one of them is the password.
 _log = logging.getLogger("kumo_assets.zookeeper")
 _log.setLevel(logging.WARNING)
@@ -34,7 +35,10 @@ _log.setLevel(logging.WARNING)
 class ZooKeeperPointerStore:
     """Compare-and-set on one znode.
 
-    KUMO_ASSETS_ZOOKEEPER_AUTH=`user:password` (digest) has only that user write, create and delete; anybody reads.
+    KUMO_ASSETS_ZOOKEEPER_AUTH=`user:password` (digest) has only that user write, create and delete in its environment's
+    folder, `/kumo_assets/<env>`; anybody reads. In `/kumo_assets` itself anybody may create, and only the user who made it
+    delete: the environments of one ensemble, each with a user of its own, need not know of each other. What exists keeps
+    its ACL: where a stranger may write to the ensemble, make `/kumo_assets/<env>` before the first promotion.
     """
 
     def __init__(self, names: QueryNames, hosts: str, path: str = "") -> None:
@@ -76,7 +80,7 @@ class ZooKeeperPointerStore:
         return from_raw(raw, self.names) if raw is not None else None
 
     def write(self, pointer: Pointer, move: LedgerEntry, expected: str | None) -> VersionedPointer:
-        from kazoo.exceptions import BadVersionError, KazooException, NodeExistsError, NoNodeError
+        from kazoo.exceptions import BadVersionError, KazooException, NoAuthError, NodeExistsError, NoNodeError
         from kazoo.handlers.threading import KazooTimeoutError
 
         client = self._connected()
@@ -85,6 +89,9 @@ class ZooKeeperPointerStore:
         try:
             if expected is None:
                 acl = self._acl()
+                shared = self.path.rsplit("/", 3)[0]  # above the folders of the environment and the query
+                if shared:
+                    client.ensure_path_async(shared, acl=self._acl(create=True)).get(timeout=SECONDS)
                 # The folders too: who may write a folder may delete the znode in it.
                 client.ensure_path_async(self.path.rpartition("/")[0], acl=acl).get(timeout=SECONDS)
                 client.create_async(self.path, data, acl=acl).get(timeout=SECONDS)
@@ -94,6 +101,13 @@ class ZooKeeperPointerStore:
                 if stat is None or str(stat.czxid) != created:
                     raise BadVersionError("the znode was deleted or made anew")
                 client.set_async(self.path, data, version=int(version)).get(timeout=SECONDS)
+        except NoAuthError as error:
+            raise ReleaseError(
+                "write the active pointer",
+                to=self.uri,
+                found="ZooKeeper does not let this user (NoAuth)",
+                next="set KUMO_ASSETS_ZOOKEEPER_AUTH to the user:password that made it; the old pointer stands",
+            ) from error
         except (KazooException, KazooTimeoutError, OSError) as error:
             # A lost session or a time-out may hide a success: the read-back tells.
             trouble = error
@@ -106,13 +120,14 @@ class ZooKeeperPointerStore:
             client.stop()
             client.close()
 
-    def _acl(self) -> Any:
+    def _acl(self, *, create: bool = False) -> Any:
+        """What a new znode gets: the user of the environment all, anybody to read, and with `create` to create in it."""
         from kazoo.security import make_acl, make_digest_acl
 
         user, _, password = os.environ.get("KUMO_ASSETS_ZOOKEEPER_AUTH", "").partition(":")
         if not user:
             return None
-        return [make_digest_acl(user, password, all=True), make_acl("world", "anyone", read=True)]
+        return [make_digest_acl(user, password, all=True), make_acl("world", "anyone", read=True, create=create)]
 
     def _connected(self) -> Any:
         if self._client is None:
@@ -121,7 +136,12 @@ class ZooKeeperPointerStore:
 
             auth = os.environ.get("KUMO_ASSETS_ZOOKEEPER_AUTH")
             client = KazooClient(
-                hosts=self.hosts, timeout=SECONDS, auth_data=[("digest", auth)] if auth else None, logger=_log
+                hosts=self.hosts,
+                timeout=SECONDS,
+                auth_data=[("digest", auth)] if auth else None,
+                # kazoo's own pauses between two tries to reconnect double up to an hour (kazoo.retry.KazooRetry).
+                connection_retry={"max_tries": -1, "max_delay": RECONNECT_SECONDS},
+                logger=_log,
             )
             try:
                 client.start(timeout=SECONDS)
