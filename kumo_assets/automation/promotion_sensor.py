@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TypedDict
 
 import dagster as dg
-from kumo_serving.errors import KumoAssetsError
+from kumo_serving.errors import KumoAssetsError, PointerMalformed
 
 from kumo_assets.assets.active_pointer import FOLDER_KEY, RELEASE_TAG
 from kumo_assets.assets.keys import key_of
 from kumo_assets.automation.jobs import QUERY_TAG
-from kumo_assets.automation.tidings import Alarm, alarms, events_of, news_of
+from kumo_assets.automation.tidings import Alarm, alarms, damaged, events_of, news_of
 from kumo_assets.errors import ConfigError
 from kumo_assets.notify import notify
 from kumo_assets.releases.operations.promote import next_promotion
@@ -129,6 +129,8 @@ def _look(releases: ReleasesResource, definition: QueryDefinition, memory: _Memo
                 heard, words = None, f"{words} ({error})"
             generation = found.pointer.generation if found is not None else 0
             return _View(release if decision.outcome == "promote" else None, generation, words, heard, wrong)
+    except PointerMalformed as error:
+        return _View(None, 0, str(error), None, [damaged(definition.name, error)])
     except KumoAssetsError as error:
         return _View(None, 0, str(error), None, None)
 

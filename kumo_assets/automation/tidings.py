@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
+from kumo_serving.errors import PointerMalformed
 
 from kumo_assets.assets.active_pointer import move_metadata
 from kumo_assets.assets.keys import key_of
 from kumo_assets.releases.decision import Decision
 from kumo_assets.releases.ledger import Recorded
-from kumo_assets.releases.operations.outside import Outside
+from kumo_assets.releases.operations.outside import Outside, put_back
 from kumo_assets.releases.operations.reconcile import News, news, reconcile
 from kumo_assets.releases.pointers import VersionedPointer
 from kumo_assets.spec.load import QueryDefinition
@@ -27,8 +28,9 @@ from kumo_assets.spec.names import POINTER_ASSET
 SERVED = ("promote", "force", "rollback", "hand_edit")
 FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
-# The document whose news were all told, by address; what has not moved has none.
-_told: dict[str, tuple[str, datetime]] = {}
+# The document whose news were all told, and the cursor that says so, by address; what has not moved has none. A tick that
+# came to nothing leaves its caller with the cursor from before: then they are told again.
+_told: dict[str, tuple[tuple[str, datetime], str]] = {}
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,10 @@ def news_of(world: Outside, found: VersionedPointer | None, cursor: str) -> News
     """
     reconcile(world, found)
     mark = (found.version, found.modified) if found is not None else ("", datetime.min.replace(tzinfo=UTC))
-    if cursor and _told.get(world.pointers.uri) == mark:
+    if cursor and _told.get(world.pointers.uri) == (mark, cursor):
         return News([], cursor)
     fresh = news(world, cursor)
-    _told[world.pointers.uri] = mark
+    _told[world.pointers.uri] = (mark, fresh.cursor)
     return fresh
 
 
@@ -90,28 +92,37 @@ def alarms(
     now: datetime,
 ) -> list[Alarm]:
     """What a person should know of: the active release is older than the query allows; a sealed release waits longer
-    than it allows; the pointer was edited by hand."""
-    if found is None:
-        return []
+    than it allows; the pointer was edited by hand, or deleted."""
     query, spec = definition.name, definition.spec
-    served = found.pointer.served_release_id or found.pointer.table
+    served = "nothing"
     look = f"kumo-assets status {query}"
     told = []
-    age = _hours(found.pointer.promoted.at, now)
-    if age is not None and age > spec.stale_after_hours:
-        title = f"{served} is stale: promoted {age:.0f} h ago, and the limit is {spec.stale_after_hours:g} h"
-        told.append(Alarm(f"stale {found.pointer.generation}", "stale", title, (decision.reason, look)))
+    if found is not None:
+        served = found.pointer.served_release_id or found.pointer.table
+        age = _hours(found.pointer.promoted.at, now)
+        if age is not None and age > spec.stale_after_hours:
+            title = f"{served} is stale: promoted {age:.0f} h ago, and the limit is {spec.stale_after_hours:g} h"
+            told.append(Alarm(f"stale {found.pointer.generation}", "stale", title, (decision.reason, look)))
+    elif gone := put_back(world, None):
+        following = f"services go on with what they last read; kumo-assets rollback {query} --reason TEXT puts one back"
+        told.append(Alarm(f"deleted {gone}", "deleted", gone, (following, look)))
     sealed = world.store.sealed(release) if release is not None else None
     waits = _hours(sealed.sealed_at, now) if sealed is not None else None
     if release is not None and waits is not None and waits > spec.waiting_after_hours:
         title = f"{release} has waited {waits:.0f} h to go live; {served} is served"
         told.append(Alarm(f"waiting {release}", "waiting", title, (decision.reason, look)))
-    if found.hand_edited:
+    if found is not None and found.hand_edited:
         title = f"the pointer was edited by hand to {found.pointer.table}; that counts as a hold"
         told.append(
             Alarm(f"hand_edit {found.mark}", "hand_edit", title, (f"kumo-assets unhold {query}, once it is over",))
         )
     return told
+
+
+def damaged(query: str, error: PointerMalformed) -> Alarm:
+    """The message for a pointer that cannot be read: services go on with what they last read, and nothing is promoted."""
+    following = f"kumo-assets rollback {query} --reason TEXT puts a whole one back"
+    return Alarm(f"damaged {error.found}", "damaged", f"the pointer is damaged: {error.found}", (following, str(error)))
 
 
 def _hours(at: str, now: datetime) -> float | None:

@@ -173,7 +173,7 @@ class Retirement(Document):
     reason: str
 
 
-Action = Literal["promote", "rollback", "hold", "unhold", "refuse", "hand_edit", "retire", "reject", "force"]
+Action = Literal["promote", "rollback", "hold", "unhold", "refuse", "hand_edit", "retire", "force"]
 
 
 class LedgerEntry(Document):

@@ -6,6 +6,7 @@ One place, so that an endpoint, a region or a time-out is never decided twice. W
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
@@ -14,6 +15,10 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
+
+# boto3's clients may be shared between threads, its session, which makes them, may not (boto3's guide, "Session"): and
+# the sensor's threads each make theirs.
+_making = threading.Lock()
 
 
 def client_config() -> Config:
@@ -34,14 +39,16 @@ def s3_client() -> S3Client:
     """An S3 client for AWS_REGION, AWS_ENDPOINT_URL and the standard credential chain."""
     import boto3  # late: what only names an AWS error should not pay for it
 
-    return boto3.client("s3", config=client_config())
+    with _making:
+        return boto3.client("s3", config=client_config())
 
 
 def dynamodb_client(region: str | None = None) -> DynamoDBClient:
     """A DynamoDB client, by default in the region of the environment."""
     import boto3
 
-    return boto3.client("dynamodb", region_name=region, config=client_config())
+    with _making:
+        return boto3.client("dynamodb", region_name=region, config=client_config())
 
 
 _ADVICE = {

@@ -96,6 +96,19 @@ def test_duplicated_predictions_block_the_release(chain: Chain) -> None:
     assert "dynamodb_table" not in steps(result)
 
 
+def test_lists_too_short_block_the_release(custom) -> None:  # type: ignore[no-untyped-def]
+    chain = custom(
+        sql="""
+        SELECT ENTITY, CLASS, SCORE, ROW_NUMBER() OVER (PARTITION BY ENTITY ORDER BY SCORE DESC, CLASS) AS RANK
+        FROM {{ predictions }} QUALIFY RANK <= 3
+        """
+    )
+    result = chain.run()
+    assert not result.success
+    assert chain.verdicts(chain.release(result))["list_shape"].blocks
+    assert "dynamodb_table" not in steps(result)
+
+
 def test_many_entities_lost_against_the_active_release_block(chain: Chain) -> None:
     chain.run(DAY)
     chain.promote()

@@ -218,6 +218,42 @@ def test_a_hand_edit_is_an_event_and_a_message_once(dagster: Dagster, hook: Hook
     assert names.dynamodb_table(first) in message["text"]
 
 
+def test_a_damaged_pointer_is_told_once(dagster: Dagster, hook: Hook) -> None:
+    two(dagster)
+    dagster.tick()
+    dagster.shop.edit(lambda text: text[:-20])
+    dagster.tick()
+    dagster.tick()
+    (message,) = hook.got
+    assert message["kind"] == "damaged"
+    assert "rollback" in message["text"]
+
+
+def test_a_deleted_pointer_is_told_once_and_one_that_never_was_is_not(dagster: Dagster, hook: Hook) -> None:
+    dagster.tick()
+    _, second = two(dagster)
+    dagster.tick()
+    assert hook.got == []
+    store = dagster.shop.world.pointers
+    dagster.shop.world.store.s3.delete_object(Bucket=store.bucket, Key=store.key)
+    dagster.tick()
+    dagster.tick()
+    (message,) = hook.got
+    assert message["kind"] == "deleted"
+    assert second in message["text"]
+
+
+def test_what_a_tick_that_came_to_nothing_would_have_told_is_told_by_the_next(dagster: Dagster) -> None:
+    two(dagster)
+    dagster.tick()
+    rollback(dagster.shop.world, by="bob", reason="odd")
+    before = dagster.cursor
+    (event,) = dagster.tick().asset_events
+    dagster.cursor = before
+    (again,) = dagster.tick().asset_events
+    assert again.metadata["release"] == event.metadata["release"]
+
+
 def test_a_stale_release_and_one_that_waits_are_told_once_each_with_the_reason(
     dagster: Dagster, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:

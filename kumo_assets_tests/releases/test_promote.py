@@ -154,7 +154,7 @@ def test_a_table_that_is_gone_is_never_named(store: Shop) -> None:
 def test_a_replica_that_is_not_active_is_waited_for(aws: str) -> None:
     made = shop(table={"replicas": ["eu-west-1"]})
     release = made.build()
-    with pytest.raises(Refused, match="replica in eu-west-1 is absent"):
+    with pytest.raises(Refused, match="replica in eu-west-1 that is absent"):
         promote(made.world, release, by="sensor")
 
 
@@ -345,6 +345,9 @@ def test_every_refusal_is_in_the_ledger(store: Shop) -> None:
     (entry,) = store.world.ledger.history()
     assert (entry.action, entry.to_release, entry.by) == ("refuse", release, "bob")
     assert "volume" in entry.reason
+    with pytest.raises(Refused):
+        hold(store.world, by="ann", reason="looking")
+    assert store.world.ledger.history(1)[0].reason == "hold: there is no active pointer"
 
 
 def test_promotion_asks_few_questions_when_nothing_is_new(store: Shop) -> None:

@@ -289,6 +289,14 @@ def test_orphans_are_listed_and_left_alone(store: Shop) -> None:
     assert tables.describe(store.world.dynamodb, orphan) is not None
 
 
+def test_a_table_that_appears_after_its_release_was_retired_is_an_orphan(store: Shop) -> None:
+    first, *_ = promoted(store)
+    assert first in retire(store.world, Warehouse(), by="ann")
+    assert plan(store.world).orphans == []
+    store.table(table_of(store, first), first)
+    assert plan(store.world).orphans == [table_of(store, first)]
+
+
 def test_the_table_of_a_failed_attempt_goes_and_the_one_that_was_sealed_stays(store: Shop) -> None:
     first, *_ = promoted(store, ("29",))
     failed = table_of(store, first) + "-a2"

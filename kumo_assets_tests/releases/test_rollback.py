@@ -63,6 +63,9 @@ def test_a_second_rollback_while_held_must_name_its_target(either: Shop) -> None
         rollback(either.world, by="bob", reason="me too")
     assert f"ann rolled back from {third} to {second}" in str(refused.value)
     assert either.active() == second
+    last, *_ = either.world.ledger.history()
+    assert (last.action, last.by, last.from_release) == ("refuse", "bob", second)
+    assert last.reason.startswith("rollback: it is on hold already")
     assert rollback(either.world, to=first, by="bob", reason="further back").pointer.release_id == first
 
 

@@ -14,7 +14,7 @@ from kumo_serving.pointer import Hold, Pointer
 from kumo_assets.errors import ConfigError, Refused
 from kumo_assets.releases.decision import Decision, decide
 from kumo_assets.releases.documents import Action, utc_now
-from kumo_assets.releases.operations.move import move_pointer
+from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
 from kumo_assets.releases.operations.outside import Outside, active_of, candidate_of, put_back
 from kumo_assets.releases.operations.promote import MOST_CANDIDATES, newer_sealed
 from kumo_assets.releases.operations.target import as_ours, next_generation
@@ -44,18 +44,19 @@ def hold(world: Outside, *, by: str, reason: str, run_id: str = "") -> Pointer:
             found="no reason",
             next="give --reason TEXT, for whoever comes after you",
         )
-    found = _standing(world, "hold promotions of")
-    old = found.pointer.hold
-    if old is not None and not found.hand_edited:
-        raise Refused(
-            "hold promotions of",
-            to=world.query,
-            found=f"it is on hold already: {old.reason} ({old.by}, {old.at})",
-            next=f"nothing; or kumo-assets unhold {world.query}, if that one is over",
-        )
-    note = Hold(by=by, at=utc_now(), reason=reason)
-    pointer = as_ours(world, found, next_generation(world, found)).replace(hold=note)
-    return _move(world, pointer, found, "hold", by, reason, run_id)
+    with refusals_recorded(world, "hold", by=by, run_id=run_id):
+        found = _standing(world, "hold promotions of")
+        old = found.pointer.hold
+        if old is not None and not found.hand_edited:
+            raise Refused(
+                "hold promotions of",
+                to=world.query,
+                found=f"it is on hold already: {old.reason} ({old.by}, {old.at})",
+                next=f"nothing; or kumo-assets unhold {world.query}, if that one is over",
+            )
+        note = Hold(by=by, at=utc_now(), reason=reason)
+        pointer = as_ours(world, found, next_generation(world, found)).replace(hold=note)
+        return _move(world, pointer, found, "hold", by, reason, run_id)
 
 
 def preview_unhold(world: Outside) -> Unholding:
@@ -74,7 +75,8 @@ def unhold(world: Outside, preview: Unholding, *, by: str, run_id: str = "") -> 
     """Lift the hold that `preview` saw. LostRace when the pointer moved since: what goes live might be another."""
     found = preview.found
     pointer = as_ours(world, found, next_generation(world, found)).replace(hold=None)
-    return _move(world, pointer, found, "unhold", by, f"{preview.words}; lifts: {preview.hold}", run_id)
+    with refusals_recorded(world, "unhold", by=by, run_id=run_id, from_release=found.pointer.release_id):
+        return _move(world, pointer, found, "unhold", by, f"{preview.words}; lifts: {preview.hold}", run_id)
 
 
 def hold_words(world: Outside, found: VersionedPointer) -> str | None:

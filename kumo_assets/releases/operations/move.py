@@ -8,12 +8,14 @@ or of the next move, completes it before another document takes its place.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kumo_serving.errors import KumoAssetsError
 from kumo_serving.pointer import Pointer
 
-from kumo_assets.errors import ReleaseError
+from kumo_assets.errors import Refused, ReleaseError
 from kumo_assets.releases.documents import Action, LedgerEntry, utc_now
 from kumo_assets.releases.operations.outside import Outside
 from kumo_assets.releases.operations.plain_text import copy_plain_text
@@ -78,6 +80,28 @@ def move_pointer(
         except KumoAssetsError as error:
             trouble.append(f"{error} (`kumo-assets status` or the promotion sensor makes it good)")
     return Moved(written, " ".join(trouble))
+
+
+@contextmanager
+def refusals_recorded(
+    world: Outside, doing: str, *, by: str, run_id: str = "", from_release: str = "", to_release: str = ""
+) -> Iterator[None]:
+    """Whatever refuses what is done here, a lost race too, is in the ledger before the caller hears of it."""
+    try:
+        yield
+    except Refused as error:
+        entry = LedgerEntry(
+            query=world.query,
+            at=utc_now(),
+            action="refuse",
+            by=by,
+            reason=f"{doing}: {error.found}",
+            from_release=from_release,
+            to_release=to_release,
+            run_id=run_id,
+        )
+        record(world, entry)
+        raise
 
 
 def record(world: Outside, entry: LedgerEntry) -> None:

@@ -160,9 +160,10 @@ def _left_at(entries: list[tuple[LedgerEntry, datetime]]) -> dict[str, datetime]
 
 
 def _orphans(world: Outside, listed: list[Listing], names: list[str]) -> list[str]:
-    """Tables and prefixes with our name and no `opened.json`."""
+    """Tables and prefixes with our name and no `opened.json`, and tables of releases that were retired."""
     owned = {item.release_id for item in listed if OPENED in item.files}
-    found = [name for name in names if (release_of_table(name) or "") not in owned and _is_ours(world, name)]
+    living = owned - {item.release_id for item in listed if RETIRED in item.files}
+    found = [name for name in names if (release_of_table(name) or "") not in living and _is_ours(world, name)]
     prefixes = [world.names.releases_uri + item.release_id + "/" for item in listed if item.release_id not in owned]
     return found + prefixes
 

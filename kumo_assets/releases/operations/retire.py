@@ -15,7 +15,7 @@ from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.errors import Refused, ReleaseError
 from kumo_assets.releases.documents import LedgerEntry, Retirement, utc_now
-from kumo_assets.releases.operations.move import move_pointer, record
+from kumo_assets.releases.operations.move import move_pointer, record, refusals_recorded
 from kumo_assets.releases.operations.outside import Outside
 from kumo_assets.releases.operations.retention import Plan, plan, references
 from kumo_assets.releases.operations.target import as_ours, next_generation
@@ -40,6 +40,11 @@ def retire(
     were tried when something of a release could not be deleted: it stays marked, and is finished next time.
     """
     planned = plan(world, now)
+    with refusals_recorded(world, "retire", by=by, run_id=run_id):
+        return _retire(world, planned, drop_tables, by, run_id)
+
+
+def _retire(world: Outside, planned: Plan, drop_tables: DropTables, by: str, run_id: str) -> list[str]:
     for table in planned.leftovers:
         _delete_table(world, table)
     if not planned.going:

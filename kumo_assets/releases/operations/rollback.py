@@ -14,8 +14,8 @@ from kumo_serving.pointer import MAX_PREVIOUS, Hold, Pointer, Previous
 
 from kumo_assets.errors import ConfigError, Refused
 from kumo_assets.releases.decision import Active, Candidate, Decision, decide
-from kumo_assets.releases.documents import LedgerEntry, Rejection, utc_now
-from kumo_assets.releases.operations.move import move_pointer, record
+from kumo_assets.releases.documents import Rejection, utc_now
+from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
 from kumo_assets.releases.operations.outside import Outside, active_of, candidate_of
 from kumo_assets.releases.operations.target import next_generation, pointer_to, previous_after, try_lookups
 from kumo_assets.releases.pointers import RawPointer, VersionedPointer, from_raw
@@ -49,6 +49,21 @@ def rollback(world: Outside, *, by: str, reason: str, to: str | None = None, run
         )
     raw = world.pointers.peek()
     found = _readable(world, raw)
+    leaving = found.pointer.served_release_id if found is not None else ""
+    with refusals_recorded(world, "rollback", by=by, run_id=run_id, from_release=leaving, to_release=to or ""):
+        return _roll_back(world, raw, found, by=by, reason=reason, to=to, run_id=run_id)
+
+
+def _roll_back(
+    world: Outside,
+    raw: RawPointer | None,
+    found: VersionedPointer | None,
+    *,
+    by: str,
+    reason: str,
+    to: str | None,
+    run_id: str,
+) -> Rollback:
     if to is None:
         _must_not_be_held(world, found)
     leaving = _left_release(world, raw, found)
@@ -57,7 +72,7 @@ def rollback(world: Outside, *, by: str, reason: str, to: str | None = None, run
         _named(world, found, active, to) if to is not None else _newest_known_good(world, found, active, leaving)
     )
     if target is None:
-        raise _refused(world, to or "", leaving, decision, by, run_id)
+        raise _refused(world, to, decision)
     try_lookups(world, target)
     now = utc_now()
     if leaving:
@@ -210,20 +225,7 @@ def _previous_told(world: Outside, target: SealedRelease) -> tuple[Previous, ...
     return tuple(told.values())
 
 
-def _refused(world: Outside, to: str, leaving: str, decision: Decision, by: str, run_id: str) -> Refused:
-    record(
-        world,
-        LedgerEntry(
-            query=world.query,
-            at=utc_now(),
-            action="refuse",
-            by=by,
-            reason=f"rollback: {decision.reason}",
-            from_release=leaving,
-            to_release=to,
-            run_id=run_id,
-        ),
-    )
+def _refused(world: Outside, to: str | None, decision: Decision) -> Refused:
     what = f"{world.query} to {to}" if to else world.query
     following = decision.next or f"kumo-assets releases {world.query} lists what there is"
     return Refused("roll back", to=what, found=decision.reason, next=following)

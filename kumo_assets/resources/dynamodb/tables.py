@@ -70,14 +70,14 @@ def fault(state: TableState | None, wanted: Table) -> str | None:
     for region in wanted.replicas:
         status = state.replicas.get(region, "absent")
         if status != "ACTIVE":
-            return f"its replica in {region} is {status}, not ACTIVE"
+            return f"has a replica in {region} that is {status}, not ACTIVE"
     if wanted.reads_per_second is not None:
         if state.warm_status not in ("", "ACTIVE"):
-            return f"its warm throughput is {state.warm_status}"
+            return f"has a warm throughput that is {state.warm_status}"
         # A new on-demand table serves 12,000 reads a second from the start (AWS: "Warm throughput").
         ready = max(state.warm_reads or 0, 12_000)
         if ready < wanted.reads_per_second:
-            return f"it is warm for {ready:,} reads a second; {wanted.reads_per_second:,} are wanted"
+            return f"is warm for {ready:,} reads a second; {wanted.reads_per_second:,} are wanted"
     return None
 
 
@@ -132,7 +132,7 @@ def wait_until_ready(
             raise ReleaseError(
                 "wait for the table",
                 to=table,
-                found=f"it {found} after {deadline_seconds / 60:.0f} minutes",
+                found=f"it {found}, after {deadline_seconds / 60:.0f} minutes",
                 next="re-execute the run when DynamoDB shows it ready; nothing was promoted",
             )
         on_progress(f"table {table}: {found}")
@@ -165,15 +165,26 @@ def read_items(client: DynamoDBClient, table: str, key: str, entities: list[str]
 
 
 def delete(client: DynamoDBClient, table: str) -> None:
-    """Lift deletion protection and delete; return when the table is going or gone. ReleaseError when AWS refuses."""
+    """Delete its replicas, lift deletion protection and delete; return when the table is going or gone.
+
+    DeleteTable leaves the replicas of other regions standing, as tables of their own (AWS: "Deleting replicas"). And AWS
+    refuses to delete a table that a replica was made from in the last 24 hours: `retention.min_age_hours` is longer.
+    ReleaseError when AWS refuses, or a replica is still there after some 9 minutes.
+    """
     for attempt in range(UPDATE_ATTEMPTS):
         state = describe(client, table)
         if state is None or state.status == "DELETING":
             return
         try:
+            if state.replicas:
+                for region in (region for region, status in state.replicas.items() if status != "DELETING"):
+                    _update(client, table, ReplicaUpdates=[{"Delete": {"RegionName": region}}])
+                time.sleep(min(0.2 * 2**attempt, 10))
+                continue
             if state.protected:
                 _update(client, table, DeletionProtectionEnabled=False)
             client.delete_table(TableName=table)
+            return
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == "ResourceNotFoundException":
@@ -184,6 +195,9 @@ def delete(client: DynamoDBClient, table: str) -> None:
             time.sleep(min(0.2 * 2**attempt, 10))
         except (BotoCoreError, OSError) as error:
             raise _failed("delete the table", table, error) from error
+    raise ReleaseError(
+        "delete the table", to=table, found="its replicas in other regions are still there", next="run it again later"
+    )
 
 
 def list_tables(client: DynamoDBClient, prefix: str) -> list[str]:

@@ -1,5 +1,5 @@
 """The proxy process: `python -m kumo_sandbox.aws.proxy`. Streams to MiniStack; adds refused credentials, AWS's import
-behaviour, and faults on demand (`/_sandbox/...`). Everything else passes through untouched.
+behaviour and warm throughput, and faults on demand (`/_sandbox/...`). Everything else passes through untouched.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from botocore.config import Config
 from kumo_sandbox.aws.faults import FIELDS, Faults, error_body
 from kumo_sandbox.aws.imports import Imports, fingerprint, shadow
 from kumo_sandbox.aws.signatures import refusal, signed_service
+from kumo_sandbox.aws.warm import Warm
 
 _HOP = {
     "connection",
@@ -46,6 +47,7 @@ class Proxy:
         self.state = state
         self.faults = Faults()
         self.imports = Imports(state / "aws-imports.json" if state is not None else None)
+        self.warm = Warm(state / "aws-warm.json" if state is not None else None)
         self.importing = asyncio.Lock()
         self.calls: dict[str, int] = {}
         self.http: aiohttp.ClientSession | None = None
@@ -89,7 +91,13 @@ class Proxy:
         full = self._disk_is_full(request, service, operation, len(body))
         if full is not None:
             return full
-        special = {"ImportTable": self._import, "DescribeImport": self._described, "ListImports": self._listed}
+        special = {
+            "ImportTable": self._import,
+            "DescribeImport": self._described,
+            "ListImports": self._listed,
+            "UpdateTable": self._table_changed,
+            "DescribeTable": self._table_described,
+        }
         answer = await (special.get(operation, self._forward) if service == "dynamodb" else self._forward)(
             request, body
         )
@@ -166,6 +174,22 @@ class Proxy:
             body,
             lambda answer: answer | ({"NextToken": answer["NextToken"].zfill(112)} if "NextToken" in answer else {}),
         )
+
+    # ---- warm throughput
+
+    async def _table_changed(self, request: web.Request, body: bytes) -> web.Response:
+        wanted = json.loads(body).get("WarmThroughput")
+
+        def told(answer: dict[str, Any]) -> dict[str, Any]:
+            table = answer["TableDescription"]
+            if wanted:
+                self.warm.ask(wanted, table["TableArn"])
+            return answer | {"TableDescription": self.warm.told(table)}
+
+        return await self._changed(request, body, told)
+
+    async def _table_described(self, request: web.Request, body: bytes) -> web.Response:
+        return await self._changed(request, body, lambda answer: answer | {"Table": self.warm.told(answer["Table"])})
 
     async def _changed(
         self, request: web.Request, body: bytes, change: Callable[[dict[str, Any]], dict[str, Any]]
