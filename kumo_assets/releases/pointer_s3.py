@@ -66,7 +66,7 @@ class S3PointerStore:
                 break
             except ClientError as error:
                 trouble = error
-                if error.response["Error"]["Code"] not in ():
+                if error.response["Error"]["Code"] not in ("ConditionalRequestConflict", "409"):
                     break
                 # AWS: a 409 says that another conditional write was under way; ask again.
                 time.sleep(0.02 * 2**attempt)
