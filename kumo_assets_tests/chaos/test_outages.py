@@ -15,6 +15,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from kumo_sandbox.testing import SandboxHandle, start_sandbox
 from kumo_serving import Answer, Reader, open_pointer
 
@@ -29,6 +30,7 @@ from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.reconcile import reconcile
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import report
+from kumo_assets.resources.aws import client_config
 from kumo_assets.spec.environment import Environment
 
 SOAK = bool(os.environ.get("KUMO_SOAK"))
@@ -50,19 +52,66 @@ def _with_production_clients(made: Shop) -> Shop:
     return made
 
 
+def _impatient(made: Shop) -> None:
+    """A client that waits a second, and asks three times: what is seen after production's is seen sooner."""
+    config = client_config().merge(Config(read_timeout=1, retries={"mode": "standard", "max_attempts": 3}))
+    assert made.world.definition is not None
+    made.world = outside(
+        made.world.definition, Environment(name="local", bucket=BUCKET), s3=boto3.client("s3", config=config)
+    )
+
+
 KINDS: dict[str, dict[str, Any]] = {
     "500": {"status": 500, "code": "InternalError"},
     "503": {"status": 503, "code": "SlowDown"},
     "cut": {"cut": "before"},
 }
+# No trouble to a client that waits: nothing ends in an error.
+SLOW: dict[str, dict[str, Any]] = {"slow": {"delay": 1.0}}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *SLOW])
 def test_a_passing_trouble_of_s3_is_not_even_noticed(store: Shop, sandbox: SandboxHandle, kind: str) -> None:
     release = store.build()
-    sandbox.aws_faults({"service": "s3", "match": store.query, "times": 2, **KINDS[kind]})
+    sandbox.aws_faults({"service": "s3", "match": store.query, "times": 2, **(KINDS | SLOW)[kind]})
     assert promote(store.world, release, by="sensor").moved
     assert store.active() == release
+
+
+def test_an_s3_slower_than_its_client_waits_moves_the_pointer_once(store: Shop, sandbox: SandboxHandle) -> None:
+    """The request that was given up arrives late and is done all the same: its retries lose to it (412), or it to them."""
+    first = store.build("2017-11-29")
+    promote(store.world, first, by="sensor")
+    second = store.build("2017-11-30")
+    _impatient(store)
+    late = {"operation": "PutObject", "match": "active.json", "delay": 1.2}
+    sandbox.aws_faults({**late, "times": -1})
+    assert promote(store.world, second, by="sensor").pointer.generation == 2
+    sandbox.reset_faults()
+    sandbox.aws_faults({**late, "times": 1})
+    assert rollback(store.world, by="ann", reason="odd").pointer.release_id == first
+    assert store.active() == first
+    assert [entry.generation for entry in store.world.ledger.moves()] == [1, 2, 3]
+
+
+def test_conditional_writes_that_s3_takes_one_at_a_time_are_asked_again(
+    store: Shop, sandbox: SandboxHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS answers 409 ConditionalRequestConflict when another conditional write to the key is under way; nobody has won."""
+    first = store.build("2017-11-29")
+    conflict = {"operation": "PutObject", "match": "active.json", "status": 409, "code": "ConditionalRequestConflict"}
+    sandbox.aws_faults({**conflict, "times": 2})
+    assert promote(store.world, first, by="sensor").pointer.generation == 1
+    second = store.build("2017-11-30")
+    sandbox.aws_faults({**conflict, "times": 2})
+    assert promote(store.world, second, by="sensor").pointer.generation == 2
+    third = store.build("2017-12-01")
+    sandbox.aws_faults({**conflict, "times": -1})
+    monkeypatch.setattr("kumo_assets.releases.pointer_s3.CONFLICTS", 3)  # all eight take 5 s
+    with pytest.raises(ReleaseError, match=r"ConditionalRequestConflict.*the old pointer stands"):
+        promote(store.world, third, by="sensor")
+    assert store.active() == second
+    assert [entry.to_release for entry in store.world.ledger.moves()] == [first, second]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -113,6 +162,7 @@ def test_readers_answer_while_s3_is_out_or_slow(store: Shop, sandbox: SandboxHan
 
 def test_a_ledger_that_is_out_loses_no_entry(store: Shop, sandbox: SandboxHandle) -> None:
     release = store.build()
+    _impatient(store)
     sandbox.aws_faults({"operation": "PutObject", "match": "/ledger/", "times": -1, "status": 503, "code": "SlowDown"})
     done = promote(store.world, release, by="sensor", run_id="run-1")
     assert done.moved
