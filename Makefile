@@ -43,7 +43,7 @@ gameday: .install.stamp debian   ## a drill under reader load: bad model, rollba
 	$(BIN)/python -m kumo_assets_tests.chaos.gameday
 
 # Debian packages only where a test needs them and root is at hand; without them those tests say why they skip, and CI
-# turns such a skip into a failure.
+# turns such a skip into a failure (conftest.py).
 debian:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  missing=""; \
