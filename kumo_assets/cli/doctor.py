@@ -56,7 +56,7 @@ def _try(what: str, trial: Callable[[], str]) -> Finding:
     except Exception as error:  # noqa: BLE001 - a trial must never hide the others: what it raises is its finding
         from kumo_assets.resources.aws import trouble
 
-        seen, fix = trouble(error, "see docs/operations.md")
+        seen, fix = trouble(error, "the message is the system's own; docs/operations.md says what each part needs")
         return Finding(what, False, seen[:400], fix)
 
 

@@ -112,7 +112,7 @@ def test_each_party_may_do_what_it_does_and_no_more(chain: Chain, monkeypatch: p
 
 
 def test_no_party_may_touch_another_environment() -> None:
-    for name in ("pipeline.json", "operator.json", "reader.json", "snowflake-unload.json"):
+    for name in ("pipeline.json", "replicas.json", "operator.json", "reader.json", "snowflake-unload.json"):
         policy = Policy(name, "predictions", "staging")
         for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"):
             assert not policy.allows(Need(action, "arn:aws:s3:::predictions/production/q/active.json"))
