@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 
 from kumo_sandbox.testing import SandboxHandle, start_sandbox
@@ -26,7 +27,17 @@ def sandbox(running_sandbox: SandboxHandle, monkeypatch: pytest.MonkeyPatch) -> 
     """The session's sandbox, with this process's environment pointing at it."""
     for name, value in running_sandbox.env.items():
         monkeypatch.setenv(name, value)
+    _forget_other_credentials(running_sandbox.env["AWS_ACCESS_KEY_ID"])
     running_sandbox.reset_faults()
     yield running_sandbox
     running_sandbox.start()  # a part that a test killed is back for the next one
     running_sandbox.reset_faults()
+
+
+def _forget_other_credentials(key: str) -> None:
+    """boto3's default session keeps the credentials it found first: perhaps those of a test that ran without the sandbox.
+    Made anew only then, for a session takes long to make."""
+    session = boto3.DEFAULT_SESSION
+    found = session.get_credentials() if session is not None else None
+    if found is None or found.access_key != key:
+        boto3.DEFAULT_SESSION = None
