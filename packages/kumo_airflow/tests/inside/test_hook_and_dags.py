@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import TOKEN, Context, when
 from kumo_airflow import tasks
 from kumo_airflow.compat import DAG
 from kumo_airflow.dags import daily_dag, daily_dags, read_queries
@@ -17,6 +16,8 @@ from kumo_airflow.links import DagsterRunLink
 from kumo_airflow.operators import KumoDailyOperator
 from kumo_airflow.provider import get_provider_info
 from stand_in import StandIn
+
+from conftest import TOKEN, Context, when
 
 DAGS = Path(__file__).parents[2] / "dags"
 QUERY = {

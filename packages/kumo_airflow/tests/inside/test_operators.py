@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import TOKEN, Context, when
 from kumo_airflow.compat import AirflowException, AirflowFailException, AirflowSkipException
 from kumo_airflow.dags import live_asset
 from kumo_airflow.operators import KumoDailyOperator, KumoLiveOperator, KumoRollbackOperator, KumoStepOperator
 from kumo_airflow.triggers import LiveTrigger, RunTrigger, StepTrigger
 from stand_in import StandIn, check_event, move
+
+from conftest import TOKEN, Context, when
 
 
 def operator(**options: Any) -> KumoDailyOperator:
