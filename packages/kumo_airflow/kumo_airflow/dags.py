@@ -101,6 +101,7 @@ def daily_dag(query: Mapping[str, Any], **options: Any) -> DAG:
         live = KumoLiveOperator(
             task_id="live",
             query=name,
+            job=query["job"],
             release_id=build.output,
             outlets=[live_asset(name)],
             **{name: value for name, value in operator_options.items() if name != "deferrable"},

@@ -7,8 +7,10 @@ in the triggerer's event loop.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from kumo_airflow.errors import DagsterFailed, LocationNotLoaded, Refusal
@@ -291,12 +293,16 @@ def terminate(run_id: str) -> Operation[str]:
 
 @dataclass(frozen=True)
 class PointerMove:
-    """One materialisation of `active_pointer`: what went live, when (seconds since 1970)."""
+    """One materialisation of `active_pointer`: what went live, when (seconds since 1970), by which `action`: promote,
+    force, rollback, hand_edit. `partition` is "" for a table of no release. `moved` is False where somebody asked for
+    what was active already."""
 
     release_id: str
     partition: str
     generation: int
     at: float
+    action: str = ""
+    moved: bool = True
 
 
 def pointer_moves(query: str, limit: int = 20) -> Operation[list[PointerMove]]:
@@ -309,14 +315,17 @@ def pointer_moves(query: str, limit: int = 20) -> Operation[list[PointerMove]]:
             return []
         found = []
         for item in _one_of(answer, doing, "Asset")["assetMaterializations"]:
-            told = {entry["label"]: entry.get("text") or entry.get("intValue") for entry in item["metadataEntries"]}
+            told = {entry["label"]: _value(entry) for entry in item["metadataEntries"]}
             if told.get("release"):
+                release = str(told["release"])
                 found.append(
                     PointerMove(
-                        str(told["release"]),
-                        str(told.get("partition") or ""),
+                        release,
+                        str(told.get("partition") or _day_of(release)),
                         int(told.get("generation") or 0),
-                        float(item["timestamp"]) / 1000,
+                        _time_of(told.get("at")) or float(item["timestamp"]) / 1000,
+                        str(told.get("action") or ""),
+                        told.get("moved") is not False,
                     )
                 )
         return found
@@ -325,10 +334,32 @@ def pointer_moves(query: str, limit: int = 20) -> Operation[list[PointerMove]]:
         doing,
         """query ($key: AssetKeyInput!, $limit: Int!) { assetOrError(assetKey: $key) { __typename
           ... on Asset { assetMaterializations(limit: $limit) { timestamp metadataEntries { label
-            ... on TextMetadataEntry { text } ... on IntMetadataEntry { intValue } } } } } }""",
+            ... on TextMetadataEntry { text } ... on IntMetadataEntry { intValue }
+            ... on BoolMetadataEntry { boolValue } } } } } }""",
         {"key": {"path": [query, "active_pointer"]}, "limit": limit},
         read,
     )
+
+
+def _value(entry: Mapping[str, Any]) -> Any:
+    return next((entry[kind] for kind in ("text", "intValue", "boolValue") if entry.get(kind) is not None), None)
+
+
+# A move made outside Dagster is told later, by the promotion sensor, from the ledger: its event has no partition, and its
+# own time in `at` (`move_metadata` in kumo_assets/assets/active_pointer.py).
+
+
+def _day_of(release_id: str) -> str:
+    """The partition in a release id, `<YYYYMMDD>-<8 hex>` (docs/architecture.md, Names); "" for a table of no release."""
+    found = re.fullmatch(r"(\d{4})(\d{2})(\d{2})-.+", release_id)
+    return "-".join(found.groups()) if found else ""
+
+
+def _time_of(text: Any) -> float | None:
+    try:
+        return datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp() if text else None
+    except ValueError:
+        return None
 
 
 def sensor_words(job: Job, sensor: str = "promotion_sensor") -> Operation[str]:

@@ -15,7 +15,7 @@ from airflow.configuration import conf
 
 from kumo_airflow import operations, running
 from kumo_airflow.client import Dagster
-from kumo_airflow.compat import AirflowException, AirflowSkipException, BaseOperator
+from kumo_airflow.compat import AirflowException, AirflowFailException, AirflowSkipException, BaseOperator
 from kumo_airflow.context import airflow_errors, request_of, tell_asset, tell_result, tell_started
 from kumo_airflow.daily import Daily
 from kumo_airflow.errors import KumoAirflowError, Refusal
@@ -275,11 +275,13 @@ class KumoStepOperator(_DagsterOperator):
 class KumoLiveOperator(_DagsterOperator):
     """Waits until `active_pointer` names the release, then ends; its outlet's asset event says "new predictions live".
 
-    Skipped when a later day is active already: an older release never overtakes. Past its deadline it fails with the
-    promotion sensor's own words, a hold as a rule.
+    Skipped when a later day is active already, or a release of the same day that was sealed later: an older release
+    never overtakes. Past its deadline it fails, without a retry, with the promotion sensor's own words, a hold as a rule.
 
     :param release_id: as a rule the return value of `KumoDailyOperator`. Templated.
-    :param deadline: how long the promotion may take from when this task first starts.
+    :param job: the job that built the release, when it is not `<query>_daily`.
+    :param deadline: how long the promotion may take from when this task starts. A retry comes only when Dagster did not
+        answer for `outage_seconds`, and it and a clear count from their own start.
     """
 
     template_fields: Sequence[str] = ("query", "release_id")
@@ -328,12 +330,13 @@ class KumoLiveOperator(_DagsterOperator):
         if "error" in event:
             raise AirflowException(event["error"])
         if event["state"] == "superseded":
-            raise AirflowSkipException(
-                f"{self.release_id} does not go live: {event['words']}, of a later day, is active"
-            )
+            same_day = event["words"][:8] == self.release_id[:8]
+            why = "of the same day and sealed later" if same_day else "of a later day"
+            raise AirflowSkipException(f"{self.release_id} does not go live: {event['words']}, {why}, is active")
         if event["state"] == "overdue":
             context["ti"].xcom_push(key="reason", value=event["words"])
-            raise AirflowException(
+            # Another try would wait as long once more.
+            raise AirflowFailException(
                 f"{self.release_id} was not promoted in {self.deadline}. The promotion sensor says: "
                 f"{event['words'] or 'nothing'}. Next: kumo-assets status {self.query}"
             )

@@ -15,7 +15,7 @@ from kumo_airflow import operations
 from kumo_airflow.compat import TRIGGERS_ARE_KILLED, BaseTrigger, TriggerEvent, still_deferred
 from kumo_airflow.errors import KumoAirflowError
 from kumo_airflow.events import progress
-from kumo_airflow.following import next_move
+from kumo_airflow.following import PARTITION_TAG, next_move
 from kumo_airflow.hook import async_client
 from kumo_airflow.live import decide_live
 from kumo_airflow.steps import group_of, step_state
@@ -131,7 +131,11 @@ class LiveTrigger(_Trigger):
         async with await self.client() as dagster:
             while True:
                 moves = await dagster.do(operations.pointer_moves(asked["query"]))
-                state, move = decide_live(moves, asked["release_id"], asked["partition"])
+                runs = []
+                if any(move.partition == asked["partition"] for move in moves):
+                    tags = {PARTITION_TAG: asked["partition"]}
+                    runs = await dagster.do(operations.runs(asked["job"], tags))
+                state, move = decide_live(moves, asked["release_id"], asked["partition"], runs)
                 if state != "wait" and move is not None:
                     return {"state": state, "generation": move.generation, "at": move.at, "words": move.release_id}
                 if time.time() >= asked["deadline_at"]:

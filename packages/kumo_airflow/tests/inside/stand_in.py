@@ -10,6 +10,7 @@ import json
 import threading
 import time
 import uuid
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -211,10 +212,27 @@ def check_event(name: str, success: bool, severity: str = "ERROR", step: str = "
     return {"__typename": "AssetCheckEvaluationEvent", "stepKey": step, "evaluation": judged}
 
 
-def move(release: str, partition: str, generation: int) -> dict[str, Any]:
+def move(release: str, partition: str, generation: int, moved: bool = True) -> dict[str, Any]:
+    """As `active_pointer` itself tells a promotion."""
     entries = [
         {"label": "release", "text": release},
         {"label": "partition", "text": partition},
         {"label": "generation", "intValue": generation},
+        {"label": "action", "text": "promote"},
+        {"label": "moved", "boolValue": moved},
+    ]
+    return {"timestamp": str(time.time() * 1000), "metadataEntries": entries}
+
+
+def move_outside(release: str, generation: int, action: str = "promote", at: str = "") -> dict[str, Any]:
+    """As the promotion sensor tells a move made outside Dagster: later, with its time, and without a partition."""
+    entries = [
+        {"label": "release", "text": release},
+        {"label": "generation", "intValue": generation},
+        {"label": "action", "text": action},
+        {"label": "by", "text": "ann"},
+        {"label": "reason", "text": "-"},
+        {"label": "left", "text": "nothing"},
+        {"label": "at", "text": at or datetime.now(UTC).isoformat(timespec="milliseconds")},
     ]
     return {"timestamp": str(time.time() * 1000), "metadataEntries": entries}

@@ -11,7 +11,7 @@ from kumo_airflow.compat import AirflowException, AirflowFailException, AirflowS
 from kumo_airflow.dags import live_asset
 from kumo_airflow.operators import KumoDailyOperator, KumoLiveOperator, KumoRollbackOperator, KumoStepOperator
 from kumo_airflow.triggers import LiveTrigger, RunTrigger, StepTrigger
-from stand_in import StandIn, check_event, move
+from stand_in import StandIn, check_event, move, move_outside
 
 from conftest import TOKEN, Context, when
 
@@ -385,11 +385,29 @@ def test_older_release_is_skipped_and_one_held_fails_with_the_sensors_words(dags
     dagster.moves = [move("20171129-cccccccc", "2017-11-29", 5)]
     with pytest.raises(AirflowSkipException, match="of a later day"):
         task.resume(Context(task), asyncio.run(_event(_live("20171128-bbbbbbbb"))))
+    dagster.moves = [move_outside("20171129-cccccccc", 5)]  # promoted from the command line
+    with pytest.raises(AirflowSkipException, match="of a later day"):
+        task.resume(Context(task), asyncio.run(_event(_live("20171128-bbbbbbbb"))))
     dagster.moves = [move("20171127-dddddddd", "2017-11-27", 3)]
-    with pytest.raises(AirflowException, match="held by ann"):
+    # For good: another try would wait as long again.
+    with pytest.raises(AirflowFailException, match="held by ann"):
         task.resume(Context(task), asyncio.run(_event(_live("20171128-bbbbbbbb", 0.1))))
     with pytest.raises(AirflowFailException, match="no release id"):
         execute(KumoLiveOperator(task_id="live", query="q", release_id="None"), Context(task))
+
+
+def test_release_overtaken_by_a_later_one_of_its_day_is_skipped(dagster: StandIn) -> None:
+    built, first = (dagster.add_run("SUCCESS", **{"dagster/partition": "2017-11-28"}) for _ in range(2))
+    built["endTime"] = first["endTime"] = time.time() - 60
+    mine, other = (f"20171128-{run['runId'][:8]}" for run in (built, first))
+    task = KumoLiveOperator(task_id="live", query="q", release_id=mine, outlets=[live_asset("q")])
+    first["endTime"] += 30
+    for told in (move(other, "2017-11-28", 5), move_outside(other, 5)):
+        dagster.moves = [told]
+        with pytest.raises(AirflowSkipException, match=f"{other}, of the same day and sealed later"):
+            task.resume(Context(task), asyncio.run(_event(_live(mine))))
+    first["endTime"] -= 60  # now it is an earlier release of the day, which this one is to follow
+    assert asyncio.run(_event(_live(mine, 0.1)))["state"] == "overdue"
 
 
 def test_rollback_runs_its_job_once_and_needs_a_reason(dagster: StandIn) -> None:
