@@ -249,6 +249,8 @@ def wait(
         elif move.what == "wait":
             sleep(poll_seconds)
         else:
+            if move.outcome == "canceled":
+                check()  # a kill from here, that came during this look: its own words then, not those of somebody else's
             return move
 
 

@@ -11,7 +11,7 @@ from kumo_airflow.compat import AirflowException, AirflowFailException, AirflowS
 from kumo_airflow.dags import live_asset
 from kumo_airflow.operators import KumoDailyOperator, KumoLiveOperator, KumoRollbackOperator, KumoStepOperator
 from kumo_airflow.triggers import LiveTrigger, RunTrigger, StepTrigger
-from stand_in import StandIn, check_event, move, move_outside
+from stand_in import ANSWERS, StandIn, check_event, move, move_outside
 
 from conftest import TOKEN, Context, when
 
@@ -169,6 +169,19 @@ def test_kill_while_the_launch_is_on_its_way_terminates_what_it_starts(
         return add_run(*values, **tags)
 
     monkeypatch.setattr(dagster, "add_run", kill_first)
+    with pytest.raises(AirflowException, match="the task was killed"):
+        execute(task, Context(task))
+    assert dagster.statuses() == ["CANCELED"]
+
+
+def test_kill_during_a_look_is_told_as_the_kill_it_is(dagster: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, look = operator(), ANSWERS["runOrError"]
+
+    def kill_first(*asked: Any) -> Any:
+        task.on_kill()
+        return look(*asked)
+
+    monkeypatch.setitem(ANSWERS, "runOrError", kill_first)
     with pytest.raises(AirflowException, match="the task was killed"):
         execute(task, Context(task))
     assert dagster.statuses() == ["CANCELED"]
