@@ -73,7 +73,7 @@ def test_move_made_outside_dagster_has_its_day_and_its_own_time() -> None:
     found = read(move_metadata(entry(LATER, "2017-11-30T03:00:00.250Z")))
     assert found == PointerMove(LATER, "2017-11-29", 4, 1512010800.25, "promote", True)
     assert decide_live([found], OURS, DAY)[0] == "superseded"
-    assert read(move_metadata(entry(LATER, "tomorrow"))).at == 999.0
+    assert read({**move_metadata(entry(LATER, "2017-11-30T03:00:00Z")), "at": "tomorrow"}).at == 999.0
     no_release = read(move_metadata(entry("", "2017-11-30T03:00:00.250Z")))
     assert no_release.partition == ""
     assert decide_live([no_release], OURS, DAY, WHOLE)[0] == "wait"
