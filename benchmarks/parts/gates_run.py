@@ -62,7 +62,7 @@ def main() -> None:
         new["postprocessed"] = count_lists(rows, name("S_NEW"), 5)
         marks.append(time.perf_counter())
         continuity = count_continuity(
-            rows, name("S_NEW"), name("S_OLD"), lists=True, entities=new["predictions"]["entities"]
+            rows, name("S_NEW"), name("S_OLD"), lists=True, entities=new["predictions"]["entities"], alike=True
         )
         marks.append(time.perf_counter())
         new["postprocessed"]["continuity"] = continuity

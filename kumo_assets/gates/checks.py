@@ -107,7 +107,7 @@ def _ask_snowflake(
     """The counts, and the judgements of the query's own gates. Without own gates, and with counts that the asset's own
     step took against the same baselines, no session is opened."""
     asked = {name: path for name, (path, _) in own_gates(definition).items() if name in selected}
-    counts = stored_counts(world, opened, artefact.asset, baselines)
+    counts = stored_counts(world, definition, opened, artefact.asset, baselines)
     if counts is not None and not asked:
         return counts, {}
     with connect(snowflake) as warehouse:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from kumo_assets.errors import WarehouseError
 from kumo_assets.gates.baseline import Baselines, baselines_of
-from kumo_assets.gates.counts import count_continuity, count_lists, count_predictions
+from kumo_assets.gates.counts import Rows, count_continuity, count_lists, count_predictions
 from kumo_assets.gates.judges import judges
 from kumo_assets.gates.raw_counts import Watched, count_raw_log
 from kumo_assets.releases.documents import Artefact, Opened
@@ -24,10 +25,18 @@ from kumo_assets.spec.load import QueryDefinition, RawSource
 MARK = "baselines"
 
 
-def stored_counts(world: Outside, opened: Opened, asset: str, baselines: Baselines) -> dict[str, Any] | None:
-    """The counts taken against just these baselines, None when they have to be taken."""
+def stored_counts(
+    world: Outside, definition: QueryDefinition, opened: Opened, asset: str, baselines: Baselines
+) -> dict[str, Any] | None:
+    """The counts taken against just these baselines, None when they have to be taken: also when the comparison with the
+    active release failed, perhaps for once, or was not asked for then."""
     counts = world.store.statistics(opened.release_id, asset)
-    return counts if counts is not None and counts.get(MARK) == baselines.mark else None
+    if counts is None or counts.get(MARK) != baselines.mark:
+        return None
+    if asset == "postprocessed" and _asks_continuity(definition, baselines):
+        compared = counts.get("continuity")
+        return None if compared is None or compared.get("failed") else counts
+    return counts
 
 
 def take_counts(
@@ -52,7 +61,7 @@ def count_asset(
 ) -> dict[str, float]:
     """Count for an asset's own step; its statistics, and each gate's figure, as numbers to show over time."""
     baselines = baselines_of(world, definition.spec.gates, opened)
-    counts = stored_counts(world, opened, artefact.asset, baselines)
+    counts = stored_counts(world, definition, opened, artefact.asset, baselines)
     if counts is None:
         counts = take_counts(world, warehouse, definition, opened, artefact, baselines)
     found = judges(definition.spec, artefact.details, counts, baselines)
@@ -122,15 +131,39 @@ def _counts(
             if lists
             else {"lists": artefact.entities}
         )
-        if baselines.active is not None:
-            old = baselines.active.artefacts.get("postprocessed", "")
-            if old and warehouse.columns(database, schema, old):
-                counts["continuity"] = count_continuity(
-                    rows, where, table(database, schema, old), lists=lists, entities=artefact.entities
-                )
-            else:
-                counts["continuity"] = {"missing": f"no table {old or '(not recorded)'}"}
+        if _asks_continuity(definition, baselines):
+            counts["continuity"] = _continuity(rows, warehouse, artefact, baselines, lists=lists)
     return counts | {"statements": len(sent), "scans": sum(sql.count(where) for sql in sent)}
+
+
+def _asks_continuity(definition: QueryDefinition, baselines: Baselines) -> bool:
+    """Whether a gate that compares with the active release's table is asked, and there is such a release."""
+    asked = definition.spec.gates.gates_of(definition.spec.kumo.task)
+    return baselines.active is not None and not asked.keys().isdisjoint(("entities_lost", "overlap"))
+
+
+def _continuity(
+    rows: Rows, warehouse: Warehouse, artefact: Artefact, baselines: Baselines, *, lists: bool
+) -> dict[str, Any]:
+    """The comparison with the active release's table; never raises WarehouseError, for this is asked inside the asset's
+    own step. A query whose task or SQL has changed would be stuck else: no release could be sealed, so none forced."""
+    database, schema = artefact.details["database"], artefact.details["schema"]
+    old = baselines.active.artefacts.get("postprocessed", "") if baselines.active is not None else ""
+    try:
+        before = warehouse.columns(database, schema, old) if old else {}
+        if not before:
+            return {"missing": f"no table {old or '(not recorded)'}"}
+        now = warehouse.columns(database, schema, artefact.name)
+        return count_continuity(
+            rows,
+            table(database, schema, artefact.name),
+            table(database, schema, old),
+            lists=lists,
+            entities=artefact.entities,
+            alike=all(before.get(name) == now.get(name) for name in ("ENTITY", "CLASS")),
+        )
+    except WarehouseError as error:
+        return {"failed": f"{error.found} {error.to}".strip()}
 
 
 def _catalogue(warehouse: Warehouse, definition: QueryDefinition) -> tuple[str, str] | None:

@@ -225,6 +225,21 @@ def test_continuity_with_the_active_table(tables: Tables, monkeypatch: pytest.Mo
     assert counts["changed"] * 5 == counts["entries"]
     single = count_continuity(tables.rows, *names, lists=False)
     assert (single["old"], single["lost"]) == (120, 12)
+    assert count_continuity(tables.rows, *names, lists=True, alike=True) == count_continuity(
+        tables.rows, *names, lists=True
+    )
+
+
+def test_a_changed_type_asks_the_same_sample_of_entities(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts_module, "SAMPLED_ENTITIES", 30)
+    frame = ranked(120)
+    texts = frame.assign(ENTITY=frame.ENTITY.astype(str), CLASS=frame.CLASS.astype(str)).astype(object)
+    names = [tables.put(texts, LISTS | {"ENTITY": "VARCHAR", "CLASS": "VARCHAR"}), tables.put(frame, LISTS)]
+    for lists in (True, False):
+        counts = count_continuity(tables.rows, *names, lists=lists, entities=120)
+        assert counts["sample"] == 4
+        assert 0 < counts["old"] < 120
+        assert (counts["lost"], counts["changed"]) == (0, 0)
 
 
 END = datetime(2017, 11, 29, tzinfo=UTC)

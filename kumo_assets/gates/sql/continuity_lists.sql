@@ -1,6 +1,8 @@
 -- The active release's lists against the new ones, for a sample of entities that a hash chooses alike in both tables:
 -- entities lost, entries compared and changed. One scan of each table.
-WITH N AS (SELECT ENTITY, CLASS FROM {{ table }} WHERE MOD(HASH(ENTITY), {{ sample }}) = 0)
+WITH N AS (
+    SELECT {{ entity }} AS ENTITY, {{ class }} AS CLASS FROM {{ table }} WHERE MOD(HASH({{ entity }}), {{ sample }}) = 0
+)
 SELECT
     COUNT(*) AS OLD_ENTITIES,
     COUNT_IF(E.ENTITY IS NULL) AS LOST,
@@ -8,7 +10,11 @@ SELECT
     SUM(IFF(E.ENTITY IS NULL, 0, L.LENGTH - L.SHARED)) AS CHANGED
 FROM (
     SELECT O.ENTITY, COUNT(*) AS LENGTH, COUNT(N.CLASS) AS SHARED
-    FROM (SELECT ENTITY, CLASS FROM {{ active }} WHERE MOD(HASH(ENTITY), {{ sample }}) = 0) O
+    FROM (
+        SELECT {{ entity }} AS ENTITY, {{ class }} AS CLASS
+        FROM {{ active }}
+        WHERE MOD(HASH({{ entity }}), {{ sample }}) = 0
+    ) O
     LEFT JOIN N ON O.ENTITY = N.ENTITY AND O.CLASS = N.CLASS
     GROUP BY O.ENTITY
 ) L

@@ -1,0 +1,99 @@
+"""Counting inside an asset's own step, on the sandbox: a changed query is told by its gates, and never stuck in it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from kumo_sandbox.testing import SandboxHandle
+
+from kumo_assets.gates.baseline import Baselines
+from kumo_assets.gates.counting import stored_counts, take_counts
+from kumo_assets.gates.judges import judges
+from kumo_assets.releases.documents import Artefact, Opened, Seal
+from kumo_assets.releases.operations.outside import outside
+from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
+from kumo_assets.spec.environment import Environment
+from kumo_assets.spec.load import QueryDefinition
+from kumo_assets_tests.releases.releases_support import definition
+
+LISTS = "SELECT {entity} AS ENTITY, {item} AS CLASS, 0.5::FLOAT AS SCORE, 1 AS RANK FROM VALUES (1, 7), (2, 8), (3, 9)"
+NUMBERS = "SELECT {entity} AS ENTITY, 0.5::FLOAT AS TARGET_PRED FROM VALUES (1, 7), (2, 8), (3, 9)"
+COLUMNS = {"entity": "column1", "item": "column2"}
+
+
+@pytest.fixture
+def warehouse(sandbox: SandboxHandle) -> Iterator[Warehouse]:
+    with connect(snowflake_resource().process_config_and_initialize()) as found:
+        yield found
+
+
+@pytest.fixture
+def table(warehouse: Warehouse) -> Callable[..., str]:
+    """Makes a table from a SELECT; its name."""
+
+    def make(select: str, **columns: str) -> str:
+        name = f"C_{uuid.uuid4().hex[:12].upper()}"
+        target = f'"{warehouse.database}"."{warehouse.schema}"."{name}"'
+        warehouse.rows(f"CREATE TABLE {target} AS {select.format_map(COLUMNS | columns)}")
+        return name
+
+    return make
+
+
+def query(**gates: Any) -> QueryDefinition:
+    return definition("q1", gates=gates)
+
+
+def told(warehouse: Warehouse, query: QueryDefinition, new: str, old: str) -> tuple[dict[str, Any], Any, Any]:
+    """The counts of a new table against the active release's, what judges them, and the counts kept: for this query, and for one that asks every gate."""
+    world = outside(query, Environment.from_variables())
+    opened = Opened.model_construct(release_id=f"20171130-{uuid.uuid4().hex[:8]}", partition="2017-11-30")
+    details = {"database": warehouse.database, "schema": warehouse.schema}
+    artefact = Artefact.model_construct(asset="postprocessed", name=new, entities=3, details=details)
+    baselines = Baselines(active=Seal.model_construct(release_id="20171129-1a2b3c4d", artefacts={"postprocessed": old}))
+    try:
+        counts = take_counts(world, warehouse, query, opened, artefact, baselines)
+        kept = stored_counts(world, query, opened, "postprocessed", baselines)
+        other = stored_counts(world, definition(query.name), opened, "postprocessed", baselines)
+    finally:
+        world.close()
+    found = judges(query.spec, {}, counts, baselines)
+    return counts, found, (kept, other)
+
+
+def test_a_changed_type_is_compared_as_text(warehouse: Warehouse, table: Callable[..., str]) -> None:
+    old = table(LISTS)
+    counts, found, _ = told(warehouse, query(), table(LISTS, item="'sku-' || TO_VARCHAR(column2)"), old)
+    assert counts["continuity"] == {"old": 3, "lost": 0, "entries": 3, "changed": 3, "sample": 1}
+    assert found["overlap"]().value == 1.0
+    assert found["entities_lost"]().value == 0.0
+    counts, _, _ = told(warehouse, query(), table(LISTS, entity="TO_VARCHAR(column1)"), old)
+    assert counts["continuity"] == {"old": 3, "lost": 0, "entries": 3, "changed": 0, "sample": 1}
+
+
+def test_another_tasks_table_cannot_be_compared_with_and_both_gates_say_why(
+    warehouse: Warehouse, table: Callable[..., str]
+) -> None:
+    """It raises nothing: the asset's own step counts, and a step that fails could never be forced."""
+    counts, found, stored = told(warehouse, query(), table(LISTS), table(NUMBERS))
+    for gate in ("entities_lost", "overlap"):
+        judgement = found[gate]()
+        assert judgement.severity == "error"
+        assert "20171129-1a2b3c4d" in judgement.message
+        assert "CLASS" in judgement.message
+        assert "Snowflake query" in judgement.message
+    assert counts["lists"] == 3
+    assert stored == (None, None)  # perhaps it failed for once: a check that comes later counts again
+
+
+def test_the_active_table_is_not_looked_at_when_no_gate_asks(warehouse: Warehouse, table: Callable[..., str]) -> None:
+    off = query(entities_lost={"mode": "off"}, overlap={"mode": "off"})
+    counts, found, (kept, asked) = told(warehouse, off, table(LISTS), table(NUMBERS))
+    assert "continuity" not in counts
+    assert kept == counts
+    # Asked after all, by an edit between the asset and its checks: counted again, and nothing passes without it.
+    assert asked is None
+    assert found["overlap"]().severity == found["entities_lost"]().severity == "error"
