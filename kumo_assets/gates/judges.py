@@ -37,15 +37,21 @@ def judges(
     def drift(judge: Callable[[Baseline | None], Judgement], gate: Limits) -> Judge:
         return lambda: _against_each(judge, gate, baselines)
 
+    def unless_fault(judge: Judge, gate: Limits) -> Judge:
+        """Where there should be a baseline and is none, its absence is no bootstrap."""
+        return lambda: nothing(baselines.fault, None, gate) if baselines.fault else judge()
+
+    def by_row(judge: Judge, gate: Limits) -> Judge:
+        """The active release's table needs no stored counts: a release without them is compared with all the same."""
+        return judge if continuity is not None else unless_fault(judge, gate)
+
     return {
         "raw_freshness": lambda: judge_raw_freshness(
             raw, limits.raw_freshness, spec.schedule.late_logs_tolerance_minutes
         ),
-        "raw_volume": lambda: judge_raw_volume(raw, main, limits.raw_volume),
-        "raw_drift": lambda: (
-            nothing(baselines.fault, None, limits.raw_drift)
-            if baselines.fault
-            else judge_raw_drift(raw, main, baselines.reference, limits.raw_drift)
+        "raw_volume": unless_fault(lambda: judge_raw_volume(raw, main, limits.raw_volume), limits.raw_volume),
+        "raw_drift": unless_fault(
+            lambda: judge_raw_drift(raw, main, baselines.reference, limits.raw_drift), limits.raw_drift
         ),
         "kumo_warnings": lambda: judge_warnings(
             details.get("warnings", []), details.get("errors", []), limits.kumo_warnings
@@ -66,8 +72,10 @@ def judges(
         "top_item": drift(lambda item: judge_top_item(counts, item, limits.top_item), limits.top_item),
         "coverage": drift(lambda item: judge_coverage(counts, item, limits.coverage, spec.top_k), limits.coverage),
         "unknown_items": lambda: judge_unknown_items(counts, limits.unknown_items),
-        "entities_lost": lambda: judge_entities_lost(continuity, active, limits.entities_lost),
-        "overlap": lambda: judge_overlap(continuity, active, limits.overlap),
+        "entities_lost": by_row(
+            lambda: judge_entities_lost(continuity, active, limits.entities_lost), limits.entities_lost
+        ),
+        "overlap": by_row(lambda: judge_overlap(continuity, active, limits.overlap), limits.overlap),
     }
 
 
