@@ -54,9 +54,8 @@ def read_arrivals(warehouse: Warehouse, sources: Mapping[str, RawSource]) -> lis
         )
         # The sandbox gives 1970 for the MAX of nothing, Snowflake NULL.
         newest = row["NEWEST"] if int(row["ROW_COUNT"]) else None
-        if newest is not None and newest.tzinfo is None:
-            newest = newest.replace(tzinfo=ZoneInfo(source.table.event_time_zone))
-        found.append(Arrival(name, newest.astimezone(UTC) if newest is not None else None, int(row["ROW_COUNT"])))
+        at = source.table.moment(newest).astimezone(UTC) if newest is not None else None
+        found.append(Arrival(name, at, int(row["ROW_COUNT"])))
     return found
 
 

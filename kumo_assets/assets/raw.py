@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
@@ -91,8 +90,7 @@ def _observe(warehouse: Warehouse, asset: str, raw: RawTable, database: str, sch
         "newest event": str(event) if event is not None else ("none" if raw.event_time else "not a stream"),
     }
     if event is not None:
-        at = event if event.tzinfo is not None else event.replace(tzinfo=ZoneInfo(raw.event_time_zone))
-        metadata["dagster/last_updated_timestamp"] = dg.MetadataValue.timestamp(at)
+        metadata["dagster/last_updated_timestamp"] = dg.MetadataValue.timestamp(raw.moment(event))
     passed = rows >= raw.min_rows
     return dg.ObserveResult(
         asset_key=raw_key(asset),

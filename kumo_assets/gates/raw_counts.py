@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -156,8 +156,4 @@ def _moment(moment: datetime, kind: str, raw: RawTable) -> str:
 
 def _lag(newest: Any, end: datetime, raw: RawTable) -> float:
     """Minutes from the newest event to the day's end."""
-    if not isinstance(newest, datetime):  # a column of type DATE speaks of whole days
-        newest = datetime(newest.year, newest.month, newest.day) + timedelta(days=1)
-    if newest.tzinfo is None:
-        newest = newest.replace(tzinfo=ZoneInfo(raw.event_time_zone))
-    return round((end - newest).total_seconds() / 60, 2)
+    return round((end - raw.moment(newest)).total_seconds() / 60, 2)

@@ -6,9 +6,13 @@ Values only; the observed assets built from it are in `kumo_assets.assets.raw`.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from kumo_assets.errors import ConfigError
 
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_$]{0,254}$"
 PATH = r"^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z0-9_]+)*$"
@@ -82,6 +86,20 @@ class RawTable(Strict):
         check_time_zone(self.event_time_zone)
         return self
 
+    def moment(self, newest: Any) -> datetime:
+        """The moment, aware, of a value of `event_time` as the connector gives it. One without an offset is of
+        `event_time_zone`; a date speaks of its whole day, and means its end. ConfigError for any other type."""
+        if isinstance(newest, date) and not isinstance(newest, datetime):
+            newest = datetime(newest.year, newest.month, newest.day) + timedelta(days=1)
+        if not isinstance(newest, datetime):
+            raise ConfigError(
+                "read the event time of",
+                to=self.table,
+                found=f"event_time {self.event_time} holds {type(newest).__name__}, no time",
+                next="name a column of type TIMESTAMP or DATE in the RawLogs definition",
+            )
+        return newest if newest.tzinfo is not None else newest.replace(tzinfo=ZoneInfo(self.event_time_zone))
+
 
 class RawLogsSpec(Strict):
     """Raw logs: streams in one Snowflake schema, observed, never written."""
@@ -96,8 +114,6 @@ class RawLogsSpec(Strict):
 
 def check_time_zone(name: str) -> str:
     """The name back when the machine's tz database knows it; ValueError otherwise."""
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

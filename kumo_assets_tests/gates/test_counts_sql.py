@@ -296,6 +296,15 @@ def test_a_day_is_cut_in_the_time_zone_its_events_are_stored_in(tables: Tables) 
     assert 0 <= counts["lag_minutes"] <= 20
 
 
+def test_a_date_means_the_end_of_its_day(tables: Tables) -> None:
+    frame = pd.DataFrame({"SOLD_ON": ["2017-11-27", "2017-11-28"]})
+    log = Watched(
+        "sales", tables.put(frame, {"SOLD_ON": "DATE"}), RawTable(table="T", event_time="SOLD_ON"), {"SOLD_ON": "DATE"}
+    )
+    counts = count_raw_log(tables.rows, log, END - timedelta(days=1), END, None)
+    assert (counts["rows"], counts["lag_minutes"]) == (1, 0.0)
+
+
 def test_an_empty_day_and_a_table_that_is_no_stream(tables: Tables) -> None:
     empty = count_raw_log(
         tables.rows, log_of(tables, sales()), END + timedelta(days=30), END + timedelta(days=31), None
