@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 # More rows than this never belong in Python: counts, samples and previews are all this project fetches.
 MOST_ROWS_FETCHED = 50_000
 
+# Of our own sessions, whatever an account or a user sets, for each changes what our SQL says (Snowflake's "Parameters"):
+# names quoted in lower case would become upper case, texts of moments be read by another format, and moments without an
+# offset be of another zone. Views are read by others' sessions too, so that `assets/raw.py` relies on none of them.
+SESSION = {
+    "QUERY_TAG": "kumo_assets",
+    "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
+    "TIMESTAMP_INPUT_FORMAT": "AUTO",
+    "TIMEZONE": "UTC",
+}
+
 
 def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeResource:
     """dagster-snowflake's resource with each SNOWFLAKE_* variable that is set, as `EnvVar`: no secret is read here.
@@ -45,7 +55,7 @@ def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeRes
     }
     fields: dict[str, Any] = {name: dg.EnvVar(variable) for name, variable in optional.items() if source.get(variable)}
     extra: dict[str, Any] = {
-        "session_parameters": {"QUERY_TAG": "kumo_assets"},
+        "session_parameters": dict(SESSION),
         # At each login connector 4 asks clouds' metadata addresses and AWS STS where it runs, for its telemetry: up to
         # 0.6 s, four times a day's run (snowflake/connector/platform_detection.py; measured 0.72 s against 0.07 s).
         "platform_detection_timeout_seconds": 0.0,
