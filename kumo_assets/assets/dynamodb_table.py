@@ -16,6 +16,7 @@ from kumo_assets.assets.seal import seal_release
 from kumo_assets.assets.step import Step, begin, preview, result
 from kumo_assets.errors import ImportFailed
 from kumo_assets.gates.import_complete import GATE, ImportEvidence, judge_import
+from kumo_assets.gates.show import check_result, tell
 from kumo_assets.releases.documents import Artefact
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.dynamodb import tables
@@ -67,14 +68,10 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
             step.store.write_verdict(judge_import(evidence, opened=step.opened, run_id=step.run.run_id))
         verdict = step.store.verdict(step.release_id, GATE)
         assert verdict is not None, "written just now, or before the artefact that stands"
+        if artefact is None:
+            tell(definition.name, [verdict])
         # Yielded before anything can raise, so that the UI shows the red check and its reason on a failed import.
-        yield dg.AssetCheckResult(
-            check_name=GATE,
-            asset_key=key,
-            passed=verdict.passed,
-            description=verdict.message,
-            metadata={name: str(value) for name, value in verdict.evidence.items()},
-        )
+        yield check_result(key, verdict, {})
         if artefact is None:
             assert state is not None
             if not verdict.passed:
@@ -107,8 +104,12 @@ def _import(context: dg.AssetExecutionContext, step: Step, client: Any) -> tuple
             tags=step.names.tags(step.release_id),
         )
 
+    # A table whose counts are right and whose sampled items differ is no better the next time.
+    judged = step.store.verdict(step.release_id, GATE)
+    bad = judged.evidence.get("table") if judged is not None and not judged.passed else None
+
     def whole(state: ImportState) -> bool:
-        return state.errors == 0 and state.imported == source.rows
+        return state.errors == 0 and state.imported == source.rows and state.table != bad
 
     attempt, state, was_adopted = adopt_or_import(client, request_for, whole)
     context.log.info(f"{'Adopted' if was_adopted else 'Started'} the import into {state.table} ({state.status})")

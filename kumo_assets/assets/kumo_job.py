@@ -77,8 +77,9 @@ def run_job(
 
     def believe(attempt: int, done: KumoJob) -> bool:
         # An earlier attempt that says DONE and has no such table would be adopted, and refused, for ever.
+        ended = client.wait(done, policy)
         try:
-            prove(attempt, client.wait(done, policy))
+            prove_when_written(lambda: prove(attempt, ended), policy)
         except KumoOutputUnproved as error:
             context.log.warning(f"{error} Launching the next attempt.")
             return False

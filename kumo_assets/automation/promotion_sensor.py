@@ -163,16 +163,17 @@ def _request(
     """A run request, or why not now. The key is stable identity and a count of tries: a key is used up even by a run
     that failed, so a failed promotion is asked again under the next number, after a pause."""
     tags = {QUERY_TAG: definition.name, RELEASE_TAG: release, "kumo_assets/generation": str(generation)}
-    earlier = context.instance.get_run_records(dg.RunsFilter(tags=tags), limit=50)
-    if any(record.dagster_run.status in UNFINISHED for record in earlier):
+    if context.instance.get_runs_count(dg.RunsFilter(tags=tags, statuses=UNFINISHED)):
         return f"a promotion of {release} is under way"
-    if earlier:
-        pause = min(RETRY_SECONDS * 2 ** (len(earlier) - 1), MOST_RETRY_SECONDS)
-        ended = max(record.end_time or 0.0 for record in earlier)
-        if time.time() - ended < pause:
-            return f"the promotion of {release} failed {len(earlier)} times; asked again in {ended + pause - time.time():.0f} s"
+    tries = context.instance.get_runs_count(dg.RunsFilter(tags=tags))
+    if tries:
+        pause = min(RETRY_SECONDS * 2 ** min(tries - 1, 10), MOST_RETRY_SECONDS)
+        (last,) = context.instance.get_run_records(dg.RunsFilter(tags=tags), limit=1)
+        wait = (last.end_time or 0.0) + pause - time.time()
+        if wait > 0:
+            return f"the promotion of {release} failed {tries} times; asked again in {wait:.0f} s"
     return dg.RunRequest(
-        run_key=f"{definition.name}:{release}:{generation}:{len(earlier)}",
+        run_key=f"{definition.name}:{release}:{generation}:{tries}",
         # By asset, not by job: a sensor made with `asset_selection` ignores `job_name` and would run its whole selection.
         asset_selection=[key_of(definition.name, POINTER_ASSET)],
         tags=tags,

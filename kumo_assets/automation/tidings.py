@@ -16,6 +16,7 @@ from kumo_serving.errors import PointerMalformed
 from kumo_assets.assets.active_pointer import move_metadata
 from kumo_assets.assets.keys import key_of
 from kumo_assets.releases.decision import Decision
+from kumo_assets.releases.documents import hours_since
 from kumo_assets.releases.ledger import Recorded
 from kumo_assets.releases.operations.outside import Outside, put_back
 from kumo_assets.releases.operations.reconcile import News, news, reconcile
@@ -99,7 +100,7 @@ def alarms(
     told = []
     if found is not None:
         served = found.pointer.served_release_id or found.pointer.table
-        age = _hours(found.pointer.promoted.at, now)
+        age = hours_since(found.pointer.promoted.at, now)
         if age is not None and age > spec.stale_after_hours:
             title = f"{served} is stale: promoted {age:.0f} h ago, and the limit is {spec.stale_after_hours:g} h"
             told.append(Alarm(f"stale {found.pointer.generation}", "stale", title, (decision.reason, look)))
@@ -107,7 +108,7 @@ def alarms(
         following = f"services go on with what they last read; kumo-assets rollback {query} --reason TEXT puts one back"
         told.append(Alarm(f"deleted {gone}", "deleted", gone, (following, look)))
     sealed = world.store.sealed(release) if release is not None else None
-    waits = _hours(sealed.sealed_at, now) if sealed is not None else None
+    waits = hours_since(sealed.sealed_at, now) if sealed is not None else None
     if release is not None and waits is not None and waits > spec.waiting_after_hours:
         title = f"{release} has waited {waits:.0f} h to go live; {served} is served"
         told.append(Alarm(f"waiting {release}", "waiting", title, (decision.reason, look)))
@@ -123,10 +124,3 @@ def damaged(query: str, error: PointerMalformed) -> Alarm:
     """The message for a pointer that cannot be read: services go on with what they last read, and nothing is promoted."""
     following = f"kumo-assets rollback {query} --reason TEXT puts a whole one back"
     return Alarm(f"damaged {error.found}", "damaged", f"the pointer is damaged: {error.found}", (following, str(error)))
-
-
-def _hours(at: str, now: datetime) -> float | None:
-    try:
-        return (now - datetime.fromisoformat(at)).total_seconds() / 3600
-    except (ValueError, TypeError):
-        return None  # a person's idea of a time

@@ -66,5 +66,10 @@ def judge_import(evidence: ImportEvidence, *, opened: Opened, run_id: str) -> Ve
         limits={"block": 0},
         baseline={"kind": "absolute"},
         evidence={**vars(evidence), "differing": list(evidence.differing[:20])},
+        bars={
+            "keys in SQL": (None, float(evidence.keys)),
+            "rows exported": (None, float(evidence.exported)),
+            "items imported": (None, float(evidence.imported)),
+        },
     )
     return to_verdict(judgement, opened, GATE, "dynamodb_table", "block", run_id)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from kumo_assets.errors import ReleaseError
 
@@ -53,6 +53,27 @@ class Document(BaseModel):
                 found=f"{field}: {first['msg']}",
                 next="restore the object from bucket versioning, or build a new release",
             ) from error
+
+
+def moment_in(text: str) -> datetime | None:
+    """The moment a text tells; None when it tells none, or not where: a person may have written it."""
+    try:
+        found = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        return None
+    return found if found.tzinfo is not None else None
+
+
+def hours_since(text: str | None, now: datetime) -> float | None:
+    """Hours from the moment a text tells; None when it tells none."""
+    found = moment_in(text) if text else None
+    return (now - found).total_seconds() / 3600 if found is not None else None
+
+
+def _tells_a_moment(text: str) -> str:
+    if moment_in(text) is None:
+        raise ValueError("no time with its offset")
+    return text
 
 
 class GateRecord(BaseModel):
@@ -177,9 +198,9 @@ Action = Literal["promote", "rollback", "hold", "unhold", "refuse", "hand_edit",
 
 
 class LedgerEntry(Document):
-    """One line of history: who moved what, when, why."""
+    """One line of history: who moved what, when, why. `at` is a time with its offset, and names the entry."""
 
-    at: str
+    at: Annotated[str, AfterValidator(_tells_a_moment)]
     action: Action
     by: str
     reason: str = ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -83,18 +83,27 @@ class PointerStore(Protocol):
         """Give back connections."""
 
 
-def digest_of(pointer: Pointer, move: LedgerEntry | None) -> str:
-    """16 hex digits over the fields and the move: what a person with an editor would not update."""
-    told = move.to_json() if move is not None else b""
-    return hashlib.sha256(dump_pointer(pointer) + told).hexdigest()[:16]
+def digest_of(document: Mapping[str, Any]) -> str:
+    """16 hex digits over all other fields as they stand: what a person with an editor would not update.
+
+    Of the document, not of what this version makes of it: a field that only a newer writer knows is no hand edit.
+    """
+    told = {name: value for name, value in document.items() if name != "digest"}
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def document_of(pointer: Pointer, move: LedgerEntry) -> dict[str, Any]:
+    """The document as we write it. Readers ignore `move` and `digest` (docs/contract.md: unknown fields)."""
+    document: dict[str, Any] = json.loads(dump_pointer(pointer))
+    document["move"] = json.loads(move.to_json())
+    document["digest"] = digest_of(document)
+    return document
 
 
 def to_bytes(pointer: Pointer, move: LedgerEntry) -> bytes:
-    """The document as we write it. Readers ignore `move` and `digest` (docs/contract.md: unknown fields)."""
-    document = json.loads(dump_pointer(pointer))
-    document["move"] = json.loads(move.to_json())
-    document["digest"] = digest_of(pointer, move)
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    """Indented JSON, for people edit it."""
+    return (json.dumps(document_of(pointer, move), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def from_raw(raw: RawPointer, names: QueryNames) -> VersionedPointer:
@@ -106,7 +115,7 @@ def from_raw(raw: RawPointer, names: QueryNames) -> VersionedPointer:
         move = LedgerEntry.model_validate(document["move"]) if document.get("move") else None
     except ValidationError:
         move = None  # a person's work on our field; the digest below says so too
-    ours = move is not None and written == digest_of(pointer, move)
+    ours = move is not None and written == digest_of(document)
     return VersionedPointer(
         pointer=pointer,
         version=raw.version,
@@ -172,7 +181,8 @@ def confirm(
     if trouble is None:
         if found is not None and found.pointer.generation > wanted.generation:
             # The store said yes, so this generation was ours; somebody has moved on from it since.
-            return VersionedPointer(wanted, found.version, False, found.modified, move, digest_of(wanted, move)[:8])
+            mark = document_of(wanted, move)["digest"][:8]
+            return VersionedPointer(wanted, found.version, False, found.modified, move, mark)
         raise ReleaseError(
             "write the active pointer",
             to=store.uri,

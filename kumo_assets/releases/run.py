@@ -82,6 +82,7 @@ def open_release(
     if found is not None:
         if found.root_run_id != run.root_run_id:
             return store.open(found.model_copy(update={"root_run_id": run.root_run_id}))
+        _must_not_be_going(store, found, definition, asset)
         return found
     adopted: dict[str, str] = {}
     records = {
@@ -100,6 +101,7 @@ def open_release(
                 next=f"materialise {before} first, or the whole job {definition.name}_daily",
             )
         adopted = {name: store.home(source, name) for name in CHAIN[:position]}
+        _must_not_be_rejected(store, source, adopted, definition, asset)
         # Gates of what is adopted were set when that was built; today's definition cannot lift them.
         records = {name: record for name, record in records.items() if record.asset not in adopted}
         for name in CHAIN[:position]:
@@ -123,15 +125,38 @@ def open_release(
     )
     # Retirement marks a release before it looks for references to it; looking in the opposite order here means that
     # one of the two always sees the other.
-    going = sorted({home for home in opened.adopted.values() if store.retirement(home) is not None})
-    if going:
-        raise ReleaseError(
-            f"materialise {asset} of {definition.name} for",
-            to=run.partition,
-            found=f"{going[0]}, whose artefacts it would adopt, is being retired",
-            next=f"materialise the whole job {definition.name}_daily for this partition",
-        )
+    _must_not_be_going(store, opened, definition, asset)
     return opened
+
+
+def _must_not_be_going(store: ReleaseStore, opened: Opened, definition: QueryDefinition, asset: str) -> None:
+    """ReleaseError when this release, or one whose artefacts it adopted, is being retired or was."""
+    for release in sorted({opened.release_id, *opened.adopted.values()}):
+        if store.retirement(release) is not None:
+            whose = "it" if release == opened.release_id else f"{release}, whose artefacts it would adopt,"
+            raise ReleaseError(
+                f"materialise {asset} of {definition.name} for",
+                to=f"{opened.partition}, release {opened.release_id}",
+                found=f"{whose} is being retired",
+                next=f"start a new run of the whole job {definition.name}_daily for this partition",
+            )
+
+
+def _must_not_be_rejected(
+    store: ReleaseStore, source: Opened, adopted: Mapping[str, str], definition: QueryDefinition, asset: str
+) -> None:
+    """ReleaseError when what would be served again, under a new id, is what was rejected. Kumo's table alone may be used
+    again: another post-processing of it is a repair."""
+    if "postprocessed" not in adopted:
+        return
+    for release in (source.release_id, *adopted.values()):
+        if store.rejection(release) is not None:
+            raise ReleaseError(
+                f"materialise {asset} of {definition.name} for",
+                to=source.partition,
+                found=f"{release}, whose post-processed table it would serve again, was rejected",
+                next=f"start at postprocessed, or with the whole job {definition.name}_daily",
+            )
 
 
 def release_under_check(store: ReleaseStore, run: RunIdentity, asset: str) -> tuple[Opened, Artefact]:

@@ -217,6 +217,13 @@ class ReleaseStore:
     def mark_retiring(self, retirement: Retirement) -> Retirement:
         return self._create(retirement.release_id, RETIRING, retirement)
 
+    def unmark_retiring(self, release: str) -> None:
+        """Take the mark back, before anything was deleted: the release went live after all."""
+        try:
+            self.s3.delete_object(Bucket=self.names.bucket, Key=self.names.release_prefix(release) + RETIRING)
+        except (ClientError, BotoCoreError, OSError) as error:
+            raise _failed("take back", self._where(release, RETIRING), error) from error
+
     def mark_retired(self, retirement: Retirement) -> Retirement:
         return self._create(retirement.release_id, RETIRED, retirement)
 

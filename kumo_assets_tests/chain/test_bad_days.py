@@ -8,7 +8,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from kumo_assets.resources.dynamodb.imports import ImportRequest, adopt_or_import, wait_for_import
 from kumo_assets_tests.chain.conftest import DAY, NEXT_DAY, QUERY, QUIET, Chain, Day, failure, steps, written
+from kumo_assets_tests.chat import Chat
 
 
 def test_stale_raw_logs_fail_the_run_and_leave_yesterday_active(chain: Chain) -> None:
@@ -68,7 +70,22 @@ def test_done_is_not_believed_until_the_table_proves_it(
     assert steps(result) == set()
 
 
-def test_unlisted_warnings_of_kumo_block_the_release(chain: Chain) -> None:
+def test_a_table_that_comes_late_is_waited_for_by_the_rerun_too(custom) -> None:  # type: ignore[no-untyped-def]
+    """A worker that dies between DONE and the table must not cost a second Kumo job (rule 2)."""
+    root = str(uuid.uuid4())
+
+    def patience(seconds: float):  # type: ignore[no-untyped-def]
+        return custom(change=lambda spec: spec["kumo"]["poll"].update(table_seconds=seconds))
+
+    hasty = patience(0.1)
+    hasty.handle.kumo_faults({"kind": "late_table", "query": QUERY, "with": {"seconds": 4}})
+    assert not hasty.run(root=root).success
+    again = patience(60).run(root=root)
+    assert again.success
+    assert len([job for job in hasty.kumo_jobs() if job["tags"]["kumo_assets.query"] == "custom_query"]) == 1
+
+
+def test_unlisted_warnings_of_kumo_block_the_release(chain: Chain, chat: Chat) -> None:
     warning = {"title": "Distribution shift", "message": "column X"}
     chain.handle.kumo_faults({"kind": "job_warnings", "query": QUERY, "with": {"warnings": [warning]}})
     result = chain.run()
@@ -77,6 +94,9 @@ def test_unlisted_warnings_of_kumo_block_the_release(chain: Chain) -> None:
     verdict = chain.verdicts(chain.release(result))["kumo_warnings"]
     assert verdict.blocks
     assert "Distribution shift: column X" in verdict.message
+    [message] = chat.posted
+    assert message["kind"] == "blocked"
+    assert "Distribution shift: column X" in message["text"]
     assert not chain.promote().success
     assert chain.active() is None
 
@@ -170,7 +190,7 @@ def test_leftovers_under_the_export_prefix_are_never_imported(chain: Chain) -> N
     assert export.name.endswith("/export-a2/")
 
 
-def test_a_partial_import_is_refused_by_its_verdict(chain: Chain) -> None:
+def test_a_partial_import_is_refused_by_its_verdict(chain: Chain, chat: Chat) -> None:
     root = str(uuid.uuid4())
     assert chain.run(assets=("predictions", "postprocessed", "s3_export"), root=root).success
     world = chain.world()
@@ -186,8 +206,41 @@ def test_a_partial_import_is_refused_by_its_verdict(chain: Chain) -> None:
     verdict = chain.verdicts(release)["import_complete"]
     assert verdict.blocks
     assert "errors" in verdict.message
+    [message] = chat.posted
+    assert message["kind"] == "blocked"
+    assert "import_complete" in message["text"]
     assert world.store.sealed(release) is None
     assert not chain.promote().success
+
+
+def test_a_table_whose_items_differ_is_not_adopted_again(chain: Chain) -> None:
+    """As an import that a killed worker had begun, and that came out with right counts and a wrong item."""
+    root = str(uuid.uuid4())
+    assert chain.run(assets=("predictions", "postprocessed", "s3_export"), root=root).success
+    world = chain.world()
+    release = chain.release(None, root=root)  # type: ignore[arg-type]
+    export = world.store.artefact(release, "s3_export")
+    assert export is not None
+    request = ImportRequest(
+        table=world.names.dynamodb_table(release),
+        bucket=world.names.bucket,
+        prefix=export.details["prefix"],
+        key="e",
+        format=export.details["format"],
+        tags={},
+    )
+    _, state, _ = adopt_or_import(world.dynamodb, lambda attempt: request, lambda state: True)
+    wait_for_import(world.dynamodb, state, poll_seconds=0.1, deadline_seconds=60)
+    sampled = export.details["sample"][0]["entity"]
+    world.dynamodb.put_item(TableName=request.table, Item={"e": {"S": sampled}, "p": {"S": "[]"}})
+    assert not chain.run(assets=("dynamodb_table",), root=root).success
+    verdict = chain.verdicts(release)["import_complete"]
+    assert verdict.blocks
+    assert f"sampled items differ from their source rows, {sampled} among them" in verdict.message
+    assert chain.run(assets=("dynamodb_table",), root=root).success
+    sealed = world.store.sealed(release)
+    assert sealed is not None
+    assert sealed.seal.table == request.table + "-a2"
 
 
 def test_a_taken_table_name_is_told_and_not_touched(chain: Chain) -> None:

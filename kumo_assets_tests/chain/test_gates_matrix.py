@@ -19,6 +19,7 @@ from kumo_assets.errors import ConfigError, GateBlocked
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets_tests.chain.conftest import DAY, NEXT_DAY, QUERY, QUIET, Chain, failure, steps
 from kumo_assets_tests.chain.worker import worker
+from kumo_assets_tests.chat import Chat
 
 WARNING = {"kind": "job_warnings", "with": {"warnings": [{"title": "Distribution shift", "message": "column X"}]}}
 BAD_GATE = 'def check(release):\n    raise RuntimeError("no such segment, key planted-secret-value")\n'
@@ -209,11 +210,15 @@ def test_a_forced_promotion_needs_a_reason_stays_visible_and_never_passes_rule_6
     assert chain.active() == release
 
 
-def test_raw_logs_that_fail_their_gate_stop_the_release_before_kumo_is_asked(custom: Callable[..., Chain]) -> None:
+def test_raw_logs_that_fail_their_gate_stop_the_release_before_kumo_is_asked(
+    custom: Callable[..., Chain], chat: Chat
+) -> None:
     chain = custom(change=lambda spec: spec.update(gates={"raw_volume": {"min_rows": 10**9}}))
     result = chain.run()
     assert not result.success
     assert "nothing was launched" in failure(result)
+    [message] = chat.posted
+    assert "raw_volume" in message["text"]
     assert not [job for job in chain.kumo_jobs() if job["tags"]["kumo_assets.query"] == "custom_query"]
     verdicts = chain.verdicts(chain.release(result))
     assert verdicts["raw_volume"].blocks
@@ -232,7 +237,7 @@ def test_what_a_run_shows_of_its_gates(chain: Chain) -> None:
     shown = {item.check_name: item.metadata for item in second.get_asset_check_evaluations()}
     asked = chain.definition.spec.gates.gates_of("ranking")
     assert set(shown) == {*asked, "import_complete", "has_rows"}
-    for gate in asked:
+    for gate in (*asked, "import_complete"):
         assert {"limits", "baseline", "explain"} <= shown[gate].keys(), gate
         if gate != "kumo_warnings":
             assert str(shown[gate]["plot"].value).startswith("![")

@@ -3,11 +3,8 @@ and a real sensor tick on an ephemeral instance, S3 and DynamoDB on MiniStack, t
 
 from __future__ import annotations
 
-import http.server
-import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from releases_support import BUCKET, Shop, new_query, shop
 from kumo_assets.releases.operations.hold import hold
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.rollback import rollback
+from kumo_assets_tests.chat import Chat
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -86,34 +84,6 @@ def dagster(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("KUMO_ASSETS_BUCKET", BUCKET)
     with dg.instance_for_test() as instance:
         yield Dagster(shop(query=query), instance, definitions)
-
-
-@dataclass
-class Hook:
-    """What a chat got."""
-
-    got: list[dict[str, Any]] = field(default_factory=list)
-
-
-@pytest.fixture
-def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
-    made = Hook()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            made.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("KUMO_ASSETS_WEBHOOK_URL", f"http://127.0.0.1:{server.server_port}/services/T0/B0/secret")
-    yield made
-    server.shutdown()
-    server.server_close()
 
 
 def two(dagster: Dagster) -> tuple[str, str]:
@@ -205,7 +175,7 @@ def test_a_run_that_died_after_the_pointer_moved_is_told_by_the_ledger(dagster: 
     assert event.metadata["release"].value == release
 
 
-def test_a_hand_edit_is_an_event_and_a_message_once(dagster: Dagster, hook: Hook) -> None:
+def test_a_hand_edit_is_an_event_and_a_message_once(dagster: Dagster, chat: Chat) -> None:
     first, second = two(dagster)
     dagster.tick()
     names = dagster.shop.world.names
@@ -213,32 +183,47 @@ def test_a_hand_edit_is_an_event_and_a_message_once(dagster: Dagster, hook: Hook
     (event,) = dagster.tick().asset_events
     assert event.metadata["action"].value == "hand_edit"
     dagster.tick()
-    (message,) = hook.got
+    (message,) = chat.posted
     assert message["kind"] == "hand_edit"
     assert names.dynamodb_table(first) in message["text"]
 
 
-def test_a_damaged_pointer_is_told_once(dagster: Dagster, hook: Hook) -> None:
+def test_however_often_a_promotion_failed_it_is_asked_again_under_a_key_of_its_own(dagster: Dagster) -> None:
+    from dagster._core.test_utils import create_run_for_test
+
+    first = dagster.shop.build("2017-11-29")
+    key = dagster.tick().run_requests[0].run_key
+    tags = {"kumo_assets/query": dagster.shop.query, "kumo_assets/release": first, "kumo_assets/generation": "0"}
+    keys = {key}
+    for number in range(55):
+        create_run_for_test(dagster.instance, status=dg.DagsterRunStatus.FAILURE, tags=tags)
+        if number > 48:
+            keys.add(dagster.tick().run_requests[0].run_key)
+    assert len(keys) == 7
+    assert all(key is not None and key.startswith(f"{dagster.shop.query}:{first}:0:") for key in keys)
+
+
+def test_a_damaged_pointer_is_told_once(dagster: Dagster, chat: Chat) -> None:
     two(dagster)
     dagster.tick()
     dagster.shop.edit(lambda text: text[:-20])
     dagster.tick()
     dagster.tick()
-    (message,) = hook.got
+    (message,) = chat.posted
     assert message["kind"] == "damaged"
     assert "rollback" in message["text"]
 
 
-def test_a_deleted_pointer_is_told_once_and_one_that_never_was_is_not(dagster: Dagster, hook: Hook) -> None:
+def test_a_deleted_pointer_is_told_once_and_one_that_never_was_is_not(dagster: Dagster, chat: Chat) -> None:
     dagster.tick()
     _, second = two(dagster)
     dagster.tick()
-    assert hook.got == []
+    assert chat.posted == []
     store = dagster.shop.world.pointers
     dagster.shop.world.store.s3.delete_object(Bucket=store.bucket, Key=store.key)
     dagster.tick()
     dagster.tick()
-    (message,) = hook.got
+    (message,) = chat.posted
     assert message["kind"] == "deleted"
     assert second in message["text"]
 
@@ -255,7 +240,7 @@ def test_what_a_tick_that_came_to_nothing_would_have_told_is_told_by_the_next(da
 
 
 def test_a_stale_release_and_one_that_waits_are_told_once_each_with_the_reason(
-    dagster: Dagster, hook: Hook, monkeypatch: pytest.MonkeyPatch
+    dagster: Dagster, chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from datetime import UTC, datetime, timedelta
 
@@ -270,12 +255,12 @@ def test_a_stale_release_and_one_that_waits_are_told_once_each_with_the_reason(
     hold(dagster.shop.world, by="ann", reason="looking")
     waits = dagster.shop.build("2017-12-01")
     dagster.tick()
-    assert hook.got == []
+    assert chat.posted == []
     monkeypatch.setattr(sensor, "datetime", Later)
     dagster.tick()
     dagster.tick()
-    assert sorted(message["kind"] for message in hook.got) == ["stale", "waiting"]
-    waiting = next(message["text"] for message in hook.got if message["kind"] == "waiting")
+    assert sorted(message["kind"] for message in chat.posted) == ["stale", "waiting"]
+    waiting = next(message["text"] for message in chat.posted if message["kind"] == "waiting")
     assert waits in waiting
     assert "on hold" in waiting
 

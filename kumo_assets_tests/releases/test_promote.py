@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -240,6 +241,40 @@ def test_a_hand_edit_is_made_regular_by_unhold(either: Shop) -> None:
     )
     assert first not in [item.release_id for item in pointer.previous]
     assert promote(either.world, None, by="sensor").pointer.release_id == third
+
+
+def test_a_field_that_only_a_newer_version_knows_is_no_hand_edit(either: Shop) -> None:
+    from releases_support import put_raw
+
+    from kumo_assets.releases.pointers import digest_of
+
+    release = either.build("2017-11-29")
+    promote(either.world, None, by="sensor")
+    raw = either.world.pointers.peek()
+    assert raw is not None
+    document = json.loads(raw.data)
+    document["canary"] = {"share": 0.1}
+    document["move"]["ticket"] = "OPS-7"
+    document["digest"] = digest_of(document)
+    put_raw(either.world, json.dumps(document).encode())
+    found = either.world.pointers.read()
+    assert found is not None
+    assert not found.hand_edited
+    assert found.pointer.release_id == release
+
+
+@pytest.mark.parametrize("at", ["yesterday", "2017-11-30T00:00:00", ""])
+def test_a_hand_edit_of_our_own_fields_stops_nothing(either: Shop, at: str) -> None:
+    first, _ = edited(either)
+    raw = either.world.pointers.peek()
+    assert raw is not None
+    moved = json.loads(raw.data)["move"]["at"]
+    either.edit(lambda text: text.replace(f'"at": "{moved}"', f'"at": "{at}"'))
+    entry = reconcile(either.world)
+    assert entry is not None
+    assert entry.action == "hand_edit"
+    pointer = unhold(either.world, preview_unhold(either.world), by="ann")
+    assert pointer.release_id == first
 
 
 def test_an_old_document_put_back_whole_is_a_hand_edit_too(either: Shop) -> None:

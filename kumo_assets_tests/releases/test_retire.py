@@ -237,6 +237,67 @@ def test_a_rollback_decided_before_the_marks_loses_its_race(store: Shop) -> None
     assert store.active() != first
 
 
+def test_a_release_that_went_live_before_it_was_marked_is_going_no_longer(store: Shop) -> None:
+    """A rollback that was decided and done between the plan and the marks: the other order of the one above."""
+    first, second, *_ = promoted(store)
+    mark = store.world.store.mark_retiring
+    other = shop(query=store.query)
+
+    def gone_back_to_first(note: Retirement) -> Retirement:
+        if other.world.store.rejection(other.active()) is None and other.active() != first:
+            rollback(other.world, to=first, by="ann", reason="far back")
+        return mark(note)
+
+    store.world.store.mark_retiring = gone_back_to_first  # type: ignore[method-assign]
+    with pytest.raises(Refused, match=f"the pointer names {first} now"):
+        retire(store.world, Warehouse(), by="bob")
+    store.world.store.mark_retiring = mark  # type: ignore[method-assign]
+    assert store.active() == first
+    assert store.world.store.retirement(first) is None, "nobody could ever go back to it"
+    assert store.world.store.retirement(second) is not None, "another retirement may go by that one"
+
+
+def test_a_half_retired_release_that_was_live_since_keeps_its_grace(aws: str) -> None:
+    made = shop(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": 60})
+    first = made.build("2017-11-25")
+    promote(made.world, None, by="sensor")
+    for day in ("26", "27"):
+        made.build(f"2017-11-{day}")
+        promote(made.world, None, by="sensor")
+    made.world.store.mark_retiring(Retirement(query=made.query, release_id=first, at=utc_now(), by="bob", reason="old"))
+    assert "less than 60 minutes ago" in plan(made.world).kept[first]
+    assert plan(made.world, now() + timedelta(hours=2)).going[first] == "half retired before"
+
+
+def test_a_run_that_continues_a_retired_release_is_told(store: Shop) -> None:
+    first, *_ = promoted(store)
+    opened = store.world.store.opened(first)
+    definition = store.world.definition
+    assert opened is not None
+    assert definition is not None
+    retire(store.world, Warehouse(), by="ann")
+    run = RunIdentity(run_id=opened.run_id, root_run_id=opened.root_run_id, partition=opened.partition, by="ann")
+    with pytest.raises(ReleaseError, match="it is being retired"):
+        open_release(store.world.store, run, definition, "predictions", gates={}, code_version="test")
+
+
+def test_what_was_rejected_is_not_served_again_under_a_new_id(store: Shop) -> None:
+    promoted(store, ("28",))
+    bad = store.build("2017-11-29")
+    promote(store.world, None, by="sensor")
+    rollback(store.world, by="ann", reason="odd")
+    definition = store.world.definition
+    assert definition is not None
+    for asset, words in (("dynamodb_table", "was rejected"), ("s3_export", "was rejected"), ("postprocessed", "")):
+        run = RunIdentity(run_id=asset, root_run_id=f"{len(asset):08x}" * 4, partition="2017-11-29", by="ann")
+        if words:
+            with pytest.raises(ReleaseError, match=f"{bad}, whose .* {words}"):
+                open_release(store.world.store, run, definition, asset, gates={}, code_version="test")
+        else:
+            opened = open_release(store.world.store, run, definition, asset, gates={}, code_version="test")
+            assert opened.adopted == {"predictions": bad}, "another post-processing is a repair"
+
+
 def test_a_run_that_adopts_what_is_being_retired_is_told(store: Shop) -> None:
     promoted(store)
     home = store.build("2017-11-25")

@@ -9,7 +9,7 @@ from kumo_serving import Reader, open_pointer
 from releases_support import Shop, put_raw, shop
 
 from kumo_assets.errors import Refused, ReleaseError
-from kumo_assets.releases.documents import Rejection, utc_now
+from kumo_assets.releases.documents import Forcing, Rejection, utc_now
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
 from kumo_assets.releases.operations.outside import outside_of_pointer
 from kumo_assets.releases.operations.promote import next_promotion, promote
@@ -67,6 +67,26 @@ def test_a_second_rollback_while_held_must_name_its_target(either: Shop) -> None
     assert (last.action, last.by, last.from_release) == ("refuse", "bob", second)
     assert last.reason.startswith("rollback: it is on hold already")
     assert rollback(either.world, to=first, by="bob", reason="further back").pointer.release_id == first
+
+
+def test_a_rollback_to_what_a_hand_edit_serves_rejects_what_the_edit_left(either: Shop) -> None:
+    """As a person does who edited the pointer first, and then wants it made regular."""
+    first, second, third = three(either)
+    names = either.world.names
+    either.edit(lambda text: text.replace(names.dynamodb_table(third), names.dynamodb_table(second), 1))
+    rolled = rollback(either.world, to=second, by="ann", reason="odd scores")
+    assert rolled.pointer.release_id == second
+    assert rolled.left == third
+    assert either.world.store.rejection(third) is not None
+    assert either.world.store.rejection(second) is None
+    assert third not in [item.release_id for item in rolled.pointer.previous]
+    assert rollback(either.world, to=first, by="ann", reason="further").pointer.release_id == first
+
+
+def test_a_forced_promotion_that_lost_its_race_did_not_go_live_by_force(store: Shop) -> None:
+    _, second, _ = three(store)
+    store.world.store.force(Forcing(query=store.query, release_id=second, at=utc_now(), by="ann", reason="I insist"))
+    assert rollback(store.world, by="ann", reason="odd").pointer.release_id == second
 
 
 def test_a_first_rollback_under_a_plain_hold_needs_no_target(store: Shop) -> None:

@@ -248,6 +248,8 @@ class Machine(RuleBasedStateMachine):
         self.attempt("rollback", lambda: rollback(self.world, to=to, by="ann", reason="odd"), kill_at)
         after = self.served()
         found = self.world.pointers.read()
+        if found is not None and found.pointer.hold is not None and found.pointer.hold.to_release == after:
+            assert self.world.store.rejection(after) is None
         if after != before:
             assert found is not None
             assert after in known_good | self.touched_by_hand

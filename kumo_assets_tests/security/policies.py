@@ -25,11 +25,11 @@ ACTIONS = {
 
 @dataclass(frozen=True)
 class Need:
-    """One permission that a call needs; `prefix` is what a listing is limited to."""
+    """One permission that a call needs; `prefix` is what a listing is limited to, None for what is no listing."""
 
     action: str
     resource: str
-    prefix: str = ""
+    prefix: str | None = None
 
 
 class Policy:
@@ -57,8 +57,16 @@ def _many(value: str | list[str]) -> list[str]:
 
 
 def _conditions(statement: dict[str, Any], need: Need) -> bool:
-    wanted = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix")
-    return wanted is None or any(fnmatchcase(need.prefix, pattern) for pattern in _many(wanted))
+    """AWS: a condition on a key that the request does not have is false, with `...IfExists` true."""
+    for operator, keys in statement.get("Condition", {}).items():
+        for key, wanted in keys.items():
+            assert key == "s3:prefix", f"this test knows nothing of {key}"
+            if need.prefix is None:
+                if not operator.endswith("IfExists"):
+                    return False
+            elif not any(fnmatchcase(need.prefix, pattern) for pattern in _many(wanted)):
+                return False
+    return True
 
 
 def needs(service: str, operation: str, parameters: dict[str, Any]) -> list[Need]:
@@ -68,11 +76,17 @@ def needs(service: str, operation: str, parameters: dict[str, Any]) -> list[Need
     if service == "s3":
         bucket = f"arn:aws:s3:::{parameters['Bucket']}"
         keys = [item["Key"] for item in parameters.get("Delete", {}).get("Objects", [])] or [parameters.get("Key", "")]
-        return [
-            Need(action, f"{bucket}/{key}" if key else bucket, parameters.get("Prefix", ""))
+        prefix = parameters.get("Prefix", "") if operation == "ListObjectsV2" else None
+        found = [
+            Need(action, f"{bucket}/{key}" if key else bucket, prefix)
             for action in ACTIONS.get(operation, [f"s3:{operation}"])
             for key in keys
         ]
+        if operation in ("GetObject", "HeadObject"):
+            # Whoever may not list is told 403 of an object that is not there, not 404 (S3 API reference, GetObject), and
+            # a missing rejection must be told from one that cannot be read.
+            found.append(Need("s3:ListBucket", bucket))
+        return found
     action = f"dynamodb:{operation}"
     if operation in ("ListTables", "ListImports"):
         return [Need(action, "*")]

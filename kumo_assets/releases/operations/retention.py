@@ -60,6 +60,9 @@ def plan(world: Outside, now: datetime | None = None) -> Plan:
         release = item.release_id
         youngest = datetime.fromisoformat(item.sealed_at or item.touched)
         why = protected.get(release)
+        # Of a half retired one too: whoever marked it may have died, and it may have been live since.
+        if why is None and release in left and moment - left[release] < timedelta(minutes=policy.grace_minutes):
+            why = f"stopped being active less than {policy.grace_minutes:g} minutes ago"
         if why is None and RETIRING in item.files:
             going[release] = "half retired before"
             continue
@@ -67,8 +70,6 @@ def plan(world: Outside, now: datetime | None = None) -> Plan:
             why = f"one of the newest {policy.keep} known good ones"
         if why is None and moment - youngest < timedelta(hours=policy.min_age_hours):
             why = f"younger than {policy.min_age_hours:g} h"
-        if why is None and release in left and moment - left[release] < timedelta(minutes=policy.grace_minutes):
-            why = f"stopped being active less than {policy.grace_minutes:g} minutes ago"
         if why is None:
             going[release] = "rejected" if item.rejected else "old" if item.sealed else "never sealed"
         else:

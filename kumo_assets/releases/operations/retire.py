@@ -12,6 +12,7 @@ from datetime import datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 from kumo_serving.errors import KumoAssetsError
+from kumo_serving.pointer import Pointer
 
 from kumo_assets.errors import Refused, ReleaseError
 from kumo_assets.releases.documents import LedgerEntry, Retirement, utc_now
@@ -51,7 +52,11 @@ def _retire(world: Outside, planned: Plan, drop_tables: DropTables, by: str, run
         return []
     for release, reason in planned.going.items():
         world.store.mark_retiring(Retirement(query=world.query, release_id=release, at=utc_now(), by=by, reason=reason))
-    _fence(world, planned, by, run_id)
+    try:
+        _fence(world, planned, by, run_id)
+    except Refused:
+        _unmark_what_is_live(world, planned)
+        raise
     referenced = references(world, world.store.listings())
     done: list[str] = []
     trouble: list[str] = []
@@ -100,13 +105,27 @@ def _fence(world: Outside, planned: Plan, by: str, run_id: str) -> None:
     )
 
 
+def _unmark_what_is_live(world: Outside, planned: Plan) -> None:
+    """A rollback that was decided before the marks may have put one of these live: it stays, and is no longer going.
+
+    Only what the pointer names now, which nobody deletes: another retirement may go by the other marks.
+    """
+    found = world.pointers.read()
+    for release in planned.going.keys() & (_named(found.pointer) if found is not None else set()):
+        world.store.unmark_retiring(release)
+
+
+def _named(pointer: Pointer) -> set[str]:
+    hold = pointer.hold
+    return {pointer.served_release_id, *((hold.from_release, hold.to_release) if hold is not None else ())}
+
+
 def _must_not_name(world: Outside, going: dict[str, str]) -> VersionedPointer:
     """The pointer, read now; Refused when it is gone, edited by hand, or names one of these."""
     found = world.pointers.read()
     if found is None or found.hand_edited:
         raise _refused(world, "the pointer was edited by hand or deleted meanwhile")
-    hold = found.pointer.hold
-    named = {found.pointer.served_release_id, *((hold.from_release, hold.to_release) if hold is not None else ())}
+    named = _named(found.pointer)
     for release in going:
         if release in named:
             raise _refused(world, f"the pointer names {release} now")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from kumo_serving.errors import PointerMalformed
 from kumo_serving.pointer import MAX_PREVIOUS, Hold, Pointer, Previous
 
-from kumo_assets.errors import ConfigError, Refused
+from kumo_assets.errors import ConfigError, Refused, ReleaseError
 from kumo_assets.releases.decision import Active, Candidate, Decision, decide
 from kumo_assets.releases.documents import Rejection, utc_now
 from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
@@ -73,6 +73,9 @@ def _roll_back(
     )
     if target is None:
         raise _refused(world, to, decision)
+    if leaving == target.release_id and found is not None:
+        # A person put it there by hand already: what is left, and rejected, is what that edit left.
+        leaving = _left_by_hand(world, found, target.release_id)
     try_lookups(world, target)
     now = utc_now()
     if leaving:
@@ -156,14 +159,31 @@ def _left_release(world: Outside, raw: RawPointer | None, found: VersionedPointe
     return ""
 
 
+def _left_by_hand(world: Outside, found: VersionedPointer, target: str) -> str:
+    """The release that a hand edit to `target` left: the one the document still names, or the last one moved to."""
+    if found.pointer.release_id != target:
+        return found.pointer.release_id
+    last = [entry.to_release for entry in world.ledger.moves() if entry.to_release][-1:]
+    return next((release for release in last if release != target), "")
+
+
 def _candidate(world: Outside, release: str, *, was_active: bool) -> Candidate:
     """The evidence about a target, its table looked at with a rollback's lesser demands."""
     candidate = candidate_of(world, release, look_at_table=False)
     fault = None
     if candidate.sealed is not None and not candidate.rejected and not candidate.retired:
         fault = tables.fault(tables.describe(world.dynamodb, candidate.sealed.seal.table), ENOUGH)
-    forced = world.store.forcing(release) is not None
-    return replace(candidate, table_fault=fault, forced=forced, was_active=was_active)
+    return replace(candidate, table_fault=fault, forced=_went_live_by_force(world, release), was_active=was_active)
+
+
+def _went_live_by_force(world: Outside, release: str) -> bool:
+    """`forced.json` is written before the pointer moves, and that move may have lost its race: the ledger knows."""
+    if world.store.forcing(release) is None:
+        return False
+    try:
+        return any(entry.action == "force" and entry.to_release == release for entry in world.ledger.moves())
+    except ReleaseError:
+        return True  # a ledger that is down proves nothing
 
 
 def _named(

@@ -14,7 +14,7 @@ from kumo_serving.errors import KumoAssetsError, PointerMalformed
 from kumo_serving.pointer import Pointer
 
 from kumo_assets.releases.decision import Decision
-from kumo_assets.releases.documents import utc_text
+from kumo_assets.releases.documents import hours_since, utc_text
 from kumo_assets.releases.operations.hold import hold_words, would_follow
 from kumo_assets.releases.operations.outside import Outside
 from kumo_assets.releases.operations.promote import next_promotion
@@ -79,7 +79,7 @@ def report(world: Outside, now: datetime | None = None) -> StatusReport:
     elif not damaged and decision.outcome == "refuse":
         problems.append(decision.reason)
     broken = bool(problems)
-    age = _hours_since(pointer.promoted.at, moment) if pointer is not None else None
+    age = hours_since(pointer.promoted.at, moment) if pointer is not None else None
     limit = world.definition.spec.stale_after_hours if world.definition is not None else None
     listed = world.store.listings()
     waits = {item.release_id: item.sealed_at for item in listed}.get(release or "")
@@ -101,7 +101,7 @@ def report(world: Outside, now: datetime | None = None) -> StatusReport:
         stale_after_hours=limit,
         candidate=release,
         candidate_words=decision.reason,
-        candidate_waits_hours=round(_hours_since(waits, moment) or 0.0, 2) if waits else None,
+        candidate_waits_hours=round(hours_since(waits, moment) or 0.0, 2) if waits else None,
         last_block=blocked,
         building=[item.release_id for item in listed[-MOST_BUILDING:] if _is_building(item, blocked)],
         next_command=_next_command(world, pointer, held, broken, release, decision, blocked, stale, moment),
@@ -156,13 +156,6 @@ def _hold(found: VersionedPointer | None, words: str | None) -> dict[str, str] |
 def _is_building(item: Listing, blocked: dict[str, str] | None) -> bool:
     stopped = blocked is not None and blocked["release_id"] == item.release_id
     return not item.sealed and not item.retired and not item.rejected and not stopped
-
-
-def _hours_since(at: str | None, moment: datetime) -> float | None:
-    try:
-        return (moment - datetime.fromisoformat(at)).total_seconds() / 3600 if at else None
-    except (ValueError, TypeError):
-        return None  # a person's idea of a time
 
 
 def _next_command(

@@ -5,8 +5,6 @@ Pure but for the trial; writing the document is `move`'s.
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from kumo_serving.pointer import (
     MAX_PREVIOUS,
     Forced,
@@ -19,7 +17,7 @@ from kumo_serving.pointer import (
 )
 
 from kumo_assets.errors import ReleaseError
-from kumo_assets.releases.documents import utc_text
+from kumo_assets.releases.documents import moment_in, utc_text
 from kumo_assets.releases.ledger import is_move
 from kumo_assets.releases.operations.outside import Outside
 from kumo_assets.releases.pointers import VersionedPointer
@@ -126,11 +124,7 @@ def next_generation(world: Outside, found: VersionedPointer | None) -> int:
     """One more than any generation there was: a person may have written a smaller one, or put an old document back."""
     since = None
     if found is not None:
-        told = found.move.at if found.move is not None else found.pointer.promoted.at
-        try:
-            since = datetime.fromisoformat(told)
-        except ValueError:
-            since = None
+        since = moment_in(found.move.at if found.move is not None else found.pointer.promoted.at)
     known = [
         record.entry.generation
         for record in world.ledger.read(world.ledger.names_since(since))
