@@ -17,8 +17,11 @@ from kumo_assets.assets.step import column_schema
 from kumo_assets.assets.templates import shipped
 from kumo_assets.errors import WarehouseError
 from kumo_assets.resources.snowflake import Warehouse, connect
-from kumo_assets.resources.sql import quote, table
-from kumo_assets.spec.raw_logs import KafkaShape, RawLogsSpec, RawTable
+from kumo_assets.resources.sql import literal, quote, table
+from kumo_assets.spec.raw_logs import KafkaColumn, KafkaShape, RawLogsSpec, RawTable
+
+# A time of day that ends in Z, +05:30, +0530 or -08. No backslash: each dialect has its own idea of one in a literal.
+WITH_OFFSET = "^.*:[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
 
 def build_raw_logs(name: str, spec: RawLogsSpec) -> dg.Definitions:
@@ -44,7 +47,7 @@ def build_raw_logs(name: str, spec: RawLogsSpec) -> dg.Definitions:
                 if raw_key(asset) not in context.selected_asset_keys:
                     continue
                 if raw.kafka is not None:
-                    ensure_flattening_view(warehouse, database, spec.schema_name, raw.table, raw.kafka)
+                    ensure_flattening_view(warehouse, database, spec.schema_name, raw, raw.kafka)
                 yield _observe(warehouse, asset, raw, database, spec.schema_name)
 
     return dg.Definitions(assets=[observe])
@@ -108,20 +111,35 @@ def _observe(warehouse: Warehouse, asset: str, raw: RawTable, database: str, sch
     )
 
 
-def ensure_flattening_view(warehouse: Warehouse, database: str, schema: str, view: str, shape: KafkaShape) -> None:
+def ensure_flattening_view(warehouse: Warehouse, database: str, schema: str, raw: RawTable, shape: KafkaShape) -> None:
     """Create or replace the view that flattens what the Snowflake Kafka connector lands (RECORD_CONTENT, VARIANT).
 
     Column names, paths and types were checked against patterns when the definition was read.
     """
     columns = ",\n    ".join(
-        f"RECORD_CONTENT:{column.path}::{column.type} AS {quote(name)}" for name, column in shape.columns.items()
+        f"{_flattened(column, raw.event_time_zone)} AS {quote(name)}" for name, column in shape.columns.items()
     )
     warehouse.rows(
         shipped(
             "flattening_view.sql",
-            view=table(database, schema, view),
+            view=table(database, schema, raw.table),
             columns=columns,
             landing=table(database, schema, shape.landing_table),
         ),
-        doing=f"create the flattening view {view}",
+        doing=f"create the flattening view {raw.table}",
+    )
+
+
+def _flattened(column: KafkaColumn, zone: str) -> str:
+    """SQL of one column of the view; a text of a moment with an offset is that moment, in `zone`.
+
+    Snowflake's cast of such a text to TIMESTAMP_NTZ keeps its clock and drops its offset. One without an offset is cast
+    as it stands: by way of TIMESTAMP_TZ it would be of the TIMEZONE of whoever reads the view, Kumo or a person.
+    """
+    value = f"RECORD_CONTENT:{column.path}"
+    if column.type != "TIMESTAMP_NTZ":
+        return f"{value}::{column.type}"
+    return (
+        f"IFF(REGEXP_LIKE({value}::STRING, {literal(WITH_OFFSET)}), "
+        f"CONVERT_TIMEZONE({literal(zone)}, {value}::TIMESTAMP_TZ)::TIMESTAMP_NTZ, {value}::TIMESTAMP_NTZ)"
     )

@@ -39,7 +39,8 @@ class KafkaColumn(Strict):
 
     path: str = Field(pattern=PATH, description="Path inside RECORD_CONTENT, e.g. `basket.id`.")
     type: Literal["NUMBER", "FLOAT", "STRING", "BOOLEAN", "DATE", "TIMESTAMP_NTZ"] = Field(
-        description="SQL type of the column."
+        description="SQL type of the column. As TIMESTAMP_NTZ, a text with an offset becomes its moment in the table's "
+        "event_time_zone; a text without one is taken as it stands, a number as seconds (or finer) of UTC since 1970."
     )
 
 
