@@ -1,6 +1,6 @@
 """What a post-processed table must prove before anything is built on it: right columns, some rows, unique keys.
 
-Counted in Snowflake in one scan; judged here. The gate `keys` tells the same story to the release's verdicts; this
+Counted in Snowflake in one scan, and once more, exactly, before it is said that keys repeat; judged here. The gate `keys` tells the same story to the release's verdicts; this
 proof cannot be switched off, because the import overwrites duplicates in random order and calls it success (rule 6).
 """
 
@@ -72,6 +72,8 @@ def prove_table(warehouse: Warehouse, name: str, definition: QueryDefinition) ->
     prove_shape(list(warehouse.columns(warehouse.database, warehouse.schema, name)), task, where)
     sql = "prove_number.sql" if task == "regression" else "prove_list.sql"
     counted = warehouse.row(shipped(sql, postprocessed=where), doing=f"prove {where}")
+    if task != "regression" and not counted["ROW_COUNT"] == counted["CLASS_KEY_COUNT"] == counted["RANK_KEY_COUNT"]:
+        counted |= warehouse.row(shipped("prove_list_exactly.sql", postprocessed=where), doing=f"prove {where} exactly")
     proof = Proof(*(int(counted[column] or 0) for column in _COUNTS))
     found = faults(proof, definition.spec.top_k, task)
     if found:

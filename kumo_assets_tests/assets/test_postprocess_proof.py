@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+from kumo_sandbox.testing import SandboxHandle
 
-from kumo_assets.assets.postprocess_proof import Proof, faults, prove_shape
+from kumo_assets.assets import postprocess_proof
+from kumo_assets.assets.postprocess_proof import Proof, faults, prove_shape, prove_table
 from kumo_assets.errors import WarehouseError
+from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
+from kumo_assets_tests.releases.releases_support import definition
 
 WHOLE = Proof(rows=500, entities=100, nulls=0, keys=100, class_keys=500, rank_keys=500, longest=5)
 
@@ -36,3 +42,46 @@ def test_each_fault_alone_is_found(change: dict[str, int], words: str) -> None:
 def test_a_missing_column_is_named_with_those_found() -> None:
     with pytest.raises(WarehouseError, match=r"no column RANK; it has ENTITY, CLASS, SCORE"):
         prove_shape(["ENTITY", "CLASS", "SCORE"], "ranking", "T")
+
+
+@pytest.fixture
+def warehouse(sandbox: SandboxHandle) -> Iterator[Warehouse]:
+    with connect(snowflake_resource().process_config_and_initialize()) as found:
+        yield found
+
+
+def lists(warehouse: Warehouse, values: str) -> str:
+    """A post-processed table of (entity, class, rank) rows; its name."""
+    name = f"P_{uuid.uuid4().hex[:12].upper()}"
+    warehouse.rows(
+        f'CREATE TABLE "{warehouse.schema}"."{name}" AS SELECT column1 AS ENTITY, column2 AS CLASS, '
+        f"0.5::FLOAT AS SCORE, column3 AS RANK FROM VALUES {values}"
+    )
+    return name
+
+
+def test_hashes_that_collide_refuse_no_release(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement whose every hash is the same stands for the rare pair of hashes that are."""
+    read: Callable[..., str] = postprocess_proof.shipped
+
+    def colliding(name: str, **values: str) -> str:
+        return read(name, **values).replace("HASH(ENTITY, CLASS)", "1").replace("HASH(ENTITY, RANK)", "1")
+
+    monkeypatch.setattr(postprocess_proof, "shipped", colliding)
+    proof = prove_table(warehouse, lists(warehouse, "(1, 7, 1), (1, 8, 2), (2, 7, 1)"), definition("q1"))
+    assert proof == Proof(rows=3, entities=2, nulls=0, keys=2, class_keys=3, rank_keys=3, longest=2)
+
+
+def test_pairs_that_repeat_are_counted_and_refused(warehouse: Warehouse) -> None:
+    name = lists(warehouse, "(1, 7, 1), (1, 7, 2), (2, 7, 1), (2, 8, 1), (2, 9, 1)")
+    with pytest.raises(
+        WarehouseError, match=r"1 rows repeat an \(ENTITY, CLASS\) pair; 2 rows repeat an \(ENTITY, RANK"
+    ):
+        prove_table(warehouse, name, definition("q1"))
+
+
+def test_a_whole_table_is_proved_in_one_scan(warehouse: Warehouse) -> None:
+    name = lists(warehouse, "(1, 7, 1), (1, 8, 2)")
+    before = warehouse.statements
+    prove_table(warehouse, name, definition("q1"))
+    assert warehouse.statements - before == 2  # its columns, and the proof
