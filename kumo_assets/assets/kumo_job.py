@@ -16,6 +16,7 @@ from kumo_assets.resources.kumo.client import KumoClient
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
 from kumo_assets.resources.kumo.model import KumoJob, Launch, PollPolicy, Progress, TrainedModel
 from kumo_assets.resources.kumo.output import OutputProof, prove_output, prove_when_written
+from kumo_assets.resources.kumo.snapshots import in_words
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import table
 
@@ -61,7 +62,7 @@ def run_job(
         snapshot = None
         if graph is not None and spec.refresh_graph:
             context.log.info(f"Refreshing the snapshot of graph {graph}, so that the newest raw logs are used")
-            snapshot = client.refresh_snapshot(graph, policy)
+            snapshot = client.refresh_snapshot(graph, policy, in_words(context.log.info))
         return replace(launch, training_job_id=model.job_id, graph_snapshot_id=snapshot)
 
     def prove(attempt: int, done: KumoJob) -> OutputProof:

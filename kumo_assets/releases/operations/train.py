@@ -15,6 +15,7 @@ from kumo_assets.releases.model_book import Decision, Model, ModelBook, ModelBoo
 from kumo_assets.releases.model_decision import Comparison, compare
 from kumo_assets.resources.kumo.client import KumoClient
 from kumo_assets.resources.kumo.model import KumoJob, PollPolicy, Progress, TrainedModel
+from kumo_assets.resources.kumo.snapshots import in_words
 from kumo_assets.resources.kumo.wire import job_of
 from kumo_assets.spec.query import Kumo, Training
 
@@ -95,7 +96,7 @@ def train(
         snapshot = None
         if graph is not None and spec.refresh_graph:
             say(f"Refreshing the snapshot of graph {graph}, so that the newest raw logs are used")
-            snapshot = client.refresh_snapshot(graph, policy)
+            snapshot = client.refresh_snapshot(graph, policy, in_words(say))
         job_id, adopted = client.launch_training(spec.predictive_query_id, tags, snapshot, plan)
     on_launch(job_id)
     say(f"{'Adopted' if adopted else 'Launched'} Kumo training job {job_id}")

@@ -19,6 +19,18 @@ from kumo_assets.resources.kumo.wire import mapping, status_of, text
 OnStages = Callable[[dict[str, str]], None]
 
 
+def in_words(say: Callable[[str], object]) -> OnStages:
+    """Tells `say` each change of the stages, and nothing while they stay: an ingestion may take an hour."""
+    last: list[dict[str, str]] = [{}]
+
+    def on_stages(stages: dict[str, str]) -> None:
+        if stages != last[0]:
+            last[0] = dict(stages)
+            say("Graph snapshot: " + ", ".join(f"{stage} {status}" for stage, status in stages.items()))
+
+    return on_stages
+
+
 def refresh(
     http: Transport, graph_id: str, policy: PollPolicy, sleep: Callable[[float], None], on_stages: OnStages
 ) -> str:

@@ -22,7 +22,8 @@ from kumo_assets.resources.kumo.auth import Auth
 from kumo_assets.resources.kumo.errors import KumoRefused, KumoUnauthorized, KumoUnreachable
 from kumo_assets.resources.kumo.replies import detail_of, json_of, retry_after
 
-RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+# 501 and 505 say that it will never be otherwise. The rest of 5xx, with a proxy's own (520 to 530), may hide a success.
+FINAL = frozenset({501, 505})
 TRIES = 5
 MOST_WAIT_SECONDS = 120.0
 # A list of jobs is a few hundred kilobytes; what is longer, or never ends, is no answer of Kumo's.
@@ -138,7 +139,7 @@ class Transport:
                 next="check KUMO_API_KEY: resetting a key in Kumo invalidates the old one at once; RBAC tenants also "
                 "want KUMO_GROUP_ID or KUMO_PROJECT_ID",
             )
-        if reply.status in RETRIED:
+        if reply.status in (408, 429) or (reply.status >= 500 and reply.status not in FINAL):
             failure = KumoUnreachable(
                 "get an answer from Kumo", to=f"({what})", found=found, next="try again later; nothing was lost"
             )

@@ -125,6 +125,7 @@ FAULTS = (
     Fault("launch accepted, then silence", PROVED, 1, (f("accept_then_hang"),)),
     Fault("launch accepted, then the connection reset", PROVED, 1, (f("accept_then_reset"),)),
     Fault("launch accepted, then 504", PROVED, 1, (f("accept_then_status", status=504),)),
+    Fault("launch accepted, then a proxy's 524", PROVED, 1, (f("accept_then_status", status=524),)),
     Fault(
         "launch accepted, reset, and the tags searchable later",
         PROVED,

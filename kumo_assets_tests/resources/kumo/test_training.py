@@ -13,6 +13,7 @@ from kumo_assets.releases.operations.train import decide, remember_model_in_use,
 from kumo_assets.resources.kumo.client import open_client
 from kumo_assets.resources.kumo.errors import KumoJobFailed, KumoRefused, KumoUnreachable
 from kumo_assets.resources.kumo.model import PollPolicy
+from kumo_assets.resources.kumo.snapshots import in_words
 from kumo_assets.spec.names import QueryNames
 from kumo_assets.spec.query import Kumo, Poll, Training
 from kumo_assets_tests.releases.memory_aws import Memory
@@ -202,3 +203,11 @@ def test_a_snapshot_is_done_when_every_stage_is_and_failed_when_one_has(server: 
         seen[:] = [{"INGEST": {"status": "FAILED", "error": "no grant on RAW"}}]
         with pytest.raises(KumoJobFailed, match="INGEST ended FAILED: no grant on RAW"):
             client.refresh_snapshot("g", policy)
+
+
+def test_the_stages_of_a_snapshot_are_said_when_they_change() -> None:
+    said: list[str] = []
+    on_stages = in_words(said.append)
+    for stages in ({"INGEST": "RUNNING"}, {"INGEST": "RUNNING"}, {"INGEST": "DONE", "MATERIALIZE": "RUNNING"}):
+        on_stages(stages)
+    assert said == ["Graph snapshot: INGEST RUNNING", "Graph snapshot: INGEST DONE, MATERIALIZE RUNNING"]

@@ -37,7 +37,7 @@ def after(failures: list[Answer], then: Answer | None = None):  # type: ignore[n
     return lambda asked: left.pop(0) if len(left) > 1 else left[0]
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 520, 524])
 def test_a_get_is_sent_again_on(server: ScriptedServer, status: int) -> None:
     server.script = after([Answer(status), Answer(status)])
     slept: list[float] = []
@@ -46,7 +46,7 @@ def test_a_get_is_sent_again_on(server: ScriptedServer, status: int) -> None:
     assert len(slept) == 2
 
 
-@pytest.mark.parametrize("status", [400, 404, 409, 422, 501])
+@pytest.mark.parametrize("status", [400, 404, 409, 422, 501, 505])
 def test_a_get_is_not_sent_again_on(server: ScriptedServer, status: int) -> None:
     server.script = after([Answer(status)])
     with pytest.raises(KumoRefused, match=f"HTTP {status}"):
