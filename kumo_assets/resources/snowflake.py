@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from kumo_assets.errors import WarehouseError
+from kumo_assets.errors import ConfigError, WarehouseError
 
 if TYPE_CHECKING:
     from dagster_snowflake import SnowflakeResource
@@ -65,8 +65,15 @@ def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeRes
             extra[name] = source[f"SNOWFLAKE_{name.upper()}"]
     if source.get("SNOWFLAKE_PORT"):
         extra["port"] = int(source["SNOWFLAKE_PORT"])
-    if not ({"password", "private_key", "private_key_path"} & fields.keys()):
-        # dagster-snowflake insists on exactly one of them; an unset variable then fails at run time with its name.
+    secrets = [name for name in ("password", "private_key", "private_key_path") if name in fields]
+    if len(secrets) > 1:
+        raise ConfigError(
+            "log in to Snowflake",
+            found=f"{' and '.join(optional[name] for name in secrets)} are set",
+            next="keep one: a key pair for a service, a password for a laptop's sandbox",
+        )
+    if not secrets and "authenticator" not in fields:
+        # dagster-snowflake insists on one of them; an unset variable then fails at run time with its name.
         fields["password"] = dg.EnvVar("SNOWFLAKE_PASSWORD")
     return SnowflakeResource(
         account=dg.EnvVar("SNOWFLAKE_ACCOUNT"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kumo_assets.errors import WarehouseError
+from kumo_assets.errors import ConfigError, WarehouseError
 from kumo_assets.resources.snowflake import connect, snowflake_resource
 
 # What Snowflake answers to a wrong password: the login was read, and ends there.
@@ -70,3 +70,27 @@ def test_parameters_that_would_change_our_sql_are_set_at_the_login(logins: list[
         "TIMEZONE": "UTC",
     }
     assert {name: asked.get(name) for name in wanted} == wanted
+
+
+KEY = {"SNOWFLAKE_ACCOUNT": "acme", "SNOWFLAKE_USER": "svc"}
+
+
+@pytest.mark.parametrize(
+    ("secrets", "fields"),
+    [
+        ({"SNOWFLAKE_PRIVATE_KEY_PATH": "/keys/rsa.p8"}, {"private_key_path"}),
+        ({"SNOWFLAKE_PRIVATE_KEY": "PEM", "SNOWFLAKE_PRIVATE_KEY_PASSWORD": "x"}, {"private_key"}),
+        ({"SNOWFLAKE_PASSWORD": "x"}, {"password"}),
+        ({"SNOWFLAKE_AUTHENTICATOR": "externalbrowser"}, set()),
+        ({}, {"password"}),
+    ],
+)
+def test_a_key_a_password_or_an_authenticator_alone_logs_in(secrets: dict[str, str], fields: set[str]) -> None:
+    resource = snowflake_resource(KEY | secrets)
+    told = {name for name in ("password", "private_key", "private_key_path") if getattr(resource, name)}
+    assert told == fields
+
+
+def test_two_secrets_at_once_are_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="SNOWFLAKE_PASSWORD and SNOWFLAKE_PRIVATE_KEY_PATH are set"):
+        snowflake_resource(KEY | {"SNOWFLAKE_PASSWORD": "x", "SNOWFLAKE_PRIVATE_KEY_PATH": "/keys/rsa.p8"})
