@@ -1,11 +1,13 @@
-"""What a post-processed table must prove before anything is built on it: right columns, some rows, unique keys.
+"""What a post-processed table must prove before anything is built on it: right columns, some rows, unique keys, numbers.
 
-Counted in Snowflake in one scan, and once more, exactly, before it is said that keys repeat; judged here. The gate `keys` tells the same story to the release's verdicts; this
-proof cannot be switched off, because the import overwrites duplicates in random order and calls it success (rule 6).
+Counted in Snowflake in one scan, and once more, exactly, before it is said that keys repeat; judged here. Gates tell the
+same story to the release's verdicts; this proof cannot be switched off, because the import overwrites duplicates in
+random order and calls it success (rule 6), and a score that is no number is no JSON, which no reader could decode.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from kumo_assets.assets.templates import shipped
@@ -21,7 +23,7 @@ NUMBER_COLUMNS = ("ENTITY", "TARGET_PRED")
 @dataclass(frozen=True)
 class Proof:
     """Counts of one post-processed table. `keys` are distinct entities as text, `class_keys` distinct
-    (entity, class), `rank_keys` distinct (entity, rank)."""
+    (entity, class), `rank_keys` distinct (entity, rank). `finite` is False when a score is NaN or infinite."""
 
     rows: int
     entities: int
@@ -30,6 +32,7 @@ class Proof:
     class_keys: int
     rank_keys: int
     longest: int
+    finite: bool = True
 
 
 def prove_shape(columns: list[str], task: str, where: str) -> None:
@@ -52,6 +55,8 @@ def faults(proof: Proof, top_k: int, task: str) -> list[str]:
         found.append("it has no rows")
     if proof.nulls:
         found.append(f"{proof.nulls:,} rows have a null in a key, score or rank")
+    if not proof.finite:
+        found.append("some scores are not finite numbers")
     if proof.keys != proof.entities:
         found.append(f"{proof.entities:,} entities have only {proof.keys:,} distinct keys as text")
     if proof.class_keys != proof.rows:
@@ -74,7 +79,10 @@ def prove_table(warehouse: Warehouse, name: str, definition: QueryDefinition) ->
     counted = warehouse.row(shipped(sql, postprocessed=where), doing=f"prove {where}")
     if task != "regression" and not counted["ROW_COUNT"] == counted["CLASS_KEY_COUNT"] == counted["RANK_KEY_COUNT"]:
         counted |= warehouse.row(shipped("prove_list_exactly.sql", postprocessed=where), doing=f"prove {where} exactly")
-    proof = Proof(*(int(counted[column] or 0) for column in _COUNTS))
+    # Snowflake: NaN is greater than any other number, infinity too, so that the extremes show both.
+    ends = (counted["LOWEST"], counted["HIGHEST"])
+    finite = all(end is None or math.isfinite(float(end)) for end in ends)
+    proof = Proof(*(int(counted[column] or 0) for column in _COUNTS), finite=finite)
     found = faults(proof, definition.spec.top_k, task)
     if found:
         raise WarehouseError(

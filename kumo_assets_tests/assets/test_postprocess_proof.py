@@ -80,6 +80,14 @@ def test_pairs_that_repeat_are_counted_and_refused(warehouse: Warehouse) -> None
         prove_table(warehouse, name, definition("q1"))
 
 
+@pytest.mark.parametrize("value", ["NaN", "inf", "-inf"])
+def test_a_score_that_is_no_number_is_refused(warehouse: Warehouse, value: str) -> None:
+    name = lists(warehouse, "(1, 7, 1), (1, 8, 2)")
+    warehouse.rows(f'UPDATE "{warehouse.schema}"."{name}" SET SCORE = \'{value}\'::FLOAT WHERE CLASS = 8')
+    with pytest.raises(WarehouseError, match="not finite numbers"):
+        prove_table(warehouse, name, definition("q1"))
+
+
 def test_a_whole_table_is_proved_in_one_scan(warehouse: Warehouse) -> None:
     name = lists(warehouse, "(1, 7, 1), (1, 8, 2)")
     before = warehouse.statements

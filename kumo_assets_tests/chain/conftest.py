@@ -57,10 +57,12 @@ def logs(running_sandbox: SandboxHandle) -> SandboxHandle:
             "PRODUCT_ID NUMBER, QUANTITY NUMBER, SALES_VALUE FLOAT, TRANSACTION_TIMESTAMP TIMESTAMP_NTZ)"
         )
         cursor.execute(f'INSERT INTO "KUMO"."RAW"."TRANSACTIONS" VALUES {values}')
-        cursor.execute('CREATE OR REPLACE TABLE "KUMO"."RAW"."PRODUCTS" (PRODUCT_ID NUMBER, NAME VARCHAR)')
+        cursor.execute(
+            'CREATE OR REPLACE TABLE "KUMO"."RAW"."PRODUCTS" (PRODUCT_ID NUMBER, NAME VARCHAR, DEPARTMENT NUMBER)'
+        )
         cursor.execute(
             'INSERT INTO "KUMO"."RAW"."PRODUCTS" VALUES '
-            + ", ".join(f"({1000 + number}, 'product {number}')" for number in range(PRODUCTS))
+            + ", ".join(f"({1000 + number}, 'product {number}', {number % 7})" for number in range(PRODUCTS))
         )
     return running_sandbox
 

@@ -9,7 +9,18 @@ import dagster as dg
 import pytest
 
 from kumo_assets.resources.dynamodb.imports import ImportRequest, adopt_or_import, wait_for_import
-from kumo_assets_tests.chain.conftest import DAY, NEXT_DAY, QUERY, QUIET, Chain, Day, failure, steps, written
+from kumo_assets_tests.chain.conftest import (
+    DAY,
+    HOUSEHOLDS,
+    NEXT_DAY,
+    QUERY,
+    QUIET,
+    Chain,
+    Day,
+    failure,
+    steps,
+    written,
+)
 from kumo_assets_tests.chat import Chat
 
 
@@ -176,6 +187,21 @@ def test_mended_postprocessing_continues_the_release_under_a_new_name(custom) ->
     assert post is not None
     assert post.name.endswith("_A2")
     assert len(chain.kumo_jobs()) == 1
+
+
+def test_a_table_that_changed_between_its_proof_and_the_unload_is_not_imported(chain: Chain) -> None:
+    root = str(uuid.uuid4())
+    first = chain.run(assets=("predictions", "postprocessed"), root=root)
+    assert first.success
+    post = chain.world().store.artefact(chain.release(first, root=root), "postprocessed")
+    assert post is not None
+    where = f'"KUMO"."PUBLIC"."{post.name}"'
+    chain.sql(f"INSERT INTO {where} SELECT -1 AS ENTITY, CLASS, SCORE, RANK FROM {where} WHERE ENTITY = 1")
+    result = chain.run(assets=("s3_export", "dynamodb_table"), root=root)
+    assert not result.success
+    assert f"{HOUSEHOLDS + 1} rows" in failure(result)
+    assert f"{HOUSEHOLDS} entities" in failure(result)
+    assert steps(result) == set()
 
 
 def test_leftovers_under_the_export_prefix_are_never_imported(chain: Chain) -> None:

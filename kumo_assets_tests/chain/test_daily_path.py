@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+import pytest
 from kumo_serving import Answer, Miss, TableReader
 
 from kumo_assets_tests.chain.conftest import DAY, HOUSEHOLDS, NEXT_DAY, Chain, Day, steps
@@ -88,6 +89,15 @@ def test_a_run_that_starts_mid_chain_opens_a_release_that_says_what_it_adopts(ch
     assert len(chain.kumo_jobs()) == 1
     chain.promote()
     assert chain.active() == chain.release(part)
+
+
+def test_the_older_dialect_of_kumo_takes_a_day_online_too(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUMO_API_DIALECT", "pquery")
+    monkeypatch.setenv("KUMO_API_URL", chain.handle.env["KUMO_API_URL"].removesuffix("/api") + "/v1")
+    result = chain.run()
+    assert result.success, chain.why(result)
+    chain.promote()
+    assert chain.active() == chain.release(result)
 
 
 def test_dynamodb_json_is_the_other_form_of_export(custom) -> None:  # type: ignore[no-untyped-def]

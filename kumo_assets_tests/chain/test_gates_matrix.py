@@ -17,10 +17,11 @@ import pytest
 from kumo_assets.assets.active_pointer import RELEASE_TAG
 from kumo_assets.errors import ConfigError, GateBlocked
 from kumo_assets.releases.operations.promote import promote
-from kumo_assets_tests.chain.conftest import DAY, NEXT_DAY, QUERY, QUIET, Chain, failure, steps
+from kumo_assets_tests.chain.conftest import DAY, HOUSEHOLDS, NEXT_DAY, QUERY, QUIET, Chain, failure, steps
 from kumo_assets_tests.chain.worker import worker
 from kumo_assets_tests.chat import Chat
 
+WEEK_BEFORE = "2017-11-21"
 WARNING = {"kind": "job_warnings", "with": {"warnings": [{"title": "Distribution shift", "message": "column X"}]}}
 BAD_GATE = 'def check(release):\n    raise RuntimeError("no such segment, key planted-secret-value")\n'
 
@@ -208,6 +209,35 @@ def test_a_forced_promotion_needs_a_reason_stays_visible_and_never_passes_rule_6
     with pytest.raises(GateBlocked, match="1 item is missing"):
         promote(world, incomplete, by="me", forced="never mind the count")
     assert chain.active() == release
+
+
+def test_gates_that_a_query_asks_for_are_judged_on_real_releases(custom: Callable[..., Chain], tmp_path: Path) -> None:
+    """Watched columns, a catalogue, the shipped example of an own gate in SQL; the same weekday and a fixed reference."""
+    example = Path(__file__).parents[2] / "examples" / "gates" / "basket_departments.sql"
+    own_gate(tmp_path, example.name, example.read_text())
+    asked: dict[str, Any] = {
+        "baseline": "weekday",
+        "unknown_items": {"catalogue": {"schema": "RAW", "table": "PRODUCTS", "column": "PRODUCT_ID"}},
+        "raw_drift": {"columns": {"transactions": ["BASKET_ID", "STORE_ID"]}, "mode": "warn"},
+        "own": {"basket_departments": {"mode": "warn"}},
+    }
+    chain = custom(change=lambda spec: spec.update(gates=asked))
+    first = chain.run(WEEK_BEFORE)
+    assert first.success, chain.why(first)
+    reference = chain.release(first, WEEK_BEFORE)
+    assert chain.verdicts(reference)["unknown_items"].message
+    assert chain.promote().success
+    asked["reference"] = reference
+    chain = custom(change=lambda spec: spec.update(gates=asked))
+    second = chain.run(DAY)
+    assert second.success, chain.why(second)
+    verdicts = chain.verdicts(chain.release(second, DAY))
+    assert {"unknown_items", "raw_drift", "basket_departments"} <= verdicts.keys()
+    assert verdicts["unknown_items"].passed
+    assert verdicts["basket_departments"].evidence["lists"] == HOUSEHOLDS
+    told = json.dumps([verdicts[gate].model_dump(mode="json") for gate in ("score_drift", "raw_drift")])
+    assert "weekday" in told
+    assert reference in told
 
 
 def test_raw_logs_that_fail_their_gate_stop_the_release_before_kumo_is_asked(
