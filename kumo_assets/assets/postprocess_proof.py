@@ -8,7 +8,7 @@ random order and calls it success (rule 6), and a score that is no number is no 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kumo_assets.assets.templates import shipped
 from kumo_assets.errors import WarehouseError
@@ -32,7 +32,7 @@ class Proof:
     class_keys: int
     rank_keys: int
     longest: int
-    finite: bool = True
+    finite: bool = field(default=True, kw_only=True)
 
 
 def prove_shape(columns: list[str], task: str, where: str) -> None:
