@@ -57,7 +57,6 @@ def build_promotion_sensor() -> dg.SensorDefinition:
     def promotion_sensor(context: dg.SensorEvaluationContext, releases: ReleasesResource) -> dg.SensorResult:
         definitions, unreadable = _definitions(context)
         before = _remembered(context.cursor)
-        releases.client()  # made once, here: each of the threads would make one of its own
         with ThreadPoolExecutor(max_workers=16) as pool:
             views = list(pool.map(lambda one: _look(releases, one, before.get(one.name, _NOTHING)), definitions))
         requests, events = [], []

@@ -3,6 +3,7 @@
 Which environment and which bucket is read when a run starts, never when definitions load (rule 10).
 """
 
+import threading
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,8 @@ from kumo_assets.releases.store import ReleaseStore
 from kumo_assets.spec.environment import Environment
 from kumo_assets.spec.load import QueryDefinition
 
+_making = threading.Lock()
+
 
 class ReleasesResource(dg.ConfigurableResource):
     """Where releases are kept: S3, as configured for the whole project."""
@@ -24,8 +27,9 @@ class ReleasesResource(dg.ConfigurableResource):
 
     def client(self) -> Any:
         """The S3 client, made once a run: each new boto3 session reads botocore's service models again (70 ms)."""
-        if self._client is None:
-            self._client = self.s3.get_client()
+        with _making:  # the sensor's threads ask at once, and each would make one
+            if self._client is None:
+                self._client = self.s3.get_client()
         return self._client
 
     def environment(self) -> Environment:

@@ -8,6 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from kumo_assets.releases.documents import Artefact
+from kumo_assets.releases.operations.outside import Outside
 from kumo_assets.resources.dynamodb.imports import ImportRequest, adopt_or_import, wait_for_import
 from kumo_assets_tests.chain.conftest import (
     DAY,
@@ -216,13 +218,19 @@ def test_leftovers_under_the_export_prefix_are_never_imported(chain: Chain) -> N
     assert export.name.endswith("/export-a2/")
 
 
-def test_a_partial_import_is_refused_by_its_verdict(chain: Chain, chat: Chat) -> None:
-    root = str(uuid.uuid4())
+def exported(chain: Chain, root: str) -> tuple[Outside, str, Artefact]:
+    """A release built as far as its export; its world, id and export."""
     assert chain.run(assets=("predictions", "postprocessed", "s3_export"), root=root).success
     world = chain.world()
     release = chain.release(None, root=root)  # type: ignore[arg-type]
     export = world.store.artefact(release, "s3_export")
     assert export is not None
+    return world, release, export
+
+
+def test_a_partial_import_is_refused_by_its_verdict(chain: Chain, chat: Chat) -> None:
+    root = str(uuid.uuid4())
+    world, release, export = exported(chain, root)
     import gzip
 
     body = gzip.compress(b'"e","p"\n"extra"\n')
@@ -242,11 +250,7 @@ def test_a_partial_import_is_refused_by_its_verdict(chain: Chain, chat: Chat) ->
 def test_a_table_whose_items_differ_is_not_adopted_again(chain: Chain) -> None:
     """As an import that a killed worker had begun, and that came out with right counts and a wrong item."""
     root = str(uuid.uuid4())
-    assert chain.run(assets=("predictions", "postprocessed", "s3_export"), root=root).success
-    world = chain.world()
-    release = chain.release(None, root=root)  # type: ignore[arg-type]
-    export = world.store.artefact(release, "s3_export")
-    assert export is not None
+    world, release, export = exported(chain, root)
     request = ImportRequest(
         table=world.names.dynamodb_table(release),
         bucket=world.names.bucket,
