@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from kumo_sandbox.demo.online import active_pointer
-from kumo_sandbox.dev import dagster_programs
+from kumo_sandbox.dev import dagster_programs, make_dagster_storage
 from kumo_sandbox.programs import Group
 from kumo_sandbox.settings import free_port
 from kumo_sandbox.testing import SandboxHandle
@@ -110,6 +110,7 @@ def ui(logs: SandboxHandle, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with (home / "programs.log").open("w") as log:
         group = Group(Console(file=log, width=200), env, ROOT)
         try:
+            make_dagster_storage(env, ROOT)
             group.run(dagster_programs(ROOT, home, port))
             yield DagsterUI(f"http://127.0.0.1:{port}", env, logs)
         finally:

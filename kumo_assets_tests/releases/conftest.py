@@ -12,7 +12,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from releases_support import BUCKET, MINISTACK, Shop, client, free_port, running, serves, shop, zookeeper_command
+from kumo_sandbox.settings import free_port
+from releases_support import BUCKET, MINISTACK, Shop, client, running, serves, shop, zookeeper_command
 
 
 @pytest.fixture(autouse=True)

@@ -39,12 +39,6 @@ GATES = {
 }
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_for(what: Callable[[], Any], seconds: float = 30.0) -> Any:
     end = time.monotonic() + seconds
     while True:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from releases_support import free_port, serves, wait_for, zookeeper_command
+from kumo_sandbox.settings import free_port
+from releases_support import serves, wait_for, zookeeper_command
 
 
 @dataclass

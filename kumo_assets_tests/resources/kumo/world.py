@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from kumo_sandbox.settings import free_port
 from kumo_sandbox.snowflake.client import connect
 
 from kumo_assets.resources.kumo.client import KumoClient, open_client
@@ -36,12 +36,6 @@ ANCHOR = datetime(2017, 11, 1, tzinfo=UTC)
 POLL = PollPolicy(
     first_seconds=0.05, max_seconds=0.2, deadline_seconds=30, outage_seconds=2, cancel_seconds=10, table_seconds=0.3
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

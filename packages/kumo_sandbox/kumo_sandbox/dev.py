@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -40,8 +42,8 @@ def run_dev(
 ) -> None:
     """Run everything until Ctrl-C, SIGTERM or until a program ends by itself.
 
-    `folder` is the project's root; `airflow_port` asks for an Airflow as well. Raises SandboxUsage for another folder, SandboxError for a taken port or a program
-    that does not come up.
+    `folder` is the project's root; `airflow_port` asks for an Airflow as well. Raises SandboxUsage for another folder,
+    SandboxError for a taken port, a Dagster home that cannot be used, or a program that does not come up.
     """
     if not (folder / "workspace.yaml").is_file():
         raise SandboxUsage(
@@ -52,9 +54,6 @@ def run_dev(
     for wanted, what in ((port, "Dagster's web page"), (shop_port, "the shop"), (airflow_port, "Airflow's web page")):
         if wanted is not None:
             _demand_free(wanted, what)
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
     settings = make(home)
     environment = {
         **os.environ,
@@ -74,6 +73,10 @@ def run_dev(
             dagster_url=f"http://127.0.0.1:{port}",
             queries=home / "queries.json",
         )
+    make_dagster_storage(environment, folder)
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
     group = Group(console, environment, folder)
     try:
         for notice in supervisor.start(settings, group.say):
@@ -105,6 +108,25 @@ def run_dev(
         group.end()
         supervisor.stop(settings, group.say)
         group.say("everything is stopped")
+
+
+def make_dagster_storage(environment: Mapping[str, str], folder: Path) -> None:
+    """Make the SQLite files of `DAGSTER_HOME`, unless they are there, before several programs share them.
+
+    Programs that begin on an empty home at the same moment each make the tables, and one of them ends with "table
+    already exists": `SqliteRunStorage.from_local` of dagster 1.13 looks and then makes, with no lock between.
+    Raises SandboxError with Dagster's last words.
+    """
+    asked = [program("dagster"), "instance", "info"]
+    done = subprocess.run(asked, cwd=folder, env=dict(environment), capture_output=True, text=True, check=False)
+    if done.returncode:
+        words = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise SandboxError(
+            "make Dagster's storage in",
+            to=environment["DAGSTER_HOME"],
+            found=words,
+            next="see dagster.yaml in that folder, and whether it can be written to",
+        )
 
 
 def dagster_programs(folder: Path, home: Path, port: int) -> list[Program]:

@@ -16,7 +16,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from serving_support import MINISTACK, ZOOKEEPER_CLASSES, FakeDynamoDB, Handler, free_port, running, serves
+from kumo_sandbox.settings import free_port
+from serving_support import MINISTACK, ZOOKEEPER_CLASSES, FakeDynamoDB, Handler, running, serves
 
 
 @pytest.fixture(autouse=True)

@@ -36,12 +36,6 @@ NEWER = "local-shop-20171201-2b3c4d5e"
 RANKING = [("milk", 0.9), ("bread", 0.5)]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_for(what: Callable[[], Any], seconds: float = 10.0) -> Any:
     """What `what` returns once it is true; fails the test when that takes too long."""
     end = time.monotonic() + seconds

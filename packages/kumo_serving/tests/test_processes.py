@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kumo_sandbox.settings import free_port
 from kumo_serving import Answer, Reader
 from kumo_serving.answers import Result
 from kumo_serving.aws import Account
@@ -28,7 +29,6 @@ from serving_support import (
     RANKING,
     FakeDynamoDB,
     MemoryPointer,
-    free_port,
     hang,
     listens,
     pointer_to,

@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,8 @@ import tenacity
 import yaml
 from kumo_airflow.client import Dagster, Settings
 from kumo_sandbox import airflow as airflow_programs
-from kumo_sandbox.dev import dagster_programs
+from kumo_sandbox.dev import dagster_programs, make_dagster_storage
+from kumo_sandbox.settings import free_port
 from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle
 
@@ -78,12 +78,6 @@ defs = dg.Definitions.merge(
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 # What Airflow answers when another program wrote to its SQLite file between a read and a write of one transaction, which
 # ends that transaction at once whatever the time-out (SQLITE_BUSY_SNAPSHOT), and takes back all it had done: 503 from
 # `create_backfill`, 500 from `SQLAlchemyErrorHandler` (airflow/api_fastapi of 3.3.2). A person would press again.
@@ -120,6 +114,13 @@ class Programs:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def all_run(self) -> bool:
+        """Raises AssertionError with the last words of one that ended by itself."""
+        for name, process in self.running.items():
+            words = (self.folder / f"{name}.log").read_text(errors="replace")[-2000:]
+            assert process.poll() is None, f"{name} ended with status {process.returncode}:\n{words}"
+        return True
 
     def kill(self, name: str) -> int:
         """SIGKILL to a program and all it started, as a machine that dies would."""
@@ -258,6 +259,7 @@ def world(running_sandbox: SandboxHandle, tmp_path_factory: pytest.TempPathFacto
     dagster = Dagster(Settings(url, outage_seconds=180))
     made = World(running_sandbox, environment, variables, programs, dagster, f"http://127.0.0.1:{airflow_port}")
     try:
+        make_dagster_storage(environment, folder)
         for one in dagster_programs(folder, folder / "dagster", port):
             programs.start(f"dagster-{one.name}", one.command, environment, folder)
         airflow_programs.set_up(ROOT, variables)
@@ -265,9 +267,9 @@ def world(running_sandbox: SandboxHandle, tmp_path_factory: pytest.TempPathFacto
         for name in airflow_programs.programs(ROOT):
             if name != "scheduler":  # `begun` starts it, when there is something to do
                 made.start_airflow(name)
-        wait_for("Airflow", lambda: len(made.api("GET", "/dags")["dags"]) == 4)
+        wait_for("Airflow", lambda: programs.all_run() and len(made.api("GET", "/dags")["dags"]) == 4)
         assert made.api("GET", "/importErrors")["import_errors"] == []
-        wait_for("Dagster", lambda: serves(dagster))
+        wait_for("Dagster", lambda: programs.all_run() and serves(dagster))
         yield made
     finally:
         programs.end()
@@ -277,9 +279,9 @@ def world(running_sandbox: SandboxHandle, tmp_path_factory: pytest.TempPathFacto
 def serves(dagster: Dagster) -> bool:
     """Does it answer, with the definitions loaded?"""
     from kumo_airflow import operations
-    from kumo_airflow.errors import DagsterFailed
+    from kumo_airflow.errors import DagsterFailed, Unreachable
 
-    with contextlib.suppress(DagsterFailed):
+    with contextlib.suppress(DagsterFailed, Unreachable):
         return bool(dagster.do(operations.find_job(JOB)))
     return False
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,7 +15,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from kumo_sandbox.dev import run_dev
+from kumo_sandbox.dev import make_dagster_storage, run_dev
 from kumo_sandbox.errors import SandboxError, SandboxUsage
 from kumo_sandbox.programs import Group, Program
 from kumo_sandbox.settings import free_port, make
@@ -37,6 +39,31 @@ def test_taken_port_is_said_before_anything_starts(tmp_path: Path) -> None:
         with pytest.raises(SandboxError, match="is taken by pid"):
             run_dev(tmp_path / "home", ROOT, QUIET, port=taken.getsockname()[1])
     assert not (tmp_path / "home").exists()
+
+
+def test_storage_is_made_whole_and_once(tmp_path: Path) -> None:
+    environment = {**os.environ, "DAGSTER_HOME": str(tmp_path), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    for _ in range(2):
+        make_dagster_storage(environment, ROOT)
+    made = [
+        tmp_path / "history" / "runs.db",
+        tmp_path / "history" / "runs" / "index.db",
+        tmp_path / "schedules" / "schedules.db",
+    ]
+    for file in made:
+        with contextlib.closing(sqlite3.connect(file)) as database:
+            assert database.execute("SELECT COUNT(*) FROM alembic_version").fetchone() == (1,)
+
+
+def test_home_dagster_cannot_use_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dagster.yaml").write_text("run_launcher: nonsense\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    home = tmp_path / "home"
+    with pytest.raises(SandboxError, match=rf"make Dagster's storage in {tmp_path}"):
+        run_dev(home, ROOT, QUIET, port=free_port(), shop_port=free_port())
+    assert {part.state for part in status(make(home))} == {"stopped"}
 
 
 def test_group_ends_what_its_programs_started_too(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,17 +21,12 @@ import httpx
 import pandas as pd
 import pytest
 import snowflake.connector
+from kumo_sandbox.settings import free_port
 
 KEY = "demo:secret"
 FIRST_DAY = datetime(2017, 8, 1)
 DAYS = 120
 HOUSEHOLDS = 40
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
