@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from kumo_sandbox.testing import SandboxHandle
 
-from kumo_assets.assets import postprocess_proof
-from kumo_assets.assets.postprocess_proof import Proof, faults, prove_shape, prove_table
+from kumo_assets.assets.postprocess_proof import MOST_RANK_COLUMNS, Proof, _keys, faults, prove_shape, prove_table
 from kumo_assets.errors import WarehouseError
 from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
 from kumo_assets_tests.releases.releases_support import definition
@@ -60,16 +59,36 @@ def lists(warehouse: Warehouse, values: str) -> str:
     return name
 
 
-def test_hashes_that_collide_refuse_no_release(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A statement whose every hash is the same stands for the rare pair of hashes that are."""
-    read: Callable[..., str] = postprocess_proof.shipped
+@pytest.mark.parametrize(
+    ("values", "longest"),
+    [
+        ("(1, 7, 1), (1, 8, 2), (2, 7, 1)", 2),
+        ("(1, 7, 2), (1, 8, 4), (2, 7, 1)", 4),  # gaps between ranks are for a gate to judge
+        ("(1, 7, 0), (1, 8, 2), (2, 7, 1)", 2),
+        ("(1, 'a', 1), (1, 'b', 2), (2, 'a', 1)", 2),
+    ],
+)
+def test_lists_that_repeat_nothing_are_proved(warehouse: Warehouse, values: str, longest: int) -> None:
+    proof = prove_table(warehouse, lists(warehouse, values), definition("q1"))
+    assert proof == Proof(rows=3, entities=2, nulls=0, keys=2, class_keys=3, rank_keys=3, longest=longest)
 
-    def colliding(name: str, **values: str) -> str:
-        return read(name, **values).replace("HASH(ENTITY, CLASS)", "1").replace("HASH(ENTITY, RANK)", "1")
 
-    monkeypatch.setattr(postprocess_proof, "shipped", colliding)
-    proof = prove_table(warehouse, lists(warehouse, "(1, 7, 1), (1, 8, 2), (2, 7, 1)"), definition("q1"))
-    assert proof == Proof(rows=3, entities=2, nulls=0, keys=2, class_keys=3, rank_keys=3, longest=2)
+def test_lists_too_long_for_columns_are_counted_pair_by_pair(warehouse: Warehouse) -> None:
+    top_k = MOST_RANK_COLUMNS + 1
+    rows = [f"({entity}, {rank}, {rank})" for entity in (1, 2) for rank in range(1, top_k + 1)]
+    proof = prove_table(warehouse, lists(warehouse, ", ".join(rows)), definition("q1", top_k=top_k))
+    assert (proof.rows, proof.class_keys, proof.rank_keys, proof.longest) == (2 * top_k, 2 * top_k, 2 * top_k, top_k)
+    twice = lists(warehouse, ", ".join([*rows[:-1], f"(2, 1, {top_k})"]))
+    with pytest.raises(WarehouseError, match=r"1 rows repeat an \(ENTITY, CLASS\) pair"):
+        prove_table(warehouse, twice, definition("q1", top_k=top_k))
+
+
+@pytest.mark.parametrize(
+    ("entity_type", "asked"), [("NUMBER", False), ("TEXT", False), ("FLOAT", True), ("DATE", True)]
+)
+def test_texts_are_counted_where_two_entities_may_share_one(entity_type: str, asked: bool) -> None:
+    """Snowflake writes a float with 15 digits and a time in the session's format; the sandbox writes all there is."""
+    assert ("TO_VARCHAR" in _keys(entity_type)) is asked
 
 
 def test_pairs_that_repeat_are_counted_and_refused(warehouse: Warehouse) -> None:
