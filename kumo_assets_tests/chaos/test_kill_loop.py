@@ -1,5 +1,6 @@
 """SIGKILL at random moments of the chain and of promotion, then the same again: the right release is active, each outside
-job was started once, nothing is left over after retirement, and no read failed meanwhile. `make soak`: 100 rounds, here 1, with a kill in the chain and one in the promotion.
+job was started once, nothing is left over after retirement, and no read failed meanwhile. `make soak`: 100 rounds, here
+5, each with a kill in the chain and one in the promotion.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from kumo_assets.spec.environment import Environment
 from kumo_assets.spec.query import Retention
 from kumo_assets_tests.chain.conftest import DAY, QUERY, Chain
 
-ROUNDS = 100 if os.environ.get("KUMO_SOAK") else 1
+ROUNDS = 100 if os.environ.get("KUMO_SOAK") else 5
 IMPORTED = ["kumo_assets.definitions", "snowflake.connector", "kumo_assets_tests.chaos.test_kill_loop"]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -104,7 +105,7 @@ class Watcher:
             thread.join()
 
 
-@pytest.mark.timeout(7200 if ROUNDS > 1 else 900)
+@pytest.mark.timeout(7200 if ROUNDS > 5 else 900)
 def test_whatever_is_killed_doing_it_again_makes_it_right(chain: Chain) -> None:
     seed = int(os.environ.get("KUMO_SEED", "")) if os.environ.get("KUMO_SEED") else random.randrange(10**6)
     print(f"KUMO_SEED={seed}")

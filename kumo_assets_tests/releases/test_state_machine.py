@@ -434,7 +434,7 @@ def run(machine: type[Machine], examples: int, steps: int) -> None:
 
 
 def test_the_rules_hold_in_any_order_of_events() -> None:
-    run(InMemory, 2000 if SOAK else 100, 50 if SOAK else 30)
+    run(InMemory, 2000 if SOAK else 200, 50)
 
 
 def test_the_rules_hold_on_the_sandboxs_aws_too(aws: str) -> None:
