@@ -1,8 +1,9 @@
-"""What a post-processed table must prove before anything is built on it: right columns, some rows, unique keys, numbers.
+"""What a post-processed table must prove before anything is built on it: right columns, rows, unique keys, numbers.
 
-Counted in Snowflake in one scan, and once more, pair by pair, before it is said that keys repeat; judged here. Gates tell the
-same story to the release's verdicts; this proof cannot be switched off, because the import overwrites duplicates in
-random order and calls it success (rule 6), and a score that is no number is no JSON, which no reader could decode.
+Counted in Snowflake in one scan, and once more, pair by pair, before it is said that keys repeat; judged here. Gates
+tell the same story to the release's verdicts; this proof cannot be switched off, because the import overwrites
+duplicates in random order and calls it success (rule 6), and a score that is no number is no JSON, which no reader
+could decode.
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ from dataclasses import dataclass, field
 
 from kumo_assets.assets.templates import shipped
 from kumo_assets.errors import WarehouseError
+from kumo_assets.gates.counts import MOST_RANK_COLUMNS, at_each_rank
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import table
 from kumo_assets.spec.load import QueryDefinition
 
 LIST_COLUMNS = ("ENTITY", "CLASS", "SCORE", "RANK")
 NUMBER_COLUMNS = ("ENTITY", "TARGET_PRED")
-# Pairs of columns to compare grow with the square.
-MOST_RANK_COLUMNS = 20
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def prove_table(warehouse: Warehouse, name: str, definition: QueryDefinition) ->
 
 
 def _keys(entity_type: str) -> str:
-    """SQL of the distinct entities as text. Two numbers with a point in one place, and two texts, that differ have texts
-    that differ; of a float or a time that is asked."""
+    """SQL of the distinct entities as text. Two numbers with a point in one place, and two texts, that differ have
+    texts that differ; of a float or a time that is asked."""
     return "COUNT(DISTINCT ENTITY)" if entity_type in ("NUMBER", "TEXT") else "COUNT(DISTINCT TO_VARCHAR(ENTITY))"
 
 
@@ -119,7 +119,7 @@ def _prove_list(where: str, keys: str, top_k: int) -> str:
         "prove_list.sql",
         postprocessed=where,
         keys=keys,
-        classes="".join(f",\n        MAX(IFF(RANK = {rank}, CLASS, NULL)) AS C{rank}" for rank in ranks),
+        classes=at_each_rank("CLASS", "C", ranks),
         suspect=f"LENGTH <> {there}{alike}",
     )
 

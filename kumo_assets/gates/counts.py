@@ -9,7 +9,7 @@ SQL stands in `sql/`; what the counts mean is judged elsewhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,10 +168,15 @@ def _shape(table: str, top_k: int) -> str:
     if top_k > MOST_RANK_COLUMNS:
         return text("lists_long.sql", table=table, top_k=str(top_k))
     ranks = range(1, top_k + 1)
-    scores = "".join(f", MAX(IFF(RANK = {rank}, SCORE, NULL)) AS S{rank}" for rank in ranks)
+    scores = at_each_rank("SCORE", "S", ranks)
     rises = " OR ".join(f"S{rank} < S{rank + 1}" for rank in ranks if rank < top_k) or "1 = 0"
     gaps = " OR ".join(f"(S{rank} IS NULL) <> (LENGTH < {rank})" for rank in ranks)
     return text("lists.sql", table=table, top_k=str(top_k), scores=scores, gaps=gaps, rises=rises)
+
+
+def at_each_rank(column: str, prefix: str, ranks: Iterable[int]) -> str:
+    """More columns of a SELECT grouped by entity, each after a comma: the value of `column` at each rank."""
+    return "".join(f", MAX(IFF(RANK = {rank}, {column}, NULL)) AS {prefix}{rank}" for rank in ranks)
 
 
 def text(name: str, **values: str) -> str:

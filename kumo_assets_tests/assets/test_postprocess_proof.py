@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 from kumo_sandbox.testing import SandboxHandle
 
-from kumo_assets.assets.postprocess_proof import MOST_RANK_COLUMNS, Proof, _keys, faults, prove_shape, prove_table
+from kumo_assets.assets.postprocess_proof import Proof, _keys, faults, prove_shape, prove_table
 from kumo_assets.errors import WarehouseError
+from kumo_assets.gates.counts import MOST_RANK_COLUMNS
 from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
 from kumo_assets_tests.releases.releases_support import definition
 
