@@ -59,7 +59,7 @@ def decide(candidate: Candidate, active: Active | None, *, forced: bool = False,
 
     `forced` lets a release pass failed or missing verdicts, never an incomplete import (rule 6), an older partition, a
     rejection or a hold. `rollback` lets it go backwards and past a hold, to a known good release: one that was active,
-    was not forced and is not rejected. Its gates were judged when it was promoted, and are not asked again.
+    was not forced and is not rejected. Its gates are asked again, for a hand on the pointer asks none.
     """
     release = candidate.release_id
     if active is not None and active.release_id == release and not active.hand_edited:
@@ -81,17 +81,11 @@ def decide(candidate: Candidate, active: Active | None, *, forced: bool = False,
             "refuse",
             f"the counts of {release} disagree: {candidate.sealed.seal.counts} (rule 6; no force overrides it)",
         )
-    blocked = _verdicts(candidate, forced or rollback)
-    if blocked is not None:
-        return blocked
-    if rollback:
-        unknown = _not_known_good(candidate)
-        if unknown is not None:
-            return unknown
-    else:
-        held = _held_or_older(candidate.sealed, active)
-        if held is not None:
-            return held
+    in_the_way = (_not_known_good(candidate) if rollback else None) or _verdicts(candidate, forced)
+    if in_the_way is None and not rollback:
+        in_the_way = _held_or_older(candidate.sealed, active)
+    if in_the_way is not None:
+        return in_the_way
     if candidate.table_fault is not None:
         return Decision("refuse", f"the table of {release}: {candidate.table_fault}")
     return Decision("promote", f"{release} may go live")

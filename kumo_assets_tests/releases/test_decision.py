@@ -148,7 +148,6 @@ def expected(
     rollback: bool,
 ) -> str:
     """The rules, in the order of their importance to a person."""
-    known_good = rollback  # in this table every target of a rollback was active once
     if retired or rejected:
         return "refuse"
     if sealed == "none":
@@ -157,7 +156,7 @@ def expected(
         return "refuse"
     if gates.startswith("import"):
         return "blocked"
-    if gates in ("blocked", "missing", "warn gate missing", "relaxed later") and not forced and not known_good:
+    if gates in ("blocked", "missing", "warn gate missing", "relaxed later") and not forced:
         return "blocked"
     if not rollback and pointer in (
         "same, sealed after",
@@ -177,7 +176,7 @@ def test_every_combination() -> None:
         sealed, gates, pointer, rejected, retired, forced, table, rollback = row
         if rollback and forced:
             continue
-        found = decide(
+        found = decide(  # every target of a rollback was active once
             candidate(
                 sealed=SEALS[sealed],
                 verdicts=GATES[gates],
@@ -222,6 +221,13 @@ def test_a_rollback_wants_a_release_that_was_active_and_not_forced() -> None:
     assert decide(candidate(was_active=True), active(NEWER), rollback=True).outcome == "promote"
     assert "never been active" in decide(candidate(), active(NEWER), rollback=True).reason
     assert "by force" in decide(candidate(was_active=True, forced=True), active(NEWER), rollback=True).reason
+
+
+def test_a_rollback_wants_no_release_that_a_hand_put_live_past_its_gates() -> None:
+    for gates in ("blocked", "missing", "relaxed later"):
+        found = decide(candidate(was_active=True, verdicts=GATES[gates]), active(NEWER), rollback=True)
+        assert found.outcome == "blocked"
+        assert "gate volume" in found.reason
 
 
 def test_a_refusal_says_what_to_type_next() -> None:

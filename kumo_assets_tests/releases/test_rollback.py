@@ -9,7 +9,7 @@ from kumo_serving import Reader, open_pointer
 from releases_support import Shop, put_raw, shop
 
 from kumo_assets.errors import Refused, ReleaseError
-from kumo_assets.releases.documents import Forcing, Rejection, utc_now
+from kumo_assets.releases.documents import Forcing, Rejection, Retirement, utc_now
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
 from kumo_assets.releases.operations.outside import outside_of_pointer
 from kumo_assets.releases.operations.promote import next_promotion, promote
@@ -81,6 +81,31 @@ def test_a_rollback_to_what_a_hand_edit_serves_rejects_what_the_edit_left(either
     assert either.world.store.rejection(second) is None
     assert third not in [item.release_id for item in rolled.pointer.previous]
     assert rollback(either.world, to=first, by="ann", reason="further").pointer.release_id == first
+
+
+def test_a_release_put_live_by_hand_and_rolled_back_from_is_not_read_any_more(either: Shop) -> None:
+    """It stood in `previous`, where a reader whose table is gone would go next."""
+    first, second, third = three(either)
+    names = either.world.names
+    either.edit(lambda text: text.replace(names.dynamodb_table(third), names.dynamodb_table(second), 1))
+    rolled = rollback(either.world, to=first, by="ann", reason="worse still")
+    assert (rolled.left, rolled.pointer.release_id) == (second, first)
+    assert second not in [item.release_id for item in rolled.pointer.previous]
+
+
+def test_no_reader_is_sent_to_what_was_retired_before_an_old_document_came_back(store: Shop) -> None:
+    first, second, third = three(store)
+    raw = store.world.pointers.peek()
+    assert raw is not None
+    store.world.store.mark_retired(
+        Retirement(query=store.query, release_id=first, at=utc_now(), by="daily", reason="old")
+    )
+    hold(store.world, by="ann", reason="looking")
+    put_raw(store.world, raw.data)
+    assert first in raw.data.decode()
+    rolled = rollback(store.world, to=second, by="ann", reason="odd")
+    assert (rolled.left, rolled.pointer.release_id) == (third, second)
+    assert first not in [item.release_id for item in rolled.pointer.previous]
 
 
 def test_a_forced_promotion_that_lost_its_race_did_not_go_live_by_force(store: Shop) -> None:

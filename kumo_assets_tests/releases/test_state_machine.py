@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from kumo_serving.pointer import Pointer, parse_pointer
+from kumo_serving.pointer import Pointer, parse_pointer, partition_of_release
 from memory_aws import Killed, Memory
 from releases_support import BUCKET, Shop, definition, new_query, put_raw, shop
 
@@ -49,6 +49,7 @@ class Machine(RuleBasedStateMachine):
         self.count = 0
         self.quality: dict[str, str] = {}
         self.was_active: set[str] = set()  # by our own moves
+        self.went_live_by_force: set[str] = set()
         self.touched_by_hand: set[str] = set()
         self.documents: list[bytes] = []
         self.generation = 0
@@ -100,9 +101,10 @@ class Machine(RuleBasedStateMachine):
         )
 
     def newer(self, release: str, than: str) -> bool:
-        """Rule 5's order. Before the first promotion everything is newer; unsealed is never."""
+        """Rule 5's order. Before the first promotion everything is newer; unsealed is never. Of one that a person put
+        live unsealed, the partition is known, and no more."""
         order = self.order(release)
-        return order is not None and (not than or order > (self.order(than) or ("", "", "")))
+        return order is not None and (not than or order > (self.order(than) or (partition_of_release(than), "", than)))
 
     # ---- events
 
@@ -123,6 +125,8 @@ class Machine(RuleBasedStateMachine):
         if after != before:
             assert how in ("tick", "promote", "force", "rollback"), f"{how} changed what is served"
             assert not self.gone(after)
+            if how == "force":
+                self.went_live_by_force.add(after)
 
     def attempt(self, how: str, act: Any, kill_at: int | None = None) -> Any:
         """Do it, perhaps killed before its `kill_at`th mutating call; then look at what came of it."""
@@ -233,14 +237,13 @@ class Machine(RuleBasedStateMachine):
     def roll_back(self, pick: int | None, kill_at: int | None) -> None:
         before = self.served()
         to = sorted(self.quality)[pick % len(self.quality)] if pick is not None and self.quality else None
-        known_good = {
+        # A hand can make anything active: only what also passed its gates is known good.
+        good = {
             release
-            for release in self.was_active
-            if release != before
-            and self.world.store.rejection(release) is None
-            and self.world.store.forcing(release) is None
-            and not self.gone(release)
+            for release in self.was_active | self.touched_by_hand
+            if release != before and release not in self.went_live_by_force and self.may_go_live(release)
         }
+        known_good = good & self.was_active
         # Of a table of no sealed release nobody can tell the age: then every known good one counts as earlier.
         left = self.order(before)
         earlier = [release for release in known_good if left is None or (self.order(release) or left) < left]
@@ -252,7 +255,7 @@ class Machine(RuleBasedStateMachine):
             assert self.world.store.rejection(after) is None
         if after != before:
             assert found is not None
-            assert after in known_good | self.touched_by_hand
+            assert after in good
             assert found.pointer.hold is not None
             assert found.pointer.hold.to_release == after
             assert not before or self.world.store.rejection(before) is not None

@@ -68,11 +68,19 @@ def previous_after(world: Outside, found: VersionedPointer | None, table: str) -
         return ()
     old = found.pointer
     leaving = Previous(old.served_release_id, old.served_partition, old.table, old.served_fallback)
-    if leaving.release_id and world.store.rejection(leaving.release_id) is not None:
-        kept = old.previous
-    else:
-        kept = (leaving, *old.previous)
-    return tuple({item.table: item for item in reversed(kept) if item.table != table}.values())[::-1]
+    once = {item.table: item for item in reversed((leaving, *old.previous)) if item.table != table}
+    return _to_fall_back_to(world, tuple(once.values())[::-1])
+
+
+def _to_fall_back_to(world: Outside, items: tuple[Previous, ...]) -> tuple[Previous, ...]:
+    """Those of `items` that a reader may be sent to. What stands in `previous` can have been rejected or retired since:
+    a person who edits the pointer, or puts an old document back, may have named it again, and be rolled back from it."""
+    return tuple(
+        item
+        for item in items
+        if not item.release_id
+        or (world.store.rejection(item.release_id) is None and world.store.retirement(item.release_id) is None)
+    )
 
 
 def as_ours(world: Outside, found: VersionedPointer, generation: int) -> Pointer:
@@ -111,13 +119,12 @@ def as_ours(world: Outside, found: VersionedPointer, generation: int) -> Pointer
 
 def _previous_of_edit(world: Outside, old: Pointer) -> tuple[Previous, ...]:
     """`previous` of a document whose table was changed by hand: the release it still names was active before."""
-    kept = tuple(item for item in old.previous if item.table != old.table)
+    kept = _to_fall_back_to(world, tuple(item for item in old.previous if item.table != old.table))
     left = world.store.sealed(old.release_id) if old.edited and partition_of_release(old.release_id) else None
     if left is None or left.seal.table in (old.table, *(item.table for item in kept)):
         return kept
-    if world.store.rejection(left.release_id) is not None or world.store.retirement(left.release_id) is not None:
-        return kept
-    return (Previous(left.release_id, left.seal.partition, left.seal.table, left.seal.fallback), *kept)
+    item = Previous(left.release_id, left.seal.partition, left.seal.table, left.seal.fallback)
+    return (*_to_fall_back_to(world, (item,)), *kept)
 
 
 def next_generation(world: Outside, found: VersionedPointer | None) -> int:
