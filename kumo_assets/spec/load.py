@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -104,12 +104,22 @@ def query_names(folder: Path | None = None) -> list[str]:
 def load_raw_logs(folder: Path | None = None) -> dict[str, RawLogsSpec]:
     """Every RawLogs definition under the folder, by its folder's name."""
     base = folder or defs_folder()
-    found: dict[str, RawLogsSpec] = {}
-    for path in sorted(base.rglob("defs.yaml")):
-        document = _document(path)
-        if document.get("type") == RAW_LOGS_TYPE:
-            found[path.parent.name] = validate(RawLogsSpec, document.get("attributes"), path)
-    return found
+    found = _raw_logs_in(sorted(base.rglob("defs.yaml")))
+    _seen[base] = list(found)
+    return {path.parent.name: spec for path, spec in found.items()}
+
+
+# The files that held RawLogs when a folder was last looked through: each of 100 queries asks, and looks there first.
+_seen: dict[Path, list[Path]] = {}
+
+
+def _raw_logs_in(paths: Iterable[Path]) -> dict[Path, RawLogsSpec]:
+    documents = {path: _document(path) for path in paths}
+    return {
+        path: validate(RawLogsSpec, document.get("attributes"), path)
+        for path, document in documents.items()
+        if document.get("type") == RAW_LOGS_TYPE
+    }
 
 
 def validate(model: type[M], attributes: Any, path: Path) -> M:
@@ -168,11 +178,10 @@ class RawSource:
 
 def raw_sources(names: Sequence[str], query_path: Path, folder: Path | None = None) -> dict[str, RawSource]:
     """The raw tables a query names, from every RawLogs definition under the folder; ConfigError for an unknown one."""
-    known = {
-        name: RawSource(name=name, database=spec.database, schema=spec.schema_name, table=table)
-        for spec in load_raw_logs(folder).values()
-        for name, table in spec.tables.items()
-    }
+    base = folder or defs_folder()
+    known = _tables(_raw_logs_in(path for path in _seen.get(base, ()) if path.is_file()).values())
+    if not known.keys() >= set(names):
+        known = _tables(load_raw_logs(base).values())
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigError(
@@ -184,3 +193,11 @@ def raw_sources(names: Sequence[str], query_path: Path, folder: Path | None = No
             else f"none is defined yet: dg scaffold defs {RAW_LOGS_TYPE} raw_logs",
         )
     return {name: known[name] for name in names}
+
+
+def _tables(logs: Iterable[RawLogsSpec]) -> dict[str, RawSource]:
+    return {
+        name: RawSource(name=name, database=spec.database, schema=spec.schema_name, table=table)
+        for spec in logs
+        for name, table in spec.tables.items()
+    }

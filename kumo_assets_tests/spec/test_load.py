@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write(folder: Path, name: str, text: str) -> None:
-    (folder / name).mkdir()
+    (folder / name).mkdir(exist_ok=True)
     (folder / name / "defs.yaml").write_text(text)
 
 
@@ -92,6 +92,23 @@ def test_unknown_query_names_the_known_ones(folder: Path) -> None:
 def test_unknown_raw_logs_are_named_with_the_known_ones(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"'clicks'.*transactions"):
         raw_sources(["transactions", "clicks"], folder / "good" / "defs.yaml", folder)
+
+
+def test_raw_logs_written_changed_or_taken_away_since_the_last_look_are_seen(folder: Path) -> None:
+    def sources(*names: str) -> list[str]:
+        found = raw_sources(names, folder / "good" / "defs.yaml", folder)
+        return [source.table.table for source in found.values()]
+
+    before = sources("transactions")
+    write(folder, "more", RAW.replace("transactions:", "clicks:"))
+    assert sources("transactions", "clicks") == [*before, *before]
+    write(folder, "more", RAW.replace("transactions:", "views:"))
+    assert sources("views") == before
+    with pytest.raises(ConfigError, match="clicks"):
+        sources("clicks")
+    (folder / "more" / "defs.yaml").unlink()
+    with pytest.raises(ConfigError, match="views"):
+        sources("views")
 
 
 def test_raw_logs_refuse_identifiers_that_are_not(folder: Path) -> None:
