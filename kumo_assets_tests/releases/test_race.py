@@ -12,7 +12,8 @@ from pathlib import Path
 from releases_support import Shop
 
 SOAK = bool(os.environ.get("KUMO_SOAK"))
-PROCESSES, THREADS, RELEASES = (16, 8, 8) if SOAK else (4, 4, 6)
+PROCESSES, THREADS, RELEASES = (16, 4, 16) if SOAK else (4, 4, 6)
+SECONDS = 3000 if SOAK else 240
 
 
 def test_of_many_concurrent_promoters_exactly_one_wins_each_generation(either: Shop, tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ def test_of_many_concurrent_promoters_exactly_one_wins_each_generation(either: S
             assert racer.stdout is not None
             assert racer.stdout.readline() == "ready\n", racer.communicate()[1]
         gate.touch()
-        answers = [json.loads(racer.communicate(timeout=240)[0].splitlines()[-1]) for racer in racers]
+        answers = [json.loads(racer.communicate(timeout=SECONDS)[0].splitlines()[-1]) for racer in racers]
     finally:
         for racer in racers:
             racer.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -152,6 +153,33 @@ def test_a_release_that_was_active_a_moment_ago_stays_for_the_slowest_reader(aws
     first, *_ = promoted(made)
     assert plan(made.world).kept[first] == "stopped being active less than 30 minutes ago"
     assert first in plan(made.world, now() + timedelta(minutes=31)).going
+
+
+def test_what_an_edit_may_have_named_stays_for_the_slowest_reader(aws: str) -> None:
+    """Of two edits in a row the first is seen by readers, and by nobody of us."""
+    made = shop(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": 30})
+    before, active = promoted(made, ("28", "29"))
+    never_live = made.build("2017-11-20")
+    assert plan(made.world).going == {never_live: "old"}
+    made.edit(lambda text: text.replace(table_of(made, active), table_of(made, never_live), 1))
+    made.edit(lambda text: text.replace(table_of(made, never_live), table_of(made, before), 1))
+    rollback(made.world, to=before, by="ann", reason="odd")
+    unhold(made.world, preview_unhold(made.world), by="ann")
+    assert "edited by hand less than 30 minutes ago" in plan(made.world).kept[never_live]
+    assert never_live in plan(made.world, now() + timedelta(minutes=31)).going
+
+
+def test_what_an_edit_named_that_was_taken_back_stays_too(aws: str) -> None:
+    made = shop(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": 30})
+    _, active = promoted(made, ("28", "29"))
+    never_live = made.build("2017-11-20")
+    time.sleep(2.1)  # S3 tells time in whole seconds
+    assert plan(made.world).going == {never_live: "old"}
+    made.edit(lambda text: text.replace(table_of(made, active), table_of(made, never_live), 1))
+    made.edit(lambda text: text.replace(table_of(made, never_live), table_of(made, active), 1))
+    assert made.active() == active
+    assert "edited by hand less than 30 minutes ago" in plan(made.world).kept[never_live]
+    assert never_live in plan(made.world, now() + timedelta(minutes=31)).going
 
 
 def test_a_wrong_clock_here_retires_nothing(aws: str, monkeypatch: pytest.MonkeyPatch) -> None:

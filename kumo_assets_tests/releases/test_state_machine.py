@@ -32,6 +32,7 @@ from kumo_assets.releases.operations.reconcile import reconcile
 from kumo_assets.releases.operations.retire import retire
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import report
+from kumo_assets.resources.dynamodb.tables import list_tables
 from kumo_assets.spec.environment import Environment
 
 # How long the in-memory machine's retirement waits for the slowest reader; no clock of a test moves so far elsewhere.
@@ -339,12 +340,15 @@ class Machine(RuleBasedStateMachine):
     def a_stale_reader_looks_up(self, pick: int) -> None:
         """Within the grace its table is there. After it, one refresh leads to one that is: never an empty answer."""
         pointer, seen = self.readers[pick % len(self.readers)]
-        tables = self.world.dynamodb.list_tables()["TableNames"]
+        tables = self.tables()
         if pointer.table not in tables:
             assert (self.now() - seen).total_seconds() >= GRACE_SECONDS, "retired under a reader's hands"
             fresh = self.world.pointers.read()
             assert fresh is not None
             assert fresh.pointer.table in tables
+
+    def tables(self) -> set[str]:
+        return set(list_tables(self.world.dynamodb, f"{self.world.names.environment}-{self.shop.query}-"))
 
     def now(self) -> datetime:
         """S3's clock."""
@@ -357,7 +361,7 @@ class Machine(RuleBasedStateMachine):
         found = self.world.pointers.read() if hasattr(self, "shop") else None
         if found is None:
             return
-        tables = set(self.world.dynamodb.list_tables()["TableNames"])
+        tables = self.tables()
         assert found.pointer.table in tables
         if not found.hand_edited and put_back(self.world, found) is None:
             for item in found.pointer.previous:

@@ -1,8 +1,9 @@
 """What may be retired, and why everything else stays: rule 7 and the query's `retention`, read now, changing nothing.
 
 Never: the active release, the one before it, both ends of a hold, what another release adopted, what is being built,
-what waits to go live; nothing at all while the pointer is missing or edited by hand. Then the newest `keep` known good
-ones stay, and whatever is younger than the minimum age or stopped being active within the grace, all by S3's clock.
+what waits to go live; nothing at all while the pointer is missing or edited by hand, or within the grace of such an
+edit. Then the newest `keep` known good ones stay, and whatever is younger than the minimum age or stopped being active
+within the grace, all by S3's clock.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import datetime, timedelta
 from kumo_serving.pointer import Pointer, release_of_table
 
 from kumo_assets.releases.documents import LedgerEntry
-from kumo_assets.releases.ledger import is_move
+from kumo_assets.releases.ledger import Recorded, is_move, name_of
 from kumo_assets.releases.operations.outside import Outside, definition_of, put_back
 from kumo_assets.releases.pointers import VersionedPointer
 from kumo_assets.releases.store import OPENED, RETIRED, RETIRING, Listing
@@ -22,6 +23,8 @@ from kumo_assets.resources.dynamodb import tables
 
 # No chain runs longer than its deadlines (Kumo 4 h, import 3 h by default): what is untouched for so long has ended.
 IN_FLIGHT = timedelta(hours=24)
+# S3 tells the time of an object in whole seconds, ZooKeeper that of a node in thousandths.
+WHOLE_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ def plan(world: Outside, now: datetime | None = None) -> Plan:
     known_good = _known_good(found.pointer, entries, ours) - set(protected)
     newest = sorted(known_good, key=_order(ours), reverse=True)[: policy.keep]
     left = _left_at([(record.entry, times[record.name]) for record in recorded])
+    grace = timedelta(minutes=policy.grace_minutes)
+    edited = _last_edit(found, recorded, times)
+    just_edited = edited is not None and moment - edited < grace
     going: dict[str, str] = {}
     kept: dict[str, str] = {}
     for item in ours:
@@ -61,7 +67,11 @@ def plan(world: Outside, now: datetime | None = None) -> Plan:
         youngest = datetime.fromisoformat(item.sealed_at or item.touched)
         why = protected.get(release)
         # Of a half retired one too: whoever marked it may have died, and it may have been live since.
-        if why is None and release in left and moment - left[release] < timedelta(minutes=policy.grace_minutes):
+        if why is None and just_edited:
+            why = (
+                f"the pointer was edited by hand less than {policy.grace_minutes:g} minutes ago, and may have named it"
+            )
+        if why is None and release in left and moment - left[release] < grace:
             why = f"stopped being active less than {policy.grace_minutes:g} minutes ago"
         if why is None and RETIRING in item.files:
             going[release] = "half retired before"
@@ -74,7 +84,8 @@ def plan(world: Outside, now: datetime | None = None) -> Plan:
             going[release] = "rejected" if item.rejected else "old" if item.sealed else "never sealed"
         else:
             kept[release] = why
-    return Plan(going, kept, orphans, attempts_left_over(world, found.pointer, ours, names))
+    leftovers = [] if just_edited else attempts_left_over(world, found.pointer, ours, names)
+    return Plan(going, kept, orphans, leftovers)
 
 
 def references(world: Outside, listed: list[Listing]) -> dict[str, str]:
@@ -158,6 +169,20 @@ def _left_at(entries: list[tuple[LedgerEntry, datetime]]) -> dict[str, datetime]
             at = max(datetime.fromisoformat(entry.at), recorded)
             found[entry.from_release] = max(at, found.get(entry.from_release, at))
     return found
+
+
+def _last_edit(found: VersionedPointer, recorded: list[Recorded], times: dict[str, datetime]) -> datetime | None:
+    """When a person last wrote the pointer, as far as anybody can tell. Of several edits in a row only the last is ever
+    seen, and one that was taken back is told by nothing but the pointer's time, which is then later than the ledger's."""
+    edits = [
+        max(datetime.fromisoformat(record.entry.at), times[record.name])
+        for record in recorded
+        if record.entry.action == "hand_edit"
+    ]
+    ours = times.get(name_of(found.move, found.mark)) if found.move is not None else None
+    if ours is not None and found.modified > ours + WHOLE_SECOND:
+        edits.append(found.modified)
+    return max(edits, default=None)
 
 
 def _orphans(world: Outside, listed: list[Listing], names: list[str]) -> list[str]:
