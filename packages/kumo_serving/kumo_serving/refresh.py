@@ -8,6 +8,7 @@ wait for it, except for one bounded moment when a table is found gone.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -34,6 +35,9 @@ SLOWEST = 5.0
 # A fallback list that could not be read is tried again after so long, then twice as long, up to the second figure: each
 # try at an S3 that is down keeps this thread from a watch that fires.
 FALLBACK_SECONDS, SLOWEST_FALLBACK_SECONDS = 1.0, 60.0
+# A whole fleet follows a promotion at one moment, and then each reads the new list some time within so many seconds: no
+# herd at S3, and on a machine of many readers the swap of one does not wait for the list of another.
+FALLBACK_SPREAD_SECONDS = 1.0
 
 
 class Refresher:
@@ -127,7 +131,7 @@ class Refresher:
             self._guarded(self._keep_fallback)
             self._keep_account()
             pace = self._seconds * min(SLOWEST, 1.0 + failures / 2)
-            wake.wait(pace * random.uniform(1 - JITTER, 1 + JITTER))
+            wake.wait(min(pace * random.uniform(1 - JITTER, 1 + JITTER), self._until_fallback()))
 
     def _guarded(self, work: Any) -> bool:
         try:
@@ -187,11 +191,13 @@ class Refresher:
             self._version, self._rejected = version, True
             self._live.failed("malformed", error)
             return
+        starting = self._live.current is None
         self._follow(pointer, b"")
         self._version, self._rejected, self._bytes = version, False, data
         self._live.confirmed("new")
         self._lastknown.save(data, b"")
-        self._fallback_due, self._fallback_pause = 0.0, FALLBACK_SECONDS
+        self._fallback_due = time.monotonic() + (0.0 if starting else random.uniform(0, FALLBACK_SPREAD_SECONDS))
+        self._fallback_pause = FALLBACK_SECONDS
 
     def _follow(self, pointer: Pointer, fallback: bytes) -> None:
         endpoint = self._account.endpoint(self._region or pointer.region)
@@ -226,12 +232,17 @@ class Refresher:
             log.warning("%s Lookups go on without it, or with the one before.", error)
             return b""
 
+    def _until_fallback(self) -> float:
+        """Seconds until the release's list is to be read; infinite when it is there, or the release has none."""
+        pointer = self._live.pointer
+        if pointer is None or not pointer.served_fallback or self._fallback_bytes:
+            return math.inf
+        return max(0.0, self._fallback_due - time.monotonic())
+
     def _keep_fallback(self) -> None:
         """Read the release's list while it is missing, ever more rarely."""
         pointer = self._live.pointer
-        if pointer is None or not pointer.served_fallback or self._fallback_bytes:
-            return
-        if time.monotonic() < self._fallback_due:
+        if pointer is None or self._until_fallback() > 0:
             return
         self._fallback_due = time.monotonic() + self._fallback_pause
         self._fallback_pause = min(2 * self._fallback_pause, SLOWEST_FALLBACK_SECONDS)

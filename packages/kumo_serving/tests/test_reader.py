@@ -479,6 +479,30 @@ def test_a_swap_does_not_wait_for_a_slow_fallback_list(
     slow.set()
 
 
+def test_the_list_of_a_new_release_is_read_soon_after_the_swap_however_slow_the_poll(
+    make: Make, shop: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_at: dict[str, float] = {}
+
+    def read(client: Any, uri: str) -> bytes:
+        read_at[uri] = time.monotonic()
+        name = uri.rpartition("/")[2]
+        return b'{"schema_version":1,"query":"shop","release_id":"%s","item_format":"ranking/1","p":[["x",1]]}' % (
+            name.encode()
+        )
+
+    monkeypatch.setattr("kumo_serving.refresh.read_fallback", read)
+    monkeypatch.setattr("kumo_serving.refresh.random.uniform", lambda low, high: high)
+    store = MemoryPointer(pointer_to(OLD, fallback="s3://b/old"))
+    reader = make(store, refresh_seconds=60)
+    assert "s3://b/old" in read_at, "a service that starts waits for the list"
+    store.set(pointer_to(NEW, fallback="s3://b/new"))
+    assert reader.refresh(5)
+    swapped = time.monotonic()
+    wait_for(lambda: "s3://b/new" in read_at)
+    assert read_at["s3://b/new"] - swapped > 0.5, "every reader of a fleet would ask S3 at one moment"
+
+
 def test_credentials_that_cannot_be_had_are_told_once_and_hold_nothing_up(
     make: Make, shop: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
