@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from releases_support import shop
 
-from kumo_assets.errors import Refused
+from kumo_assets.errors import Refused, ReleaseError
 from kumo_assets.releases.operations.promote import promote
 
 
@@ -29,6 +29,7 @@ def main() -> None:
         world.pointers.peek()  # connect before the start
     won: list[tuple[int, str]] = []
     lost: Counter[str] = Counter()
+    slow: list[str] = []
     wrong: list[str] = []
 
     def run(number: int) -> None:
@@ -41,6 +42,8 @@ def main() -> None:
                     lost["active already"] += 1
             except Refused as error:
                 lost[type(error).__name__] += 1
+            except ReleaseError as error:  # S3 or DynamoDB did not answer in time; nothing moved
+                slow.append(str(error))
             except Exception as error:  # noqa: BLE001 - whatever else it is, the race is what it is told to
                 wrong.append(f"{type(error).__name__}: {error}")
 
@@ -52,7 +55,7 @@ def main() -> None:
         runner.start()
     for runner in runners:
         runner.join()
-    print(json.dumps({"won": won, "lost": lost, "wrong": wrong}), flush=True)
+    print(json.dumps({"won": won, "lost": lost, "slow": slow, "wrong": wrong}), flush=True)
     for world in worlds:
         world.close()
 

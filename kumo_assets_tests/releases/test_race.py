@@ -7,17 +7,20 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 from releases_support import Shop
 
 SOAK = bool(os.environ.get("KUMO_SOAK"))
-PROCESSES, THREADS, RELEASES = (16, 4, 16) if SOAK else (4, 4, 6)
+PROCESSES, THREADS, RELEASES = (16, 2, 32) if SOAK else (4, 4, 6)
 SECONDS = 3000 if SOAK else 240
+# So many racers are more than one machine's MiniStack answers in time; whoever is not answered moves nothing, and says so.
+MOST_SLOW = 50 if SOAK else 0
 
 
 def test_of_many_concurrent_promoters_exactly_one_wins_each_generation(either: Shop, tmp_path: Path) -> None:
-    releases = [either.build(f"2017-11-{day:02d}") for day in range(1, RELEASES + 1)]
+    releases = [either.build(str(date(2017, 11, 1) + timedelta(days=day))) for day in range(RELEASES)]
     store = type(either.world.pointers).__name__.lower()
     hosts = getattr(either.world.pointers, "hosts", "")
     gate = tmp_path / "go"
@@ -38,9 +41,11 @@ def test_of_many_concurrent_promoters_exactly_one_wins_each_generation(either: S
             racer.kill()
             racer.wait()
     assert [words for answer in answers for words in answer["wrong"]] == []
+    slow = [words for answer in answers for words in answer["slow"]]
+    assert len(slow) <= MOST_SLOW, slow
     won = sorted((generation, release) for answer in answers for generation, release in answer["won"])
     lost = sum(count for answer in answers for count in answer["lost"].values())
-    assert len(won) + lost == PROCESSES * THREADS * RELEASES
+    assert len(won) + lost + len(slow) == PROCESSES * THREADS * RELEASES
     assert [generation for generation, _ in won] == list(range(1, len(won) + 1)), "two winners of one generation"
     assert len(won) > 1, "nobody raced"
     moves = either.world.ledger.moves()
