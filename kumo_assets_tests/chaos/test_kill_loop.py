@@ -1,5 +1,5 @@
 """SIGKILL at random moments of the chain and of promotion, then the same again: the right release is active, each outside
-job was started once, nothing is left over after retirement, and no read failed meanwhile. `make soak`: 100 rounds, here
+job was started once, nothing is left over after retirement, and no read failed meanwhile. `make soak`: 50 rounds, here
 5, each with a kill in the chain and one in the promotion.
 """
 
@@ -30,7 +30,7 @@ from kumo_assets.spec.environment import Environment
 from kumo_assets.spec.query import Retention
 from kumo_assets_tests.chain.conftest import DAY, QUERY, Chain
 
-ROUNDS = 100 if os.environ.get("KUMO_SOAK") else 5
+ROUNDS = 50 if os.environ.get("KUMO_SOAK") else 5
 IMPORTED = ["kumo_assets.definitions", "snowflake.connector", "kumo_assets_tests.chaos.test_kill_loop"]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
