@@ -169,6 +169,18 @@ def test_what_an_edit_may_have_named_stays_for_the_slowest_reader(aws: str) -> N
     assert never_live in plan(made.world, now() + timedelta(minutes=31)).going
 
 
+def test_what_a_hand_put_live_past_its_gates_takes_no_known_good_ones_place(store: Shop) -> None:
+    _, good = promoted(store, ("25", "26"))
+    blocked = store.build("2017-11-27", failed="volume")
+    store.edit(lambda text: text.replace(table_of(store, good), table_of(store, blocked), 1))
+    unhold(store.world, preview_unhold(store.world), by="ann")
+    assert store.active() == blocked
+    promoted(store, ("28", "29"))
+    planned = plan(store.world)
+    assert planned.kept[good] == "one of the newest 1 known good ones"
+    assert planned.going[blocked] == "old"
+
+
 def test_what_an_edit_named_that_was_taken_back_stays_too(aws: str) -> None:
     made = shop(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": 30})
     _, active = promoted(made, ("28", "29"))

@@ -9,14 +9,15 @@ within the grace, all by S3's clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from kumo_serving.pointer import Pointer, release_of_table
 
+from kumo_assets.releases.decision import decide
 from kumo_assets.releases.documents import LedgerEntry
 from kumo_assets.releases.ledger import Recorded, is_move, name_of
-from kumo_assets.releases.operations.outside import Outside, definition_of, put_back
+from kumo_assets.releases.operations.outside import Outside, candidate_of, definition_of, put_back
 from kumo_assets.releases.pointers import VersionedPointer
 from kumo_assets.releases.store import OPENED, RETIRED, RETIRING, Listing
 from kumo_assets.resources.dynamodb import tables
@@ -54,7 +55,7 @@ def plan(world: Outside, now: datetime | None = None) -> Plan:
     times = world.ledger.listed_since()
     recorded = world.ledger.read(list(times))
     entries = [record.entry for record in recorded]
-    known_good = _known_good(found.pointer, entries, ours) - set(protected)
+    known_good = _known_good(world, found.pointer, entries, ours) - set(protected)
     newest = sorted(known_good, key=_order(ours), reverse=True)[: policy.keep]
     left = _left_at([(record.entry, times[record.name]) for record in recorded])
     grace = timedelta(minutes=policy.grace_minutes)
@@ -151,13 +152,20 @@ def _order(ours: list[Listing]) -> Callable[[str], tuple[str, str, str]]:
     return lambda release: (release[:8], sealed.get(release, ""), release)
 
 
-def _known_good(pointer: Pointer, entries: list[LedgerEntry], ours: list[Listing]) -> set[str]:
+def _known_good(world: Outside, pointer: Pointer, entries: list[LedgerEntry], ours: list[Listing]) -> set[str]:
     """Releases that a rollback could go back to: active once, sealed, not rejected, not forced, not going."""
-    active_once = {item.release_id for item in pointer.previous}
-    active_once |= {entry.to_release for entry in entries if is_move(entry)}
-    forced = {entry.to_release for entry in entries if entry.action == "force"}
     whole = {item.release_id for item in ours if item.sealed and not item.rejected and not item.retired}
-    return (active_once & whole) - forced
+    forced = {entry.to_release for entry in entries if entry.action == "force"}
+    passed = {entry.to_release for entry in entries if entry.action in ("promote", "rollback")}
+    named = {item.release_id for item in pointer.previous} | {entry.to_release for entry in entries if is_move(entry)}
+    # What only a hand made active may have been blocked: it must not take the place of one that was not.
+    by_hand = {release for release in (named & whole) - passed if _passes_its_gates(world, release)}
+    return (passed & whole | by_hand) - forced
+
+
+def _passes_its_gates(world: Outside, release: str) -> bool:
+    candidate = replace(candidate_of(world, release, look_at_table=False), was_active=True)
+    return decide(candidate, None, rollback=True).outcome == "promote"
 
 
 def _left_at(entries: list[tuple[LedgerEntry, datetime]]) -> dict[str, datetime]:
