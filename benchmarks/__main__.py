@@ -75,10 +75,10 @@ def run(
 
 @app.command()
 def docs() -> None:
-    """Write docs/benchmarks.md from the kept results."""
+    """Write docs/benchmarks.md from the results kept on this machine; what was never run here stands as it is."""
     kept = {name: result for name in names() if (result := figures.read(name)) is not None}
     path = DOCS / "benchmarks.md"
-    path.write_text(report.markdown(kept))
+    path.write_text(report.markdown({name: load(name).TITLE for name in names()}, kept, path.read_text()))
     console.print(f"[dim]wrote {path}")
 
 

@@ -53,18 +53,28 @@ def target_of(figure: Figure) -> str:
     return words if figure.met else f"{words}: MISSED"
 
 
-def markdown(results: Mapping[str, Result]) -> str:
-    """docs/benchmarks.md."""
+def markdown(titles: Mapping[str, str], results: Mapping[str, Result], page: str) -> str:
+    """docs/benchmarks.md. `titles` names every benchmark, in order; one without a result here keeps its section of
+    `page`, the document that stands."""
+    standing = {text.partition("\n")[0]: f"## {text}" for text in page.split("\n## ")[1:]}
     parts = [HEAD]
-    for name, result in results.items():
-        parts += [f"## {result.title}", _provenance(name, result)]
-        if result.figures:
-            rows = [[figure.name, value_of(figure), target_of(figure)] for figure in result.figures]
-            parts.append(grid(["figure", "measured", "target"], rows))
-        parts += [f"**{table.title}**\n\n{grid(list(table.columns), table.rows)}" for table in result.tables]
-        if result.notes:
-            parts.append("\n".join(f"- {note}" for note in result.notes))
+    for name, title in titles.items():
+        if name in results:
+            parts.append(_section(name, results[name]))
+        elif title in standing:
+            parts.append(standing[title])
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _section(name: str, result: Result) -> str:
+    parts = [f"## {result.title}", _provenance(name, result)]
+    if result.figures:
+        rows = [[figure.name, value_of(figure), target_of(figure)] for figure in result.figures]
+        parts.append(grid(["figure", "measured", "target"], rows))
+    parts += [f"**{table.title}**\n\n{grid(list(table.columns), table.rows)}" for table in result.tables]
+    if result.notes:
+        parts.append("\n".join(f"- {note}" for note in result.notes))
+    return "\n\n".join(part.strip() for part in parts)
 
 
 def grid(columns: list[str], rows: object) -> str:
