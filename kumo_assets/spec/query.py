@@ -64,7 +64,7 @@ class Training(Strict):
 class Kumo(Strict):
     """Where the predictions come from."""
 
-    predictive_query_id: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    predictive_query_id: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9](\.?[A-Za-z0-9_-])*\.?$")
     task: Task = "ranking"
     connector: str = Field(
         min_length=1, description="Name of the Kumo connector that writes to SNOWFLAKE_DATABASE.SNOWFLAKE_SCHEMA."

@@ -22,7 +22,7 @@ from kumo_assets.spec.raw_logs import RawLogsSpec
 
 HOSTILE = [
     'x"; DROP TABLE "RAW', "x' OR '1'='1", "x/../../production", "x;--", "x\n", "x y", "x%00", "../x", "x.y", "x$y", "é", "",
-    "{{ predictions }}", "${AWS_SECRET_ACCESS_KEY}", "x`", "x\\", "*", "?x", "x#", "X", "-x", "x" * 300,
+    "{{ predictions }}", "${AWS_SECRET_ACCESS_KEY}", "x`", "x\\", "*", "?x", "x#", "X", "-x", "x" * 300, "0..",
 ]  # fmt: skip
 TEXT = st.one_of(
     st.sampled_from(HOSTILE),
