@@ -16,7 +16,7 @@ from kumo_serving.pointer import Pointer, release_of_table
 
 from kumo_assets.releases.decision import decide
 from kumo_assets.releases.documents import LedgerEntry
-from kumo_assets.releases.ledger import Recorded, is_move, name_of
+from kumo_assets.releases.ledger import is_move, name_of
 from kumo_assets.releases.operations.outside import Outside, candidate_of, definition_of, put_back
 from kumo_assets.releases.pointers import VersionedPointer
 from kumo_assets.releases.store import OPENED, RETIRED, RETIRING, Listing
@@ -57,9 +57,11 @@ def plan(world: Outside, now: datetime | None = None) -> Plan:
     entries = [record.entry for record in recorded]
     known_good = _known_good(world, found.pointer, entries, ours) - set(protected)
     newest = sorted(known_good, key=_order(ours), reverse=True)[: policy.keep]
-    left = _left_at([(record.entry, times[record.name]) for record in recorded])
+    # By its writer's clock or by S3's, whichever is later: a clock that is behind must not shorten the grace.
+    dated = [(one.entry, max(datetime.fromisoformat(one.entry.at), times[one.name])) for one in recorded]
+    left = _left_at(dated)
     grace = timedelta(minutes=policy.grace_minutes)
-    edited = _last_edit(found, recorded, times)
+    edited = _last_edit(found, dated, times)
     just_edited = edited is not None and moment - edited < grace
     going: dict[str, str] = {}
     kept: dict[str, str] = {}
@@ -169,24 +171,20 @@ def _passes_its_gates(world: Outside, release: str) -> bool:
 
 
 def _left_at(entries: list[tuple[LedgerEntry, datetime]]) -> dict[str, datetime]:
-    """When each release last stopped being active: by its mover's clock or by S3's, whichever is later. A mover whose
-    clock is behind must not shorten the grace."""
+    """When each release last stopped being active."""
     found: dict[str, datetime] = {}
-    for entry, recorded in entries:
+    for entry, at in entries:
         if entry.from_release and entry.to_release and entry.from_release != entry.to_release:
-            at = max(datetime.fromisoformat(entry.at), recorded)
             found[entry.from_release] = max(at, found.get(entry.from_release, at))
     return found
 
 
-def _last_edit(found: VersionedPointer, recorded: list[Recorded], times: dict[str, datetime]) -> datetime | None:
+def _last_edit(
+    found: VersionedPointer, entries: list[tuple[LedgerEntry, datetime]], times: dict[str, datetime]
+) -> datetime | None:
     """When a person last wrote the pointer, as far as anybody can tell. Of several edits in a row only the last is ever
     seen, and one that was taken back is told by nothing but the pointer's time, which is then later than the ledger's."""
-    edits = [
-        max(datetime.fromisoformat(record.entry.at), times[record.name])
-        for record in recorded
-        if record.entry.action == "hand_edit"
-    ]
+    edits = [at for entry, at in entries if entry.action == "hand_edit"]
     ours = times.get(name_of(found.move, found.mark)) if found.move is not None else None
     if ours is not None and found.modified > ours + WHOLE_SECOND:
         edits.append(found.modified)

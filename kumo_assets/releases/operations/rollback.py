@@ -17,7 +17,7 @@ from kumo_assets.releases.decision import Active, Candidate, Decision, decide
 from kumo_assets.releases.documents import Rejection, utc_now
 from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
 from kumo_assets.releases.operations.outside import Outside, active_of, candidate_of
-from kumo_assets.releases.operations.target import next_generation, pointer_to, previous_after, try_lookups
+from kumo_assets.releases.operations.target import next_generation, pointer_to, previous_after, stands, try_lookups
 from kumo_assets.releases.pointers import RawPointer, VersionedPointer, from_raw
 from kumo_assets.releases.store import SealedRelease
 from kumo_assets.resources.dynamodb import tables
@@ -239,7 +239,7 @@ def _previous_told(world: Outside, target: SealedRelease) -> tuple[Previous, ...
         if not release or release == target.release_id or release in told or len(told) == MAX_PREVIOUS:
             continue
         sealed = world.store.sealed(release)
-        if sealed is None or world.store.rejection(release) is not None or world.store.retirement(release) is not None:
+        if sealed is None or not stands(world, release):
             continue
         told[release] = Previous(release, sealed.seal.partition, sealed.seal.table, sealed.seal.fallback)
     return tuple(told.values())

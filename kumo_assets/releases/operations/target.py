@@ -75,12 +75,12 @@ def previous_after(world: Outside, found: VersionedPointer | None, table: str) -
 def _to_fall_back_to(world: Outside, items: tuple[Previous, ...]) -> tuple[Previous, ...]:
     """Those of `items` that a reader may be sent to. What stands in `previous` can have been rejected or retired since:
     a person who edits the pointer, or puts an old document back, may have named it again, and be rolled back from it."""
-    return tuple(
-        item
-        for item in items
-        if not item.release_id
-        or (world.store.rejection(item.release_id) is None and world.store.retirement(item.release_id) is None)
-    )
+    return tuple(item for item in items if not item.release_id or stands(world, item.release_id))
+
+
+def stands(world: Outside, release: str) -> bool:
+    """True while a release is neither rejected nor retired."""
+    return world.store.rejection(release) is None and world.store.retirement(release) is None
 
 
 def as_ours(world: Outside, found: VersionedPointer, generation: int) -> Pointer:
