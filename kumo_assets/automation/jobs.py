@@ -1,4 +1,5 @@
-"""The jobs of one query: the daily chain, and the promotion. Nothing here decides; assets and sensor do.
+"""The jobs of one query: the daily chain, and training. Nothing here decides; assets and sensor do. There is none for
+the promotion: sensor and people materialise `active_pointer`, and each job costs 100 queries a good part of their load.
 
 `<query>_daily` selects raw logs by key: a selection of `*` leaves sources and their checks out (dagster_facts).
 """
@@ -12,7 +13,7 @@ import dagster as dg
 
 from kumo_assets.assets.keys import key_of, raw_key
 from kumo_assets.spec.load import QueryDefinition
-from kumo_assets.spec.names import CHAIN, POINTER_ASSET
+from kumo_assets.spec.names import CHAIN
 
 QUERY_TAG = "kumo_assets/query"
 
@@ -22,19 +23,14 @@ class QueryJobs:
     """The jobs of one query."""
 
     daily: Any
-    promote: Any
     train: Any | None = None
 
     def all(self) -> list[Any]:
-        return [job for job in (self.daily, self.promote, self.train) if job is not None]
+        return [job for job in (self.daily, self.train) if job is not None]
 
 
 def daily_job_name(query: str) -> str:
     return f"{query}_daily"
-
-
-def promote_job_name(query: str) -> str:
-    return f"{query}_promote"
 
 
 def train_job_name(query: str) -> str:
@@ -50,12 +46,6 @@ def build_jobs(definition: QueryDefinition, partitions: dg.PartitionsDefinition)
             daily_job_name(definition.name),
             selection=dg.AssetSelection.assets(*raw, *chain),
             description=f"Build one release of {definition.name} from one day of raw logs, gated. Does not promote.",
-            tags={QUERY_TAG: definition.name},
-        ),
-        promote=dg.define_asset_job(
-            promote_job_name(definition.name),
-            selection=dg.AssetSelection.assets(key_of(definition.name, POINTER_ASSET)),
-            description=f"Move the active pointer of {definition.name} to the newest release that may go live.",
             tags={QUERY_TAG: definition.name},
         ),
         train=None

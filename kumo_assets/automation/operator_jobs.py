@@ -4,11 +4,12 @@ line calls too; nothing is decided here. Retirement also runs each day.
 """
 
 from contextlib import closing
+from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
-from kumo_assets.assets.active_pointer import pointer_metadata
+from kumo_assets.assets.active_pointer import FOLDER_KEY, pointer_metadata
 from kumo_assets.assets.keys import POINTER_POOL, key_of
 from kumo_assets.automation.jobs import QUERY_TAG
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
@@ -16,7 +17,7 @@ from kumo_assets.releases.operations.retire import plan, retire
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import author_of
-from kumo_assets.spec.load import QueryDefinition
+from kumo_assets.spec.load import QueryDefinition, load_query
 from kumo_assets.spec.names import POINTER_ASSET
 
 # Half a day after the build: old tables go while nothing is being built.
@@ -63,88 +64,107 @@ def retire_job_name(query: str) -> str:
     return f"{query}_retire"
 
 
-def build_operator_jobs(definition: QueryDefinition) -> list[dg.JobDefinition]:
-    """The four jobs of one query."""
-    query = definition.name
-    pointer = key_of(query, POINTER_ASSET)
+@dg.op(name="kumo_assets__rollback", pool=POINTER_POOL)
+def rollback_op(context: dg.OpExecutionContext, config: RollbackConfig, releases: ReleasesResource) -> None:
+    definition = _definition_of(context)
+    with closing(releases.outside(definition)) as world:
+        done = rollback(world, by=author_of(context), reason=config.reason, to=config.to, run_id=context.run.run_id)
+        context.log.info(done.words)
+        metadata = {
+            **pointer_metadata(done.pointer, done.where),
+            "action": "rollback",
+            "left": done.left or "unreadable",
+        }
+        context.log_event(dg.AssetMaterialization(_pointer(definition), description=done.words, metadata=metadata))
 
-    @dg.op(name=f"{query}__rollback", pool=POINTER_POOL)
-    def rollback_op(context: dg.OpExecutionContext, config: RollbackConfig, releases: ReleasesResource) -> None:
-        with closing(releases.outside(definition)) as world:
-            done = rollback(world, by=author_of(context), reason=config.reason, to=config.to, run_id=context.run.run_id)
-            context.log.info(done.words)
-            metadata = {
-                **pointer_metadata(done.pointer, done.where),
-                "action": "rollback",
-                "left": done.left or "unreadable",
-            }
-            context.log_event(dg.AssetMaterialization(pointer, description=done.words, metadata=metadata))
 
-    @dg.op(name=f"{query}__hold", pool=POINTER_POOL)
-    def hold_op(context: dg.OpExecutionContext, config: HoldConfig, releases: ReleasesResource) -> None:
-        with closing(releases.outside(definition)) as world:
-            held = hold(world, by=author_of(context), reason=config.reason, run_id=context.run.run_id)
-            metadata = {**pointer_metadata(held, world.pointers.uri), "action": "hold"}
-            context.log_event(dg.AssetObservation(pointer, metadata=metadata))
+@dg.op(name="kumo_assets__hold", pool=POINTER_POOL)
+def hold_op(context: dg.OpExecutionContext, config: HoldConfig, releases: ReleasesResource) -> None:
+    definition = _definition_of(context)
+    with closing(releases.outside(definition)) as world:
+        held = hold(world, by=author_of(context), reason=config.reason, run_id=context.run.run_id)
+        metadata = {**pointer_metadata(held, world.pointers.uri), "action": "hold"}
+        context.log_event(dg.AssetObservation(_pointer(definition), metadata=metadata))
 
-    @dg.op(name=f"{query}__unhold", pool=POINTER_POOL)
-    def unhold_op(context: dg.OpExecutionContext, config: UnholdConfig, releases: ReleasesResource) -> None:
-        with closing(releases.outside(definition)) as world:
-            preview = preview_unhold(world)
-            context.log.info(f"After this, {preview.words}. The hold: {preview.hold}")
-            expected = preview.next_release or "none"
-            if config.next_release != expected:
-                raise dg.Failure(
-                    f"Nothing was changed. After this, {preview.words}. To lift the hold, run again with "
-                    f"next_release: {expected}",
-                    metadata={"hold": preview.hold, "next release": expected},
-                    allow_retries=False,
-                )
-            lifted = unhold(world, preview, by=author_of(context), run_id=context.run.run_id)
-            metadata = {**pointer_metadata(lifted, world.pointers.uri), "action": "unhold", "next release": expected}
-            context.log_event(dg.AssetObservation(pointer, metadata=metadata))
 
-    @dg.op(name=f"{query}__retire")
-    def retire_op(context: dg.OpExecutionContext, config: RetireConfig, releases: ReleasesResource) -> None:
-        from kumo_assets.resources.drop import drop_tables
-
-        with closing(releases.outside(definition)) as world:
-            planned = plan(world)
-            for words, listed in (("goes", planned.going), ("stays", planned.kept)):
-                for release, why in listed.items():
-                    context.log.info(f"{release} {words}: {why}")
-            for name in planned.orphans:
-                context.log.warning(f"orphan {name}: it has our name and no release")
-            done: list[str] = []
-            if not config.dry_run:
-                done = retire(world, drop_tables, by=author_of(context), run_id=context.run.run_id)
-            context.add_output_metadata(
-                {
-                    "retired": done,
-                    "would go": sorted(planned.going),
-                    "kept": len(planned.kept),
-                    "orphans": planned.orphans,
-                }
+@dg.op(name="kumo_assets__unhold", pool=POINTER_POOL)
+def unhold_op(context: dg.OpExecutionContext, config: UnholdConfig, releases: ReleasesResource) -> None:
+    definition = _definition_of(context)
+    with closing(releases.outside(definition)) as world:
+        preview = preview_unhold(world)
+        context.log.info(f"After this, {preview.words}. The hold: {preview.hold}")
+        expected = preview.next_release or "none"
+        if config.next_release != expected:
+            raise dg.Failure(
+                f"Nothing was changed. After this, {preview.words}. To lift the hold, run again with "
+                f"next_release: {expected}",
+                metadata={"hold": preview.hold, "next release": expected},
+                allow_retries=False,
             )
+        lifted = unhold(world, preview, by=author_of(context), run_id=context.run.run_id)
+        metadata = {**pointer_metadata(lifted, world.pointers.uri), "action": "unhold", "next release": expected}
+        context.log_event(dg.AssetObservation(_pointer(definition), metadata=metadata))
 
+
+@dg.op(name="kumo_assets__retire")
+def retire_op(context: dg.OpExecutionContext, config: RetireConfig, releases: ReleasesResource) -> None:
+    from kumo_assets.resources.drop import drop_tables
+
+    with closing(releases.outside(_definition_of(context))) as world:
+        planned = plan(world)
+        for words, listed in (("goes", planned.going), ("stays", planned.kept)):
+            for release, why in listed.items():
+                context.log.info(f"{release} {words}: {why}")
+        for name in planned.orphans:
+            context.log.warning(f"orphan {name}: it has our name and no release")
+        done: list[str] = []
+        if not config.dry_run:
+            done = retire(world, drop_tables, by=author_of(context), run_id=context.run.run_id)
+        context.add_output_metadata(
+            {
+                "retired": done,
+                "would go": sorted(planned.going),
+                "kept": len(planned.kept),
+                "orphans": planned.orphans,
+            }
+        )
+
+
+def build_operator_jobs(definition: QueryDefinition) -> list[dg.JobDefinition]:
+    """The four jobs of one query. Their ops are the same for all queries: 100 queries load a good part faster so."""
+    query = definition.name
     described: list[tuple[str, dg.OpDefinition, str]] = [
         ("rollback", rollback_op, f"Back to a known-good release of {query}; rejects what it leaves, and holds."),
         ("hold", hold_op, f"Stop automatic promotion of {query}; releases go on being built and gated."),
         ("unhold", unhold_op, f"Lift the hold on {query}; says first what will go active."),
         ("retire", retire_op, f"Delete old releases of {query}; never one that anybody may still read."),
     ]
-    return [_job(query, name, op, words) for name, op, words in described]
+    return [_job(definition, name, op, words) for name, op, words in described]
 
 
-def _job(query: str, name: str, op: dg.OpDefinition, words: str) -> dg.JobDefinition:
-    """A job of one op. Dagster wants an op's name unique in all jobs of a code location; in its job, and so in run
-    configuration, it has the short one."""
+def _job(definition: QueryDefinition, name: str, op: dg.OpDefinition, words: str) -> dg.JobDefinition:
+    """A job of one op, which has a short name in it and so in run configuration. The query's folder goes with the job."""
 
-    @dg.job(name=f"{query}_{name}", description=words, tags={QUERY_TAG: query})
+    @dg.job(
+        name=f"{definition.name}_{name}",
+        description=words,
+        tags={QUERY_TAG: definition.name},
+        metadata={FOLDER_KEY: str(definition.folder)},
+    )
     def job() -> None:
         op.alias(name)()
 
     return job
+
+
+def _definition_of(context: dg.OpExecutionContext) -> QueryDefinition:
+    """The query whose job this op is run by."""
+    folder = Path(str(context.job_def.metadata[FOLDER_KEY].value))
+    return load_query(folder.name, folder.parent)
+
+
+def _pointer(definition: QueryDefinition) -> dg.AssetKey:
+    return key_of(definition.name, POINTER_ASSET)
 
 
 def build_retirement_schedule(definition: QueryDefinition, jobs: list[dg.JobDefinition]) -> dg.ScheduleDefinition:

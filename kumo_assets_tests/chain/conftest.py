@@ -18,12 +18,14 @@ import pytest
 from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle
 
+from kumo_assets.assets.active_pointer import RELEASE_TAG
+from kumo_assets.assets.keys import key_of
 from kumo_assets.releases.documents import Verdict
 from kumo_assets.releases.operations.outside import Outside, outside
 from kumo_assets.releases.run import ROOT_RUN_TAG
 from kumo_assets.spec.environment import Environment
 from kumo_assets.spec.load import QueryDefinition, load_query
-from kumo_assets.spec.names import CHAIN, release_id
+from kumo_assets.spec.names import CHAIN, POINTER_ASSET, release_id
 
 QUERY = "next_best_product"
 DAY, NEXT_DAY = "2017-11-28", "2017-11-29"
@@ -67,6 +69,13 @@ def logs(running_sandbox: SandboxHandle) -> SandboxHandle:
     return running_sandbox
 
 
+def materialize_pointer(definitions: dg.Definitions, query: str, **options: Any) -> dg.ExecuteInProcessResult:
+    """A run of `active_pointer` alone, out of the job that Dagster keeps for all assets."""
+    return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        asset_selection=[key_of(query, POINTER_ASSET)], run_config=QUIET, raise_on_error=False, **options
+    )
+
+
 @dataclass
 class Chain:
     """One test's world: an environment name, an ephemeral Dagster instance, and the shipped query's definitions."""
@@ -101,9 +110,10 @@ class Chain:
         self.runs.append(result)
         return result
 
-    def promote(self) -> dg.ExecuteInProcessResult:
-        job = self.definitions.resolve_job_def(f"{self.definition.name}_promote")
-        return job.execute_in_process(instance=self.instance, run_config=QUIET, raise_on_error=False)
+    def promote(self, release: str | None = None) -> dg.ExecuteInProcessResult:
+        """`active_pointer` materialised, as the sensor asks for it; `release` names which to publish, as a person may."""
+        tags = {RELEASE_TAG: release} if release else {}
+        return materialize_pointer(self.definitions, self.definition.name, instance=self.instance, tags=tags)
 
     def run_checks(self, day: str = DAY) -> dg.ExecuteInProcessResult:
         """The gates of a day alone, as the UI runs checks: no asset, and the partition in a tag."""

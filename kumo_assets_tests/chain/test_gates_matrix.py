@@ -14,10 +14,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from kumo_assets.assets.active_pointer import RELEASE_TAG
 from kumo_assets.errors import ConfigError, GateBlocked
 from kumo_assets.releases.operations.promote import promote
-from kumo_assets_tests.chain.conftest import DAY, HOUSEHOLDS, NEXT_DAY, QUERY, QUIET, Chain, failure, steps
+from kumo_assets_tests.chain.conftest import DAY, HOUSEHOLDS, NEXT_DAY, QUERY, Chain, failure, steps
 from kumo_assets_tests.chain.worker import worker
 from kumo_assets_tests.chat import Chat
 
@@ -33,14 +32,6 @@ def bad_day(chain: Chain, day: str = DAY) -> dg.ExecuteInProcessResult:
     result = chain.run(day)
     assert not result.success
     return result
-
-
-def promote_by_hand(chain: Chain, release: str) -> dg.ExecuteInProcessResult:
-    """`active_pointer` materialised in the UI, told which release to publish."""
-    job = chain.definitions.resolve_job_def(f"{chain.definition.name}_promote")
-    return job.execute_in_process(
-        instance=chain.instance, tags={RELEASE_TAG: release}, run_config=QUIET, raise_on_error=False
-    )
 
 
 def own_gate(tmp_path: Path, name: str, text: str, query: str = "custom_query") -> None:
@@ -65,7 +56,7 @@ def test_a_gate_that_raises_blocks_and_says_so_and_the_others_are_judged_all_the
     assert verdicts["class_share"].passed
     rest = chain.run(assets=("s3_export", "dynamodb_table"), root=result.run_id)
     assert rest.success
-    assert "gate segments" in failure(promote_by_hand(chain, chain.release(result)))
+    assert "gate segments" in failure(chain.promote(chain.release(result)))
     assert chain.active() is None
 
 
@@ -88,13 +79,13 @@ def test_a_verdict_that_is_missing_or_of_another_release_is_no_verdict(chain: Ch
     keys = [store.names.release_prefix(chain.release(item)) + "verdicts/volume.json" for item in (first, second)]
     other, own = (s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys)
     s3.delete_object(Bucket=bucket, Key=keys[1])
-    assert "gate volume has no verdict" in failure(promote_by_hand(chain, chain.release(second)))
+    assert "gate volume has no verdict" in failure(chain.promote(chain.release(second)))
     s3.put_object(Bucket=bucket, Key=keys[1], Body=other)
     assert json.loads(other)["passed"]
-    assert "gate volume has no verdict" in failure(promote_by_hand(chain, chain.release(second)))
+    assert "gate volume has no verdict" in failure(chain.promote(chain.release(second)))
     assert chain.active() is None
     s3.put_object(Bucket=bucket, Key=keys[1], Body=own)
-    assert promote_by_hand(chain, chain.release(second)).success
+    assert chain.promote(chain.release(second)).success
 
 
 def test_every_asset_materialised_by_hand_in_turn_does_not_get_round_a_failed_gate(chain: Chain) -> None:
@@ -102,7 +93,7 @@ def test_every_asset_materialised_by_hand_in_turn_does_not_get_round_a_failed_ga
     for asset in ("postprocessed", "s3_export", "dynamodb_table"):
         assert chain.run(assets=(asset,), checks=False).success
     for release in (chain.release(bad), chain.release(chain.runs[-1])):
-        assert not promote_by_hand(chain, release).success
+        assert not chain.promote(release).success
     last = chain.world().store.opened(chain.release(chain.runs[-1]))
     assert last is not None
     assert last.adopted["predictions"] == chain.release(bad)
@@ -132,7 +123,7 @@ def test_a_backfill_over_good_and_failed_days_promotes_the_newest_good_one_and_n
     chain.promote()
     assert chain.active() == chain.release(newest, third)
     for result, day in ((bad, NEXT_DAY), (oldest, DAY)):
-        assert not promote_by_hand(chain, chain.release(result, day)).success
+        assert not chain.promote(chain.release(result, day)).success
     assert chain.active() == chain.release(newest, third)
 
 
@@ -155,7 +146,7 @@ def test_reexecuting_a_blocked_run_from_its_failure_meets_the_same_gate(chain: C
     assert not done & {"postprocessed", "s3_export", "dynamodb_table"}
     assert chain.verdicts(chain.release(first))["kumo_warnings"].blocks
     assert len(chain.kumo_jobs()) == 1
-    assert not promote_by_hand(chain, chain.release(first)).success
+    assert not chain.promote(chain.release(first)).success
 
 
 def shipped_daily_job() -> dg.JobDefinition:
@@ -179,7 +170,7 @@ def test_of_two_partitions_built_at_once_each_is_judged_by_its_own_verdicts(chai
     assert chain.active() == good
     assert chain.verdicts(bad)["kumo_warnings"].blocks
     assert chain.verdicts(good)["kumo_warnings"].passed
-    assert not promote_by_hand(chain, bad).success
+    assert not chain.promote(bad).success
     assert chain.active() == good
 
 
@@ -254,7 +245,7 @@ def test_raw_logs_that_fail_their_gate_stop_the_release_before_kumo_is_asked(
     assert verdicts["raw_volume"].blocks
     assert verdicts["raw_freshness"].passed
     assert not verdicts.keys() - {"raw_volume", "raw_freshness"}
-    assert not promote_by_hand(chain, chain.release(result)).success
+    assert not chain.promote(chain.release(result)).success
 
 
 def test_what_a_run_shows_of_its_gates(chain: Chain) -> None:

@@ -28,11 +28,10 @@ from kumo_assets.releases.run import ROOT_RUN_TAG
 from kumo_assets.resources.drop import drop_tables
 from kumo_assets.spec.environment import Environment
 from kumo_assets.spec.query import Retention
-from kumo_assets_tests.chain.conftest import DAY, QUERY, Chain
+from kumo_assets_tests.chain.conftest import DAY, QUERY, QUIET, Chain, materialize_pointer
 
 ROUNDS = 50 if os.environ.get("KUMO_SOAK") else 5
 IMPORTED = ["kumo_assets.definitions", "snowflake.connector", "kumo_assets_tests.chaos.test_kill_loop"]
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def work(environment: dict[str, str], root: str, began: Any) -> None:
@@ -44,13 +43,13 @@ def work(environment: dict[str, str], root: str, began: Any) -> None:
 
     definitions = defs()
     with dg.DagsterInstance.ephemeral() as instance:
-        options: dict[str, Any] = {"instance": instance, "run_config": QUIET, "raise_on_error": False}
         daily = definitions.resolve_job_def(f"{QUERY}_daily")
-        promote = definitions.resolve_job_def(f"{QUERY}_promote")
         began.set()
         if root:
-            daily.execute_in_process(partition_key=DAY, tags={ROOT_RUN_TAG: root}, **options)
-        promote.execute_in_process(**options)
+            daily.execute_in_process(
+                instance=instance, partition_key=DAY, tags={ROOT_RUN_TAG: root}, run_config=QUIET, raise_on_error=False
+            )
+        materialize_pointer(definitions, QUERY, instance=instance)
 
 
 def killed_after(seconds: float, root: str) -> bool:

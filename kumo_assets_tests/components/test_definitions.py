@@ -88,7 +88,7 @@ def test_several_queries_share_the_raw_logs_of_one_code_location(tmp_path: Path,
     repository = both.get_repository_def()
     jobs = {job.name for job in repository.get_all_jobs()}  # as the code server resolves them: op names must not clash
     for query in ("next_best_product", "second_query"):
-        assert {f"{query}_{name}" for name in ("daily", "promote", "rollback", "hold", "unhold", "retire")} <= jobs
+        assert {f"{query}_{name}" for name in ("daily", "rollback", "hold", "unhold", "retire")} <= jobs
         chosen = repository.get_job(f"{query}_daily").asset_layer.selected_asset_keys
         assert {dg.AssetKey(["raw", "transactions"]), dg.AssetKey([query, "dynamodb_table"])} <= chosen
 

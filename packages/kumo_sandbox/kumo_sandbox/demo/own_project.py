@@ -28,7 +28,7 @@ from kumo_assets.definitions import shell
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return dg.Definitions.merge(dg.load_from_defs_folder(path_within_project=Path(__file__).parent), shell())
+    return dg.Definitions.merge(shell(), dg.load_from_defs_folder(path_within_project=Path(__file__).parent))
 '''
 
 
