@@ -22,6 +22,8 @@ from kumo_assets.spec.load import QueryDefinition
 
 ASSET = "s3_export"
 MOST_ATTEMPTS = 20
+# Entities that a sample is chosen of: so many expected that finding fewer than the sample is a chance below one in 10^30.
+LOOKED_AT = 200
 
 
 def build_s3_export(definition: QueryDefinition, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -94,7 +96,7 @@ def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse,
             "bytes": sum(item["bytes"] for item in files),
             "fallback": fallback,
             "source": source.name,
-            "sample": _sample(step, warehouse, where),
+            "sample": _sample(step, warehouse, where, source.entities),
         },
     )
 
@@ -146,13 +148,18 @@ def _empty_prefix(context: dg.AssetExecutionContext, step: Step) -> tuple[int, s
     )
 
 
-def _sample(step: Step, warehouse: Warehouse, where: str) -> list[dict[str, str]]:
+def _sample(step: Step, warehouse: Warehouse, where: str, entities: int) -> list[dict[str, str]]:
     """A few entities with the exact item the export must have for each: what the import is compared with."""
-    size = step.definition.spec.table.sample
-    picked = shipped("sample.sql", postprocessed=where, salt=literal(step.release_id), size=str(size))
+    picked = sample_select(where, entities, step.definition.spec.table.sample, step.release_id)
     chosen = f"(SELECT * FROM {where} WHERE ENTITY IN ({picked}))"  # noqa: S608 - quoted
     rows = warehouse.rows(packed(step.definition.spec.kumo.task, chosen), doing=f"sample {where}")
     return [{"entity": str(row["e"]), "p": str(row["p"])} for row in rows]
+
+
+def sample_select(where: str, entities: int, size: int, salt: str) -> str:
+    """SELECT of `size` of the table's `entities`, the same for the same `salt`."""
+    one_in = max(1, entities // max(LOOKED_AT, 8 * size))
+    return shipped("sample.sql", postprocessed=where, salt=literal(salt), size=str(size), one_in=str(one_in))
 
 
 def _put_fallback(step: Step, warehouse: Warehouse, where: str) -> str | None:

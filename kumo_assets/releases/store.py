@@ -142,11 +142,15 @@ class ReleaseStore:
     # ---- verdicts
 
     def write_verdict(self, verdict: Verdict) -> Verdict:
-        """Store a gate's outcome. After the seal a missing one may still arrive; one that stands is returned as it is."""
+        """Store a gate's outcome. Until the seal a new one takes the place of one that stands; after it, a missing one
+        may still arrive, and one that stands is returned as it is."""
         name = f"verdicts/{verdict.gate}.json"
+        data = verdict.to_json()
+        if self._put(verdict.release_id, name, data, create=True):
+            return verdict
         if self._exists(verdict.release_id, SEAL):
-            return self._create(verdict.release_id, name, verdict)
-        self._put(verdict.release_id, name, verdict.to_json(), create=False)
+            return self.verdict(verdict.release_id, verdict.gate) or verdict
+        self._put(verdict.release_id, name, data, create=False)
         return verdict
 
     def verdict(self, release: str, gate: str) -> Verdict | None:

@@ -92,6 +92,7 @@ class Warehouse:
         self.seconds = 0.0
         self.statements = 0
         self.last_query_id: str | None = None
+        self._columns: dict[tuple[str, str, str], dict[str, str]] = {}
 
     @property
     def database(self) -> str:
@@ -144,14 +145,23 @@ class Warehouse:
         return found[0]
 
     def columns(self, database: str, schema: str, table: str) -> dict[str, str]:
-        """Column name -> SQL type of a table or view, in order; empty when it does not exist."""
+        """Column name -> SQL type of a table or view, in order; empty when it does not exist.
+
+        Of one that exists they are asked once a session: Snowflake's INFORMATION_SCHEMA answers slowly.
+        """
+        known = self._columns.get((database, schema, table))
+        if known is not None:
+            return known
         found = self.rows(
             f"SELECT COLUMN_NAME, DATA_TYPE FROM {_information_schema(database)}.COLUMNS "  # noqa: S608
             "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION",
             (schema, table),
             doing=f"read the columns of {table}",
         )
-        return {str(row["COLUMN_NAME"]): str(row["DATA_TYPE"]) for row in found}
+        columns = {str(row["COLUMN_NAME"]): str(row["DATA_TYPE"]) for row in found}
+        if columns:
+            self._columns[database, schema, table] = columns
+        return columns
 
 
 def _information_schema(database: str) -> str:

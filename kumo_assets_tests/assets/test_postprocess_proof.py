@@ -10,9 +10,11 @@ import pytest
 from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets.assets.postprocess_proof import Proof, _keys, faults, prove_shape, prove_table
+from kumo_assets.assets.s3_export import sample_select
 from kumo_assets.errors import WarehouseError
 from kumo_assets.gates.counts import MOST_RANK_COLUMNS
 from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
+from kumo_assets.resources.sql import table
 from kumo_assets_tests.releases.releases_support import definition
 
 WHOLE = Proof(rows=500, entities=100, nulls=0, keys=100, class_keys=500, rank_keys=500, longest=5)
@@ -89,7 +91,35 @@ def test_lists_too_long_for_columns_are_counted_pair_by_pair(warehouse: Warehous
 )
 def test_texts_are_counted_where_two_entities_may_share_one(entity_type: str, asked: bool) -> None:
     """Snowflake writes a float with 15 digits and a time in the session's format; the sandbox writes all there is."""
-    assert ("TO_VARCHAR" in _keys(entity_type)) is asked
+    assert ("TO_VARCHAR" in _keys(entity_type, "COUNT(ENTITY)")) is asked
+
+
+def test_columns_are_asked_again_only_of_what_was_not_there(warehouse: Warehouse) -> None:
+    name = f"P_{uuid.uuid4().hex[:12].upper()}"
+    assert warehouse.columns(warehouse.database, warehouse.schema, name) == {}
+    warehouse.rows(f'CREATE TABLE "{warehouse.schema}"."{name}" (ENTITY NUMBER)')
+    found = warehouse.columns(warehouse.database, warehouse.schema, name)
+    assert list(found) == ["ENTITY"]
+    sent = warehouse.statements
+    assert warehouse.columns(warehouse.database, warehouse.schema, name) == found
+    assert warehouse.statements == sent
+
+
+def test_a_sample_of_many_entities_is_whole_and_the_same_each_time(warehouse: Warehouse) -> None:
+    name = f"P_{uuid.uuid4().hex[:12].upper()}"
+    warehouse.rows(
+        f'CREATE TABLE "{warehouse.schema}"."{name}" AS SELECT SEQ8() AS ENTITY FROM TABLE(GENERATOR(ROWCOUNT => 5000))'
+    )
+    where = table(warehouse.database, warehouse.schema, name)
+
+    def drawn(salt: str) -> set[int]:
+        rows = warehouse.rows(sample_select(where, 5000, 20, salt))
+        return {int(row["ENTITY"]) for row in rows}
+
+    first = drawn("20171128-aaaaaaaa")
+    assert len(first) == 20
+    assert drawn("20171128-aaaaaaaa") == first
+    assert drawn("20171129-bbbbbbbb") != first
 
 
 def test_pairs_that_repeat_are_counted_and_refused(warehouse: Warehouse) -> None:

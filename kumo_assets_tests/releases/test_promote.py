@@ -122,6 +122,15 @@ def test_a_verdict_that_arrives_late_lets_the_release_go(store: Shop) -> None:
     assert promote(store.world, None, by="sensor").moved
 
 
+def test_until_the_seal_a_new_verdict_takes_the_place_of_the_one_that_stands(store: Shop) -> None:
+    opened = store.open()
+    store.verdict(opened, "volume", passed=False)
+    assert store.verdict(opened, "volume", passed=True).passed is True
+    found = store.world.store.verdict(opened.release_id, "volume")
+    assert found is not None
+    assert found.passed is True
+
+
 def test_a_verdict_is_frozen_by_the_seal(store: Shop) -> None:
     opened = store.open()
     store.build(failed="volume", root=opened.root_run_id)

@@ -1,6 +1,6 @@
 -- What must hold before an export: no null, no entity with a class or a rank twice. One scan and one grouping, counts
--- only. C1, C2, ... are the classes at each rank: a list whose rows all stand at ranks of their own, with classes that
--- differ, repeats nothing. The others are SUSPECTS, which prove_list_exactly.sql counts.
+-- only. C1, C2, ... are hashes of the class at each rank: a list whose rows all stand at ranks of their own, with hashes
+-- that differ, repeats nothing. The others are SUSPECTS, which prove_list_exactly.sql counts.
 SELECT
     SUM(LENGTH) AS ROW_COUNT,
     COUNT(ENTITY) AS ENTITY_COUNT,

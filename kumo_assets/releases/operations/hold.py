@@ -15,7 +15,7 @@ from kumo_assets.errors import ConfigError, Refused
 from kumo_assets.releases.decision import Decision, decide
 from kumo_assets.releases.documents import Action, utc_now
 from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
-from kumo_assets.releases.operations.outside import Outside, active_of, candidate_of, put_back
+from kumo_assets.releases.operations.outside import Outside, active_of, candidate_of, put_back, with_table
 from kumo_assets.releases.operations.promote import MOST_CANDIDATES, newer_sealed
 from kumo_assets.releases.operations.target import as_ours, next_generation
 from kumo_assets.releases.pointers import VersionedPointer
@@ -127,7 +127,7 @@ def would_follow(world: Outside, found: VersionedPointer) -> tuple[str | None, D
     free = type(active)(active.release_id, active.partition, active.generation, active.order)
     first: tuple[str | None, Decision] | None = None
     for item in newer_sealed(world, found, active.partition)[:MOST_CANDIDATES]:
-        decision = decide(candidate_of(world, item.release_id, look_at_table=True), free)
+        decision = decide(with_table(world, candidate_of(world, item.release_id)), free)
         if decision.outcome == "promote":
             return item.release_id, decision
         first = first or (item.release_id, decision)

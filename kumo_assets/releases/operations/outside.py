@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
@@ -165,14 +165,11 @@ def trial(seal: Seal, sample: list[str]) -> dict[str, str]:
     return {entity: str(outcomes.get(entity)) for entity in sample if not isinstance(outcomes.get(entity), Answer)}
 
 
-def candidate_of(world: Outside, release: str, *, look_at_table: bool) -> Candidate:
-    """Everything the decision wants to know of a release, read now."""
+def candidate_of(world: Outside, release: str) -> Candidate:
+    """What the decision wants to know of a release, read now; `with_table` adds what its table lacks."""
     store = world.store
     opened = store.opened(release)
     sealed = store.sealed(release)
-    fault = None
-    if look_at_table and sealed is not None:
-        fault = tables.fault(tables.describe(world.dynamodb, sealed.seal.table), world.table)
     return Candidate(
         release_id=release,
         opened=opened,
@@ -180,8 +177,15 @@ def candidate_of(world: Outside, release: str, *, look_at_table: bool) -> Candid
         verdicts=store.required_verdicts(opened) if opened is not None else {},
         rejected=store.rejection(release) is not None,
         retired=store.retirement(release) is not None,
-        table_fault=fault,
     )
+
+
+def with_table(world: Outside, candidate: Candidate) -> Candidate:
+    """The same candidate, its table looked at."""
+    if candidate.sealed is None:
+        return candidate
+    found = tables.describe(world.dynamodb, candidate.sealed.seal.table)
+    return replace(candidate, table_fault=tables.fault(found, world.table))
 
 
 def active_of(world: Outside, found: VersionedPointer | None) -> Active | None:

@@ -14,7 +14,7 @@ from kumo_assets.errors import ConfigError, GateBlocked, Refused
 from kumo_assets.releases.decision import Decision, decide
 from kumo_assets.releases.documents import Forcing, LedgerEntry, utc_now
 from kumo_assets.releases.operations.move import move_pointer, record
-from kumo_assets.releases.operations.outside import Outside, active_of, candidate_of, put_back
+from kumo_assets.releases.operations.outside import Outside, active_of, candidate_of, put_back, with_table
 from kumo_assets.releases.operations.target import pointer_to, try_lookups
 from kumo_assets.releases.pointers import VersionedPointer
 from kumo_assets.releases.store import Listing
@@ -61,9 +61,10 @@ def next_promotion(world: Outside, found: VersionedPointer | None = None) -> tup
     first: tuple[str, Decision] | None = None
     for item in newer_sealed(world, found, active.partition if active is not None else "")[:MOST_CANDIDATES]:
         release = item.release_id
-        decision = decide(candidate_of(world, release, look_at_table=False), active)
+        candidate = candidate_of(world, release)
+        decision = decide(candidate, active)
         if decision.outcome == "promote":
-            decision = decide(candidate_of(world, release, look_at_table=True), active)
+            decision = decide(with_table(world, candidate), active)
         if decision.outcome == "promote":
             return release, _unless_put_back(world, found, decision)
         first = first or (release, decision)
@@ -90,9 +91,8 @@ def promote(world: Outside, release: str | None, *, by: str, run_id: str = "", f
     if release is None:
         release, decision = next_promotion(world, found)
     else:
-        decision = decide(
-            candidate_of(world, release, look_at_table=True), active_of(world, found), forced=forced is not None
-        )
+        candidate = with_table(world, candidate_of(world, release))
+        decision = decide(candidate, active_of(world, found), forced=forced is not None)
         if decision.outcome == "promote":
             decision = _unless_put_back(world, found, decision)
     if decision.outcome == "wait" and found is not None and release in (None, found.pointer.served_release_id):

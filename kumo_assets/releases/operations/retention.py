@@ -166,7 +166,7 @@ def _known_good(world: Outside, pointer: Pointer, entries: list[LedgerEntry], ou
 
 
 def _passes_its_gates(world: Outside, release: str) -> bool:
-    candidate = replace(candidate_of(world, release, look_at_table=False), was_active=True)
+    candidate = replace(candidate_of(world, release), was_active=True)
     return decide(candidate, None, rollback=True).outcome == "promote"
 
 

@@ -169,7 +169,7 @@ def _left_by_hand(world: Outside, found: VersionedPointer, target: str) -> str:
 
 def _candidate(world: Outside, release: str, *, was_active: bool) -> Candidate:
     """The evidence about a target, its table looked at with a rollback's lesser demands."""
-    candidate = candidate_of(world, release, look_at_table=False)
+    candidate = candidate_of(world, release)
     fault = None
     if candidate.sealed is not None and not candidate.rejected and not candidate.retired:
         fault = tables.fault(tables.describe(world.dynamodb, candidate.sealed.seal.table), ENOUGH)

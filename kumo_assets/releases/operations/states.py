@@ -102,7 +102,7 @@ def _state(item: Listing, pointer: Pointer | None, world: Outside) -> tuple[str,
         return "rejected", rejection.reason if rejection is not None else ""
     if pointer is not None and release in {_id(entry.release_id, entry.table) for entry in pointer.previous}:
         return "previous", ""
-    decision = decide(candidate_of(world, release, look_at_table=False), None)
+    decision = decide(candidate_of(world, release), None)
     if decision.outcome == "blocked":
         return "blocked", decision.reason
     if not item.sealed:
