@@ -12,6 +12,7 @@ import dagster as dg
 
 from kumo_assets.assets.keys import IMPORT_POOL, code_version, key_of
 from kumo_assets.assets.links import estimated_dollars, table_link
+from kumo_assets.assets.progress import changes
 from kumo_assets.assets.seal import seal_release
 from kumo_assets.assets.step import Step, begin, preview, result
 from kumo_assets.errors import ImportFailed
@@ -65,11 +66,12 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
         if artefact is None:
             attempt, state, was_adopted = _import(context, step, dynamodb.client())
             evidence = _evidence(step, dynamodb.client(), state)
-            step.store.write_verdict(judge_import(evidence, opened=step.opened, run_id=step.run.run_id))
-        verdict = step.store.verdict(step.release_id, GATE)
-        assert verdict is not None, "written just now, or before the artefact that stands"
-        if artefact is None:
+            verdict = step.store.write_verdict(judge_import(evidence, opened=step.opened, run_id=step.run.run_id))
             tell(definition.name, [verdict])
+        else:
+            stored = step.store.verdict(step.release_id, GATE)
+            assert stored is not None, "written before the artefact that stands"
+            verdict = stored
         # Yielded before anything can raise, so that the UI shows the red check and its reason on a failed import.
         yield check_result(key, verdict, {})
         if artefact is None:
@@ -118,7 +120,7 @@ def _import(context: dg.AssetExecutionContext, step: Step, client: Any) -> tuple
         state,
         poll_seconds=spec.table.poll_seconds,
         deadline_seconds=spec.table.import_deadline_minutes * 60,
-        on_progress=lambda now, seconds: context.log.info(f"Import into {now.table}: {now.status} for {seconds:.0f} s"),
+        on_progress=changes(context.log.info, again_seconds=60),
     )
     return attempt, state, was_adopted
 
@@ -143,7 +145,7 @@ def _prove(
         wanted,
         deadline_seconds=wanted.import_deadline_minutes * 60,
         poll_seconds=wanted.poll_seconds,
-        on_progress=log,
+        on_progress=changes(log),
     )
     return step.prove(
         name=state.table,

@@ -9,19 +9,17 @@ from datetime import datetime
 
 import dagster as dg
 
+from kumo_assets.assets.progress import of_job
 from kumo_assets.assets.step import Step
 from kumo_assets.releases.documents import Artefact
 from kumo_assets.releases.model_book import ModelBooks
 from kumo_assets.resources.kumo.client import KumoClient
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
-from kumo_assets.resources.kumo.model import KumoJob, Launch, PollPolicy, Progress, TrainedModel
+from kumo_assets.resources.kumo.model import KumoJob, Launch, PollPolicy, TrainedModel
 from kumo_assets.resources.kumo.output import OutputProof, prove_output, prove_when_written
 from kumo_assets.resources.kumo.snapshots import in_words
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import table
-
-# A queue of hours is fine, and is told again this often, so that a log never looks dead.
-SAY_AGAIN_SECONDS = 600.0
 
 
 def run_job(
@@ -91,7 +89,7 @@ def run_job(
         f"{'Adopted' if adopted else 'Launched'} Kumo job {job.job_id} ({job.raw_status}) {job.tracking_url or ''}"
     )
     try:
-        job = client.wait(job, policy, on_progress=_progress_to(context))
+        job = client.wait(job, policy, on_progress=of_job(context.log.info, "Kumo job"))
     except BaseException:
         _cancel_if_dagster_cancels(context, client, job, policy)
         raise
@@ -137,24 +135,6 @@ def _tags(step: Step, attempt: int) -> dict[str, str]:
         "kumo_assets.run": step.run.root_run_id,
         "kumo_assets.attempt": str(attempt),
     }
-
-
-def _progress_to(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
-    """Say in the run's log what Kumo is doing: each change of status or stage, and now and then that nothing changed."""
-    last: list[str] = [""]
-    started = said = time.monotonic()
-
-    def say(job: KumoJob, progress: Progress | None) -> None:
-        nonlocal said
-        stage = job.events[-1].stage if job.events else ""
-        done = f" {progress.completed}/{progress.total}" if progress and progress.total else ""
-        words = f"Kumo job {job.job_id}: {job.raw_status} {stage}{done}".rstrip()
-        now = time.monotonic()
-        if words != last[0] or now - said >= SAY_AGAIN_SECONDS:
-            last[0], said = words, now
-            context.log.info(f"{words} (waited for {(now - started) / 60:.0f} minutes)")
-
-    return say
 
 
 def _cancel_if_dagster_cancels(

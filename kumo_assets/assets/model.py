@@ -4,19 +4,18 @@ The asset trains and shows the metrics; the check compares them with those of th
 into the model book, which is what predictions read. A skipped check changes nothing: the old model stays in use.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 
 from kumo_assets.assets.keys import code_version, key_of, raw_key
+from kumo_assets.assets.progress import of_job
 from kumo_assets.errors import KumoApiError
 from kumo_assets.releases.model_book import Decision, Model, ModelBook, ModelBooks
 from kumo_assets.releases.model_decision import Comparison
 from kumo_assets.releases.operations.train import decide, policy_of, train, training_tags
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import ROOT_RUN_TAG, person
-from kumo_assets.resources.kumo.model import KumoJob, Progress
 from kumo_assets.resources.kumo.resource import KumoResource
 from kumo_assets.spec.load import QueryDefinition
 
@@ -57,7 +56,7 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
                     training_tags(books.names.environment, definition.name, root),
                     say=context.log.info,
                     on_launch=launched.append,
-                    on_progress=_progress_to(context.log.info),
+                    on_progress=of_job(context.log.info, "Kumo training job", " trials"),
                 )
             except BaseException as error:
                 # A job that ended needs no cancelling; a worker that merely dies leaves the job alone.
@@ -136,20 +135,6 @@ def _metadata(model: Model, before: Model | None, adopted: bool) -> dict[str, An
         "in use before": before.training_job_id if before is not None else "none recorded",
         "adopted from an earlier attempt": adopted,
     }
-
-
-def _progress_to(say: Callable[[str], None]) -> Callable[[KumoJob, Progress | None], None]:
-    last: list[str] = [""]
-
-    def tell(job: KumoJob, progress: Progress | None) -> None:
-        stage = job.events[-1].stage if job.events else ""
-        done = f" {progress.completed}/{progress.total} trials" if progress and progress.total else ""
-        words = f"Kumo training job {job.job_id}: {job.raw_status} {stage}{done}".rstrip()
-        if words != last[0]:
-            last[0] = words
-            say(words + (f" {job.tracking_url}" if job.tracking_url else ""))
-
-    return tell
 
 
 def _cancelling(context: dg.AssetExecutionContext) -> bool:

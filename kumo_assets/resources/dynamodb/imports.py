@@ -162,7 +162,7 @@ def wait_for_import(
     *,
     poll_seconds: float,
     deadline_seconds: float,
-    on_progress: Callable[[ImportState, float], None] = lambda state, seconds: None,
+    on_progress: Callable[[str], None] = lambda words: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ImportState:
     """Poll until the import ended, whatever the end. ImportFailed when the deadline passes first.
@@ -180,7 +180,7 @@ def wait_for_import(
                 found=f"it is still {state.status} after {waited / 60:.0f} minutes",
                 next="re-execute the run when the console shows it ended: the import is adopted, not repeated",
             )
-        on_progress(state, waited)
+        on_progress(f"Import into {state.table}: {state.status}")
         sleep(wait)
         wait = min(wait * 1.5, poll_seconds)
         state = describe_import(client, state.arn)
