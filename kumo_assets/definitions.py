@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
 
 from kumo_assets.automation.promotion_sensor import build_promotion_sensor
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.dynamodb.resource import DynamoDBResource
 from kumo_assets.resources.kumo.resource import kumo_resource
+from kumo_assets.resources.s3 import S3Resource
 from kumo_assets.resources.snowflake import snowflake_resource
 
 # New objects after which Python's collector looks for garbage among them. What a load makes stays for the life of the

@@ -7,12 +7,12 @@ import threading
 from typing import Any
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
 from pydantic import PrivateAttr
 
 from kumo_assets.releases.documents import Seal
 from kumo_assets.releases.operations.outside import Outside, outside
 from kumo_assets.releases.store import ReleaseStore
+from kumo_assets.resources.s3 import S3Resource
 from kumo_assets.spec.environment import Environment
 from kumo_assets.spec.load import QueryDefinition
 
@@ -26,7 +26,7 @@ class ReleasesResource(dg.ConfigurableResource):
     _client: Any = PrivateAttr(default=None)
 
     def client(self) -> Any:
-        """The S3 client, made once a run: each new boto3 session reads botocore's service models again (70 ms)."""
+        """The S3 client, made once a run."""
         with _making:  # the sensor's threads ask at once, and each would make one
             if self._client is None:
                 self._client = self.s3.get_client()

@@ -7,7 +7,7 @@ One place, so that an endpoint, a region or a time-out is never decided twice. W
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -49,6 +49,42 @@ def dynamodb_client(region: str | None = None) -> DynamoDBClient:
 
     with _making:
         return boto3.client("dynamodb", region_name=region, config=client_config())
+
+
+class Settings(Protocol):
+    """What dagster-aws's resources let a person set of a client."""
+
+    region_name: str | None
+    endpoint_url: str | None
+    profile_name: str | None
+    use_ssl: bool
+    verify: bool | None
+    aws_access_key_id: str | None
+    aws_secret_access_key: str | None
+    aws_session_token: str | None
+
+
+def client_as_set(service: str, settings: Settings) -> Any:
+    """A client for a resource of dagster-aws; what is not set there means what every AWS SDK takes from the environment.
+
+    It is of boto3's default session unless a profile is named: each session reads, and keeps, botocore's service models
+    anew.
+    """
+    import boto3
+
+    with _making:
+        session: Any = boto3 if settings.profile_name is None else boto3.Session(profile_name=settings.profile_name)
+        return session.client(
+            service,
+            region_name=settings.region_name,
+            endpoint_url=settings.endpoint_url,
+            aws_access_key_id=settings.aws_access_key_id,
+            aws_secret_access_key=settings.aws_secret_access_key,
+            aws_session_token=settings.aws_session_token,
+            use_ssl=settings.use_ssl,
+            verify=settings.verify,
+            config=client_config(),
+        )
 
 
 _ADVICE = {
