@@ -25,6 +25,7 @@ class Calls:
         from snowflake.connector.cursor import SnowflakeCursor
 
         _wrap(self, SnowflakeCursor, "execute", lambda cursor, sql, *rest, **more: f"snowflake {_verb(sql)}")
+        _wrap(self, SnowflakeCursor, "describe", lambda cursor, sql, *rest, **more: "snowflake describe")
         _wrap(self, httpx.Client, "send", lambda client, request, *rest, **more: f"kumo {_route(request)}")
         _wrap(self, botocore.client.BaseClient, "_make_api_call", _aws)
         return self

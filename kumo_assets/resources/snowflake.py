@@ -15,13 +15,21 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from kumo_assets.errors import ConfigError, WarehouseError
+from kumo_assets.resources.sql import table
 
 if TYPE_CHECKING:
     from dagster_snowflake import SnowflakeResource
     from snowflake.connector import SnowflakeConnection
+    from snowflake.connector.cursor import SnowflakeCursor
+    from snowflake.connector.errors import Error
 
 # More rows than this never belong in Python: counts, samples and previews are all this project fetches.
 MOST_ROWS_FETCHED = 50_000
+
+# "Object does not exist or not authorized": Snowflake answers no other number for a table, schema or database it has not.
+NOT_THERE = 2003
+# The types that a result's description names after their storage, as Snowflake's DDL spells them.
+SPELT = {"FIXED": "NUMBER", "REAL": "FLOAT"}
 
 # Of our own sessions, whatever an account or a user sets, for each changes what our SQL says (Snowflake's "Parameters"):
 # names quoted in lower case would become upper case, texts of moments be read by another format, and moments without an
@@ -118,17 +126,9 @@ class Warehouse:
             names = [column[0] for column in cursor.description or ()]
             fetched = cursor.fetchmany(MOST_ROWS_FETCHED)
         except Error as error:
-            raise WarehouseError(
-                doing,
-                to=f"(Snowflake query {error.sfqid or 'not started'})",
-                found=_words(error),
-                next="mend the SQL or the grant it names, then materialise again",
-            ) from error
+            raise _failed(doing, error) from error
         finally:
-            self.seconds += time.perf_counter() - started
-            self.statements += 1
-            self.last_query_id = cursor.sfqid
-            cursor.close()
+            self._sent(cursor, started)
         return [dict(zip(names, row, strict=True)) for row in fetched]
 
     def row(
@@ -144,30 +144,46 @@ class Warehouse:
             )
         return found[0]
 
-    def columns(self, database: str, schema: str, table: str) -> dict[str, str]:
-        """Column name -> SQL type of a table or view, in order; empty when it does not exist.
+    def columns(self, database: str, schema: str, name: str) -> dict[str, str]:
+        """Column name -> SQL type of a table or view, in order; empty when it does not exist, or may not be seen.
 
-        Of one that exists they are asked once a session: Snowflake's INFORMATION_SCHEMA answers slowly.
+        By describing a SELECT, which Snowflake compiles and does not run: INFORMATION_SCHEMA takes it far longer. Asked
+        once a session of what exists. The types are named as INFORMATION_SCHEMA and DESCRIBE name them.
         """
-        known = self._columns.get((database, schema, table))
-        if known is not None:
-            return known
-        found = self.rows(
-            f"SELECT COLUMN_NAME, DATA_TYPE FROM {_information_schema(database)}.COLUMNS "  # noqa: S608
-            "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION",
-            (schema, table),
-            doing=f"read the columns of {table}",
-        )
-        columns = {str(row["COLUMN_NAME"]): str(row["DATA_TYPE"]) for row in found}
-        if columns:
-            self._columns[database, schema, table] = columns
-        return columns
+        from snowflake.connector.constants import FIELD_ID_TO_NAME
+        from snowflake.connector.errors import Error
+
+        key = (database, schema, name)
+        if key in self._columns:
+            return self._columns[key]
+        started = time.perf_counter()
+        cursor = self._connection.cursor()
+        try:
+            described = cursor.describe(f"SELECT * FROM {table(database, schema, name)}")  # noqa: S608 - quoted
+        except Error as error:
+            if error.errno == NOT_THERE:
+                return {}
+            raise _failed(f"read the columns of {name}", error) from error
+        finally:
+            self._sent(cursor, started)
+        types = {column.name: str(FIELD_ID_TO_NAME[column.type_code]) for column in described}
+        self._columns[key] = {column: SPELT.get(kind, kind) for column, kind in types.items()}
+        return self._columns[key]
+
+    def _sent(self, cursor: SnowflakeCursor, started: float) -> None:
+        self.seconds += time.perf_counter() - started
+        self.statements += 1
+        self.last_query_id = cursor.sfqid
+        cursor.close()
 
 
-def _information_schema(database: str) -> str:
-    from kumo_assets.resources.sql import quote
-
-    return f"{quote(database)}.INFORMATION_SCHEMA"
+def _failed(doing: str, error: Error) -> WarehouseError:
+    return WarehouseError(
+        doing,
+        to=f"(Snowflake query {error.sfqid or 'not started'})",
+        found=_words(error),
+        next="mend the SQL or the grant it names, then materialise again",
+    )
 
 
 @contextmanager

@@ -97,9 +97,13 @@ def test_texts_are_counted_where_two_entities_may_share_one(entity_type: str, as
 def test_columns_are_asked_again_only_of_what_was_not_there(warehouse: Warehouse) -> None:
     name = f"P_{uuid.uuid4().hex[:12].upper()}"
     assert warehouse.columns(warehouse.database, warehouse.schema, name) == {}
-    warehouse.rows(f'CREATE TABLE "{warehouse.schema}"."{name}" (ENTITY NUMBER)')
+    warehouse.rows(
+        f'CREATE TABLE "{warehouse.schema}"."{name}" (ENTITY NUMBER(38, 0), SCORE FLOAT, CLASS VARCHAR, ON_DAY DATE, '
+        "SEEN TIMESTAMP_NTZ, MORE VARIANT, ACTIVE BOOLEAN)"
+    )
     found = warehouse.columns(warehouse.database, warehouse.schema, name)
-    assert list(found) == ["ENTITY"]
+    assert list(found) == ["ENTITY", "SCORE", "CLASS", "ON_DAY", "SEEN", "MORE", "ACTIVE"]
+    assert list(found.values()) == ["NUMBER", "FLOAT", "TEXT", "DATE", "TIMESTAMP_NTZ", "VARIANT", "BOOLEAN"]
     sent = warehouse.statements
     assert warehouse.columns(warehouse.database, warehouse.schema, name) == found
     assert warehouse.statements == sent
