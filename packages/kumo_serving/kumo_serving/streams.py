@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import deque
 
@@ -22,13 +23,14 @@ from kumo_serving.wire import Problem
 class Connection(asyncio.Protocol):
     """One connection, one request at a time. Its future is resolved by whatever ends the exchange first."""
 
-    __slots__ = ("_parser", "_reply", "_touched", "_transport", "endpoint", "free_since", "lost", "used")
+    __slots__ = ("_parser", "_reply", "_touched", "_transport", "endpoint", "free_since", "lost", "until", "used")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.used = False
         self.free_since = 0.0
         self.lost = False
+        self.until = 0.0
         self._touched = False
         self._parser = ResponseParser()
         self._reply: asyncio.Future[Response | Problem] | None = None
@@ -46,10 +48,10 @@ class Connection(asyncio.Protocol):
         try:
             response = self._parser.feed(data)
         except BadResponse as error:
-            self._settle(Problem("unavailable", f"the answer was not understood: {error}"))
+            self.settle(Problem("unavailable", f"the answer was not understood: {error}"))
             return
         if response is not None:
-            self._settle(response)
+            self.settle(response)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
@@ -58,26 +60,20 @@ class Connection(asyncio.Protocol):
         response = self._parser.end() if error is None else None
         kind = "stale" if self.used and not self._touched else "unavailable"
         reason = f"{type(error).__name__}: {error}" if error is not None else "closed"
-        self._settle(response or Problem(kind, f"the connection broke ({reason})"))  # type: ignore[arg-type]
+        self.settle(response or Problem(kind, f"the connection broke ({reason})"))  # type: ignore[arg-type]
 
-    def _settle(self, reply: Response | Problem) -> None:
+    def settle(self, reply: Response | Problem) -> None:
+        """End the exchange, unless it has ended."""
         if self._reply is not None and not self._reply.done():
             self._reply.set_result(reply)
 
-    async def exchange(self, request: bytes, until: float) -> Response | Problem:
-        loop = asyncio.get_running_loop()
+    def exchange(self, request: bytes, reply: asyncio.Future[Response | Problem]) -> None:
+        """Send; `reply` gets what comes of it."""
         self._parser.begin()
         self._touched = False
-        reply: asyncio.Future[Response | Problem] = loop.create_future()
         self._reply = reply
         assert self._transport is not None
         self._transport.write(request)
-        # A timer on the future costs a fraction of asyncio.timeout, which arranges for a task's cancellation.
-        timer = loop.call_later(max(0.0, until - time.monotonic()), self._settle, TIMED_OUT)
-        try:
-            return await reply
-        finally:
-            timer.cancel()
 
     def usable(self, endpoint: Endpoint, now: float) -> bool:
         """True when it leads there, and neither is lost nor was idle for so long that it may be."""
@@ -100,8 +96,14 @@ class Pool:
 
     def __init__(self, size: int) -> None:
         self._size = size
+        self._loop = asyncio.get_running_loop()
         self._idle: deque[Connection] = deque()
         self._open = 0
+        # One timer for all exchanges, set for the first of their ends: a timer for each, made and cancelled, costs as much
+        # as the signature.
+        self._busy: set[Connection] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
         # Given a connection, or None: the right to open one.
         self._waiters: deque[asyncio.Future[Connection | Problem | None]] = deque()
         self._closed = False
@@ -113,26 +115,54 @@ class Pool:
         return await asyncio.gather(*(self._one(step.endpoint, request, step.until) for request in step.requests))
 
     async def _one(self, endpoint: Endpoint, request: bytes, until: float) -> Response | Problem:
-        connection = await self._take(endpoint, until)
+        connection = self._ready(endpoint) or await self._take(endpoint, until)
         if isinstance(connection, Problem):
             return connection
         reply: Response | Problem | None = None
         try:
-            reply = await connection.exchange(request, until)
+            coming: asyncio.Future[Response | Problem] = self._loop.create_future()
+            connection.until = until
+            self._busy.add(connection)
+            if until < self._alarm_at:
+                self._set_alarm(until)
+            connection.exchange(request, coming)
+            reply = await coming
         finally:
+            self._busy.discard(connection)
             # Also when the caller's task was cancelled: reply is None then, and the connection is not reused.
             self._give(connection, reply)
         return reply
 
     async def warm(self, endpoint: Endpoint, count: int, until: float) -> int:
         """Open up to `count` connections ahead of need; how many are open then."""
-        fresh = await asyncio.gather(*(self._take(endpoint, until) for _ in range(min(count, self._size))))
+        ready = [self._ready(endpoint) for _ in range(min(count, self._size))]
+        wanted = [self._take(endpoint, until) for connection in ready if connection is None]
+        fresh = [*ready, *await asyncio.gather(*wanted)]
         opened = [connection for connection in fresh if isinstance(connection, Connection)]
         for connection in opened:
             self._give(connection, WARM)
         return len(opened)
 
-    async def _take(self, endpoint: Endpoint, until: float) -> Connection | Problem:
+    def _set_alarm(self, at: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = self._loop.call_later(max(0.0, at - time.monotonic()), self._ring)
+
+    def _ring(self) -> None:
+        """End the exchanges whose time is up; the next alarm is for the first end of the others."""
+        self._alarm, self._alarm_at = None, math.inf
+        now = time.monotonic()
+        for connection in self._busy:
+            if connection.until <= now:
+                connection.settle(TIMED_OUT)
+            else:
+                self._alarm_at = min(self._alarm_at, connection.until)
+        if self._alarm_at < math.inf:
+            self._set_alarm(self._alarm_at)
+
+    def _ready(self, endpoint: Endpoint) -> Connection | None:
+        """An idle connection that leads there."""
         now = time.monotonic()
         while self._idle:
             connection = self._idle.pop()
@@ -140,6 +170,11 @@ class Pool:
                 return connection
             connection.close()
             self._open -= 1
+        return None
+
+    async def _take(self, endpoint: Endpoint, until: float) -> Connection | Problem:
+        """A connection when none is idle: opened, or come free in time."""
+        now = time.monotonic()
         if self._closed:
             return CLOSED
         if self._open < self._size:

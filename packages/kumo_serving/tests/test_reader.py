@@ -9,6 +9,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -585,6 +586,24 @@ def test_a_closed_reader_leaves_no_thread_and_no_connection(make: Make, shop: Fa
     assert reader.health().state == "closed"
     with pytest.raises(Unavailable, match="closed"):
         reader.get("ann", budget_seconds=0.1)
+
+
+def test_budgets_of_lookups_side_by_side_are_each_kept(make: Make, shop: FakeDynamoDB) -> None:
+    reader = make(MemoryPointer(pointer_to(NEW)))
+    reader.get("ann")
+    shop.always = hang(2.0)
+
+    def timed(budget: float) -> float:
+        started = time.monotonic()
+        with pytest.raises(TimedOut):
+            reader.get("ann", budget_seconds=budget)
+        return time.monotonic() - started
+
+    budgets = (0.9, 0.1, 0.5)
+    with ThreadPoolExecutor(len(budgets)) as pool:
+        took = list(pool.map(timed, budgets))
+    for budget, seconds in zip(budgets, took, strict=True):
+        assert 0.9 * budget < seconds < budget + 0.35
 
 
 def test_connections_are_opened_ahead_of_the_first_lookup_and_kept(make: Make, shop: FakeDynamoDB) -> None:
