@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+from contextlib import nullcontext
 
 from benchmarks.figures import Figure, Result, Table
 from benchmarks.reader.measure import (
@@ -16,6 +17,7 @@ from benchmarks.reader.measure import (
     fast,
     import_milliseconds,
     ministack,
+    one_core,
     rounds,
     set_variables,
 )
@@ -45,10 +47,10 @@ SERVERS = {"loopback": fast, "sandbox": ministack}
 NOTES = [
     "CPU of the client's process, user and system, us a call: median of the rounds, and half their range. Every peer "
     "returns the same five (product, score) pairs, decoded from the same stored text.",
-    "loopback: a server small enough that the client is what is measured. sandbox: MiniStack, which takes a millisecond "
-    "and more for an answer: whoever waits for it comes back to cold caches, and that too is CPU (the same bytes over a "
-    "bare socket cost 3 times what they cost on loopback). aiobotocore and Feast run in environments of their own "
-    "(requirements/bench-*.lock).",
+    "loopback: a server small enough that the client is what is measured, on one core with it, so that no core falls "
+    "asleep between a request and its answer. sandbox: MiniStack, on any core, which takes a millisecond and more for an "
+    "answer: whoever waits for it is woken to cold caches, and that too is CPU, about the same 50 us for a quick client "
+    "as for a slow one. aiobotocore and Feast run in environments of their own (requirements/bench-*.lock).",
     "The reader signs with awscrt, decodes with msgspec, frames HTTP with httptools. Its transport is its own because of "
     "the last table: with aiohttp the round trip alone takes the better part of what the asynchronous target leaves for "
     "everything, and http.client has neither a pool nor a time limit for a whole exchange.",
@@ -67,7 +69,7 @@ def run(quick: bool) -> Result:
         if quick and name != "loopback":
             continue
         parts = [*PEERS, FLOOR, *ALTERNATIVES] if name == "loopback" else list(PEERS)
-        with server() as url:
+        with one_core() if name == "loopback" else nullcontext(), server() as url:
             fill(url)
             found = rounds(url, parts, seconds, count)
         middle = {part: {key: statistics.median(each) for key, each in found[part].items()} for part in found}
