@@ -69,6 +69,7 @@ def test_every_signature_is_botocore_s(
 @given(
     keys=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5, unique=True)
     | st.lists(st.text(st.characters(max_codepoint=127), min_size=1, max_size=3), min_size=1, max_size=5, unique=True)
+    | st.lists(st.text('",\\', min_size=1, max_size=4), min_size=1, max_size=5, unique=True)
 )
 def test_a_batch_asks_for_its_keys_whatever_is_in_them(keys: list[str]) -> None:
     account = Account()
