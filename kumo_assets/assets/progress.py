@@ -31,12 +31,13 @@ def changes(
 
 
 def of_job(say: Callable[[str], object], what: str, unit: str = "") -> Callable[[KumoJob, Progress | None], None]:
-    """Status, stage and how much is done of a Kumo job, at each change."""
+    """Status, stage and how much is done of a Kumo job, at each change, and where to look at it."""
     tell = changes(say)
 
     def on_progress(job: KumoJob, progress: Progress | None) -> None:
         stage = job.events[-1].stage if job.events else ""
         done = f" {progress.completed}/{progress.total}{unit}" if progress and progress.total else ""
-        tell(f"{what} {job.job_id}: {job.raw_status} {stage}{done}".rstrip())
+        parts = (f"{what} {job.job_id}: {job.raw_status}", f"{stage}{done}".strip(), job.tracking_url)
+        tell(" ".join(part for part in parts if part))
 
     return on_progress

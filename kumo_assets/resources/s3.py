@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 
 class S3Resource(s3.S3Resource):
-    """dagster-aws's own client has no time-outs but botocore's minute, and a session of its own, which takes 80 ms and
-    several MB to read botocore's service models once more."""
+    """dagster-aws's own client has no time-outs but botocore's minute, and reads botocore's service models once more."""
 
     def get_client(self) -> S3Client:
         client: S3Client = client_as_set("s3", self)
