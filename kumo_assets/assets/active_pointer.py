@@ -4,8 +4,10 @@ Unpartitioned; materialised by the promotion sensor, or by hand. It asks the one
 verdicts, so that no graph order, skipped check or manual click can publish what has not passed (rule 3).
 """
 
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -20,8 +22,14 @@ from kumo_assets.spec.load import QueryDefinition
 
 ASSET = "active_pointer"
 RELEASE_TAG = "kumo_assets/release"
-# Where the promotion sensor finds the definition of a pointer it meets.
+# Where the promotion sensor finds the definition of a pointer it meets, and an operator's op that of its job.
 FOLDER_KEY = "kumo_assets/folder"
+
+
+def folder_of(metadata: Mapping[str, Any]) -> Path:
+    """The folder that metadata of an asset or a job names, as it was given or as Dagster keeps it."""
+    value = metadata[FOLDER_KEY]
+    return Path(str(getattr(value, "value", value)))
 
 
 def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:

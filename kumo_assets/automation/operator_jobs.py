@@ -4,12 +4,11 @@ line calls too; nothing is decided here. Retirement also runs each day.
 """
 
 from contextlib import closing
-from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
-from kumo_assets.assets.active_pointer import FOLDER_KEY, pointer_metadata
+from kumo_assets.assets.active_pointer import FOLDER_KEY, folder_of, pointer_metadata
 from kumo_assets.assets.keys import POINTER_POOL, key_of
 from kumo_assets.automation.jobs import QUERY_TAG
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
@@ -159,7 +158,7 @@ def _job(definition: QueryDefinition, name: str, op: dg.OpDefinition, words: str
 
 def _definition_of(context: dg.OpExecutionContext) -> QueryDefinition:
     """The query whose job this op is run by."""
-    folder = Path(str(context.job_def.metadata[FOLDER_KEY].value))
+    folder = folder_of(context.job_def.metadata)
     return load_query(folder.name, folder.parent)
 
 

@@ -19,7 +19,7 @@ from typing import TypedDict
 import dagster as dg
 from kumo_serving.errors import KumoAssetsError, PointerMalformed
 
-from kumo_assets.assets.active_pointer import FOLDER_KEY, RELEASE_TAG
+from kumo_assets.assets.active_pointer import FOLDER_KEY, RELEASE_TAG, folder_of
 from kumo_assets.assets.keys import key_of
 from kumo_assets.automation.jobs import QUERY_TAG
 from kumo_assets.automation.tidings import Alarm, alarms, damaged, events_of, news_of
@@ -193,16 +193,15 @@ def _definitions(context: dg.SensorEvaluationContext) -> tuple[list[QueryDefinit
     for key in sorted(repository.asset_graph.materializable_asset_keys):
         metadata = repository.asset_graph.get(key).metadata
         if key.path[-1] == POINTER_ASSET and FOLDER_KEY in metadata:
-            folder = str(metadata[FOLDER_KEY].value if hasattr(metadata[FOLDER_KEY], "value") else metadata[FOLDER_KEY])
+            folder = folder_of(metadata)
             try:
-                found.append(_load(folder, (Path(folder) / "defs.yaml").stat().st_mtime_ns))
+                found.append(_load(folder, (folder / "defs.yaml").stat().st_mtime_ns))
             except (ConfigError, OSError) as error:
                 unreadable[key.path[0]] = str(error)
     return found, unreadable
 
 
 @lru_cache(maxsize=1000)
-def _load(folder: str, changed: int) -> QueryDefinition:
+def _load(folder: Path, changed: int) -> QueryDefinition:
     """The definition in a folder, read again when its file changes: parsing 100 of them would be most of a tick."""
-    path = Path(folder)
-    return load_query(path.name, path.parent)
+    return load_query(folder.name, folder.parent)

@@ -27,6 +27,7 @@ from kumo_assets.releases.documents import (
     Verdict,
     utc_text,
 )
+from kumo_assets.resources.aws import trouble
 from kumo_assets.spec.names import RELEASE_PATTERN, QueryNames
 
 if TYPE_CHECKING:
@@ -389,13 +390,5 @@ def _is_release(text: str) -> bool:
 
 
 def _failed(doing: str, what: str, error: Exception) -> ReleaseError:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-    advice = {
-        "NoSuchBucket": "create the bucket, or correct KUMO_ASSETS_BUCKET",
-        "AccessDenied": "grant the permissions in deploy/iam; `kumo-assets doctor` tries each",
-        "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-        "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
-        "NoCredentialsError": 'set AWS credentials; on a laptop: eval "$(kumo-sandbox env)"',
-        "EndpointConnectionError": "check the network, or on a laptop start the sandbox: kumo-sandbox start",
-    }.get(code, "try again; nothing was half-written")
-    return ReleaseError(doing, to=what, found=f"{code}: {error}", next=advice)
+    found, following = trouble(error, "try again; nothing was half-written")
+    return ReleaseError(doing, to=what, found=found, next=following)
