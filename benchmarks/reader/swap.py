@@ -107,7 +107,7 @@ async def serve(dynamodb: str, seconds: float) -> dict[str, Any]:
                     return
                 try:
                     answer = await reader.get(str(number % ENTITIES))
-                    if not isinstance(answer, Answer) or answer.predictions[0].name != answer.source.table:  # type: ignore[union-attr]
+                    if not isinstance(answer, Answer) or answer.predictions[0][0] != answer.source.table:  # type: ignore[union-attr]
                         errors.append(f"a wrong answer: {answer}")
                     releases.add(answer.release_id)
                 except Exception as error:  # noqa: BLE001 - whatever it is, it is what this run is looking for

@@ -192,27 +192,30 @@ def _absorb(
         if text is None:
             outcomes[key] = Miss(key, source, age)
             return [], None
-        try:
-            outcomes[key] = Answer(key, source, age, decode(text, target.item_format))
-        except ItemMalformed as error:
-            outcomes[key] = error
+        outcomes[key] = _answer(target, key, age, text)
         return [], None
     batch = target.wire.read_batch(reply)
     if isinstance(batch, Problem):
         return chunk, batch
     found, unprocessed = batch
-    decoded = decode_batch(list(found.values()), target.item_format)
-    if ItemMalformed in set(map(type, decoded)):
-        for key, one in zip(found, decoded, strict=True):
-            outcomes[key] = one if isinstance(one, ItemMalformed) else Answer(key, source, age, one)
-    else:  # a hundred answers without a step of Python for each
-        outcomes.update(zip(found, map(Answer, found, repeat(source), repeat(age), decoded), strict=False))  # type: ignore[arg-type]
+    decoded = decode_batch(found.values(), target.item_format)
+    if decoded is not None:  # a hundred answers without a step of Python for each
+        outcomes.update(zip(found, map(Answer, found, repeat(source), repeat(age), decoded), strict=False))
+    else:  # one bad item never spoils its neighbours
+        outcomes.update((key, _answer(target, key, age, text)) for key, text in found.items())
     if len(found) != len(chunk):
         again = set(unprocessed)
         for key in chunk:
             if key not in found and key not in again:
                 outcomes[key] = Miss(key, source, age)
     return unprocessed, Problem("throttled", "DynamoDB left keys unprocessed") if unprocessed else None
+
+
+def _answer(target: Target, key: str, age: float, text: str) -> Answer | ItemMalformed:
+    try:
+        return Answer(key, target.source, age, decode(text, target.item_format))
+    except ItemMalformed as error:
+        return error
 
 
 def _give_up(

@@ -87,17 +87,20 @@ class Problem(NamedTuple):
     text: str
 
 
-class _Attribute(msgspec.Struct, gc=False):
-    S: str | None = None
-    N: str | None = None
+class _Text(msgspec.Struct, frozen=True, gc=False):
+    """A string attribute; empty for one of another type or none at all: that is no miss, but malformed when decoded."""
+
+    S: str = ""
 
 
 @functools.cache
-def _decoders(key: str) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
+def _decoders(key: KeyAttribute) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
     """Typed decoders of GetItem's and BatchGetItem's answers: only the two attributes that matter become objects."""
-    fields: list[Any] = [("key", _Attribute | None, None), ("p", _Attribute | None, None)]
-    row = msgspec.defstruct("Row", fields, rename={"key": key, "p": PREDICTION_ATTRIBUTE}, gc=False)
-    got = msgspec.defstruct("Got", [("Item", row | None, None)], gc=False)
+    p: tuple[str, Any, Any] = ("p", _Text, msgspec.field(default=_Text(), name=PREDICTION_ATTRIBUTE))
+    item = msgspec.defstruct("Item", [p], gc=False)
+    got = msgspec.defstruct("Got", [("Item", item | None, None)], gc=False)
+    value = msgspec.defstruct("Value", [("text", str, msgspec.field(name=key.type))], gc=False)
+    row = msgspec.defstruct("Row", [("key", value, msgspec.field(name=key.name)), p], gc=False)
     batch = msgspec.defstruct(
         "Batch",
         [
@@ -146,7 +149,7 @@ class TableWire:
             f'}}}},{{{name}:{{"{key.type}":',
             "}}]}}}",
         )
-        got, batch = _decoders(key.name)
+        got, batch = _decoders(key)
         self._read_get, self._read_batch = got.decode, batch.decode
 
     def get(self, key: str) -> bytes:
@@ -186,26 +189,19 @@ class TableWire:
             item = self._read_get(response.body).Item
         except (msgspec.DecodeError, RecursionError) as error:
             return _not_understood(error)
-        if item is None:
-            return None
-        # An item without `p` is not a miss: its empty text becomes malformed when decoded.
-        return item.p.S or "" if item.p is not None else ""
+        return None if item is None else str(item.p.S)
 
     def read_batch(self, response: Response) -> tuple[dict[str, str], list[str]] | Problem:
         """BatchGetItem's `p` by key, and the keys it left unprocessed (which are not misses)."""
         wrong = _wrong(response)
         if wrong is not None:
             return wrong
-        numeric = self._key.type == "N"
         try:
             document = self._read_batch(response.body)
-            rows = document.Responses.get(self._table, ())
-            found = {
-                (row.key.N if numeric else row.key.S): (row.p.S or "") if row.p is not None else "" for row in rows
-            }
+            found = {row.key.text: row.p.S for row in document.Responses.get(self._table, ())}
             left = document.UnprocessedKeys.get(self._table)
             keys = [key[self._key.name][self._key.type] for key in left.Keys] if left is not None else []
-        except (msgspec.DecodeError, RecursionError, AttributeError, KeyError) as error:
+        except (msgspec.DecodeError, RecursionError, KeyError) as error:
             return _not_understood(error)
         return found, keys
 

@@ -107,7 +107,6 @@ def test_an_answer_carries_predictions_release_partition_and_pointer_age(make: M
     answer = make(MemoryPointer(pointer_to(NEW))).get("ann")
     assert isinstance(answer, Answer)
     assert answer.predictions == (("milk", 0.9), ("bread", 0.5))
-    assert answer.predictions[0].name == "milk"
     assert (answer.entity, answer.release_id, answer.partition) == ("ann", "20171130-1a2b3c4d", "2017-11-30")
     assert answer.source.table == NEW
     assert answer.source.via == "active"

@@ -69,7 +69,7 @@ class World:
 def check(answer: Any, seen: set[str]) -> None:
     assert isinstance(answer, Answer), answer
     assert isinstance(answer.predictions, tuple)
-    assert answer.predictions[0].name == answer.source.table
+    assert answer.predictions[0][0] == answer.source.table
     assert answer.source.table.endswith(answer.release_id)
     seen.add(answer.release_id)
 
@@ -159,7 +159,12 @@ async def test_tasks_take_turns_at_a_full_pool(dynamodb: FakeDynamoDB) -> None:
                 turns.append(number)
 
         await asyncio.gather(*(work(number) for number in range(6)))
-    assert all(len(set(turns[at : at + 8])) >= 5 for at in range(0, len(turns) - 8, 6))
+    # While all still ask: of five others, four wait when one's turn ends, and one of those may sit on a slow connection.
+    all_asking = min(max(at for at, one in enumerate(turns) if one == number) for number in range(6))
+    for at, number in enumerate(turns[:all_asking]):
+        again = turns.index(number, at + 1)
+        if again <= all_asking:
+            assert len(set(turns[at + 1 : again])) >= 3, turns
 
 
 def test_threads_take_turns_at_a_full_pool(dynamodb: FakeDynamoDB) -> None:
