@@ -69,7 +69,7 @@ def floor(url: str, seconds: float) -> dict[str, float]:
         assert response is not None
         batch = requests.read_batch(response)
         assert isinstance(batch, tuple)
-        assert len(decode_batch(batch[0].values(), "ranking/1") or ()) == BATCH
+        assert len(decode_batch(batch[1], "ranking/1") or ()) == BATCH
 
     def blind(request: bytes, size: int) -> None:
         sock.sendall(request)

@@ -50,6 +50,9 @@ class Refresh(NamedTuple):
     until: float
 
 
+_NOTHING_SENT = Problem("timeout", "the budget was spent before anything was sent")
+_FOUND_GONE = Problem("gone", "it was found gone a moment ago")
+
 Step = Exchange | Pause | Refresh
 Reply = list[Response | Problem] | None
 Outcome = Result | ReadError
@@ -115,11 +118,7 @@ def _lookup(
     tried: set[str] = set()
     target = _next_target(view, state, tried)
     refreshed = target is not state.active
-    failure = (
-        Problem("timeout", "the budget was spent before anything was sent")
-        if target is not None
-        else Problem("gone", "it was found gone a moment ago")
-    )
+    failure = _NOTHING_SENT if target is not None else _FOUND_GONE
     pause = PAUSE_SECONDS
     while target is not None:
         now = time.monotonic()
@@ -197,17 +196,15 @@ def _absorb(
     batch = target.wire.read_batch(reply)
     if isinstance(batch, Problem):
         return chunk, batch
-    found, unprocessed = batch
-    decoded = decode_batch(found.values(), target.item_format)
+    found, texts, unprocessed = batch
+    decoded = decode_batch(texts, target.item_format)
     if decoded is not None:  # a hundred answers without a step of Python for each
         outcomes.update(zip(found, map(Answer, found, repeat(source), repeat(age), decoded), strict=False))
     else:  # one bad item never spoils its neighbours
-        outcomes.update((key, _answer(target, key, age, text)) for key, text in found.items())
+        outcomes.update((key, _answer(target, key, age, text)) for key, text in zip(found, texts, strict=True))
     if len(found) != len(chunk):
-        again = set(unprocessed)
-        for key in chunk:
-            if key not in found and key not in again:
-                outcomes[key] = Miss(key, source, age)
+        known = {*found, *unprocessed}
+        outcomes.update((key, Miss(key, source, age)) for key in chunk if key not in known)
     return unprocessed, Problem("throttled", "DynamoDB left keys unprocessed") if unprocessed else None
 
 

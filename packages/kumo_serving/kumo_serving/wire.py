@@ -191,19 +191,19 @@ class TableWire:
             return _not_understood(error)
         return None if item is None else str(item.p.S)
 
-    def read_batch(self, response: Response) -> tuple[dict[str, str], list[str]] | Problem:
-        """BatchGetItem's `p` by key, and the keys it left unprocessed (which are not misses)."""
+    def read_batch(self, response: Response) -> tuple[list[str], list[str], list[str]] | Problem:
+        """BatchGetItem's keys, their `p`, and the keys it left unprocessed (which are not misses)."""
         wrong = _wrong(response)
         if wrong is not None:
             return wrong
         try:
             document = self._read_batch(response.body)
-            found = {row.key.text: row.p.S for row in document.Responses.get(self._table, ())}
+            rows = document.Responses.get(self._table, ())
             left = document.UnprocessedKeys.get(self._table)
-            keys = [key[self._key.name][self._key.type] for key in left.Keys] if left is not None else []
+            unprocessed = [key[self._key.name][self._key.type] for key in left.Keys] if left is not None else []
         except (msgspec.DecodeError, RecursionError, KeyError) as error:
             return _not_understood(error)
-        return found, keys
+        return [row.key.text for row in rows], [row.p.S for row in rows], unprocessed
 
 
 def _not_understood(error: Exception) -> Problem:
