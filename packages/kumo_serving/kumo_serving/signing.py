@@ -6,6 +6,9 @@ botocore signs too, but in Python and inside an operation layer that costs as mu
 
 from __future__ import annotations
 
+import io
+import time
+
 from awscrt.auth import (
     AwsCredentialsProvider,
     AwsSignatureType,
@@ -14,7 +17,6 @@ from awscrt.auth import (
     AwsSigningConfig,
     aws_sign_request,
 )
-from awscrt.crypto import Hash
 from awscrt.exceptions import AwsCrtError
 from awscrt.http import HttpHeaders, HttpRequest
 
@@ -22,40 +24,37 @@ from kumo_serving.errors import Unavailable
 
 
 class Signer:
-    """Signs for one set of credentials, region and host. Safe in threads and after a fork; never shows a secret."""
+    """Signs for one set of credentials, region and host. Safe in threads and after a fork; never shows a secret.
 
-    __slots__ = ("_added", "_host", "_provider", "_region", "_token", "_unsigned")
+    awscrt's objects are kept, as making them costs more than signing: of one second, that of the date in a signature,
+    what all its requests have in common; of each target, requests that no thread is at, without what signing added.
+    """
+
+    __slots__ = ("_added", "_config", "_host", "_provider", "_region", "_token", "_unsigned")
 
     def __init__(self, access_key: str, secret_key: str, token: str | None, region: str, host: str) -> None:
         self._provider = AwsCredentialsProvider.new_static(access_key, secret_key, token)
         self._token = f"X-Amz-Security-Token: {token}\r\n" if token is not None else ""
+        self._added = ("X-Amz-Date", "Authorization", *(("X-Amz-Security-Token",) if token is not None else ()))
         self._region = region
         self._host = host
-        # What signing puts into a request. It is taken out again and the request kept, by target, for the next that signs:
-        # a new one costs a third of signing it.
-        self._added = ("X-Amz-Date", "Authorization", *(("X-Amz-Security-Token",) if token is not None else ()))
-        self._unsigned: dict[str, list[HttpRequest]] = {}
+        self._config: tuple[int, AwsSigningConfig | None] = (0, None)
+        self._unsigned: dict[str, list[tuple[HttpRequest, io.BytesIO]]] = {}
 
     def request(self, target: str, body: bytes) -> bytes:
         """The whole HTTP request. `target` is the X-Amz-Target. Raises Unavailable when it cannot be signed."""
         unsigned = self._unsigned.setdefault(target, [])
         try:
-            to_sign = unsigned.pop()
+            request, stream = unsigned.pop()
         except IndexError:
-            to_sign = HttpRequest("POST", "/", HttpHeaders([("Host", self._host), ("X-Amz-Target", target)]))
-        config = AwsSigningConfig(
-            algorithm=AwsSigningAlgorithm.V4,
-            signature_type=AwsSignatureType.HTTP_REQUEST_HEADERS,
-            credentials_provider=self._provider,
-            region=self._region,
-            service="dynamodb",
-            # The body's hash goes into the signature, and need not be sent as a header but to S3.
-            signed_body_value=_sha256(body),
-            signed_body_header_type=AwsSignedBodyHeaderType.NONE,
-        )
+            request, stream = self._new(target)
+        # awscrt hashes what it reads from the stream, from its start.
+        stream.seek(0)
+        stream.truncate()
+        stream.write(body)
         try:
             # With static credentials the future is done when this returns: no thread, no waiting.
-            signed = aws_sign_request(to_sign, config).result(0).headers
+            signed = aws_sign_request(request, self._of_this_second()).result(0).headers
         except (AwsCrtError, TimeoutError) as error:
             raise Unavailable(
                 "sign a lookup", found=f"{type(error).__name__}: {error}", next="check this service's AWS credentials"
@@ -63,7 +62,7 @@ class Signer:
         date, authorization = signed.get("X-Amz-Date"), signed.get("Authorization")
         for name in self._added:
             signed.remove(name)
-        unsigned.append(to_sign)
+        unsigned.append((request, stream))
         head = (
             f"POST / HTTP/1.1\r\nHost: {self._host}\r\nX-Amz-Target: {target}\r\nX-Amz-Date: {date}\r\n"
             f"{self._token}Authorization: {authorization}\r\nContent-Type: application/x-amz-json-1.0\r\n"
@@ -71,9 +70,22 @@ class Signer:
         )
         return head.encode("latin-1") + body
 
+    def _new(self, target: str) -> tuple[HttpRequest, io.BytesIO]:
+        stream = io.BytesIO()
+        return HttpRequest("POST", "/", HttpHeaders([("Host", self._host), ("X-Amz-Target", target)]), stream), stream
 
-def _sha256(body: bytes) -> str:
-    # Not hashlib's: the signer brings this one's code into the processor's caches anyway, OpenSSL's would come on top.
-    sum_ = Hash.sha256_new()
-    sum_.update(body)
-    return str(sum_.digest().hex())
+    def _of_this_second(self) -> AwsSigningConfig:
+        now = int(time.time())
+        second, config = self._config
+        if second != now:
+            config = AwsSigningConfig(
+                algorithm=AwsSigningAlgorithm.V4,
+                signature_type=AwsSignatureType.HTTP_REQUEST_HEADERS,
+                credentials_provider=self._provider,
+                region=self._region,
+                service="dynamodb",
+                # The body's hash goes into the signature, and need not be sent as a header but to S3.
+                signed_body_header_type=AwsSignedBodyHeaderType.NONE,
+            )
+            self._config = now, config
+        return config

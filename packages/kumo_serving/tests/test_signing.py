@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -92,10 +93,15 @@ def test_threads_that_sign_side_by_side_never_mix_requests() -> None:
         assert headers["Authorization"] == botocore_s(headers, body, "hidden", "token", "us-east-1")
 
 
-def test_the_date_is_now() -> None:
-    headers, _ = parts(Signer("AKID", "hidden", None, "us-east-1", "localhost").request(TARGET, b"{}"))
+def test_the_date_is_now_however_long_the_signer_lives() -> None:
+    signer = Signer("AKID", "hidden", None, "us-east-1", "localhost")
+    signer.request(TARGET, b"{}")
+    time.sleep(1.1)
+    before = datetime.now(UTC).replace(microsecond=0)
+    headers, _ = parts(signer.request(TARGET, b"{}"))
     then = datetime.strptime(headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    assert abs((datetime.now(UTC) - then).total_seconds()) < 60
+    assert before <= then <= datetime.now(UTC)
+    assert headers["Authorization"] == botocore_s(headers, b"{}", "hidden", None, "us-east-1")
 
 
 def test_a_signer_shows_no_secret() -> None:
