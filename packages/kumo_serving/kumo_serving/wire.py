@@ -51,8 +51,8 @@ def canonical(entity: str | int, key: KeyAttribute) -> str | None:
 
     Raises TypeError for anything but str and int: a float or None is a mistake in the caller.
     """
-    if type(entity) is not str:
-        if not isinstance(entity, str | int) or isinstance(entity, bool):
+    if not isinstance(entity, str):
+        if not isinstance(entity, int) or isinstance(entity, bool):
             raise TypeError(f"an entity is a str or an int, not {type(entity).__name__}")
         entity = str(entity)
     if key.type == "N":
@@ -70,10 +70,13 @@ def canonical(entity: str | int, key: KeyAttribute) -> str | None:
 
 def plain_keys(entities: Sequence[str | int], key: KeyAttribute) -> dict[str, None] | None:
     """The distinct entities, when each is its own key as it stands (the usual case, without a call for each)."""
-    if key.type != "S" or set(map(type, entities)) != {str}:
+    if key.type != "S":
         return None
-    distinct: dict[str, None] = dict.fromkeys(entities)  # type: ignore[arg-type]
-    text = "".join(distinct)
+    try:
+        distinct: dict[str, None] = dict.fromkeys(entities)  # type: ignore[arg-type]
+        text = "".join(distinct)
+    except TypeError:  # not only str
+        return None
     if "" in distinct or not text.isascii():
         return None
     # A key as long as the limit can only be among them when they are that long together.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,16 @@ def test_each_key_vector(case: dict[str, Any]) -> None:
 def test_half_a_surrogate_pair_is_in_no_table() -> None:
     assert canonical("\ud800", KeyAttribute()) is None
     assert plain_keys(["\ud800"], KeyAttribute()) is None
+
+
+def test_an_enumeration_s_member_stands_for_its_text_alone_and_in_a_batch() -> None:
+    class Household(str, Enum):  # noqa: UP042 - a StrEnum's member already has its text as str()
+        FIRST = "371"
+
+    assert canonical(Household.FIRST, KeyAttribute()) == "371"
+    assert canonical(Household.FIRST, KeyAttribute(type="N")) == "371"
+    assert plain_keys([Household.FIRST, "372"], KeyAttribute()) == {"371": None, "372": None}
+    assert plain_keys([Household.FIRST, 372], KeyAttribute()) is None
 
 
 def outcome_of(outcome: Any) -> dict[str, Any]:
