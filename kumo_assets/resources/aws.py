@@ -1,4 +1,4 @@
-"""boto3 clients with explicit time-outs and retries, configured as every AWS SDK is: by the standard variables.
+"""AWS clients with explicit time-outs and retries, configured as every AWS SDK is: by the standard variables.
 
 One place, so that an endpoint, a region or a time-out is never decided twice. What is done with the clients lives in
 `dynamodb/` and in `kumo_assets.releases`.
@@ -14,12 +14,15 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
+    from botocore.session import Session
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-# boto3's clients may be shared between threads, its session, which makes them, may not (boto3's guide, "Session"): and
-# the sensor's threads each make theirs.
+# A client may be shared between threads, the session that makes it may not (boto3's guide, "Session"): and the sensor's
+# threads each make theirs.
 _making = threading.Lock()
+# By profile: sessions whose credentials renew themselves (a role, single sign-on).
+_renewing: dict[str | None, Session] = {}
 
 
 def client_config() -> Config:
@@ -38,26 +41,14 @@ def client_config() -> Config:
 
 def s3_client() -> S3Client:
     """An S3 client for AWS_REGION, AWS_ENDPOINT_URL and the standard credential chain."""
-    import boto3  # late: what only names an AWS error should not pay for it
-
-    with _making:
-        return boto3.client("s3", config=client_config())
+    client: S3Client = _client("s3")
+    return client
 
 
 def dynamodb_client(region: str | None = None) -> DynamoDBClient:
     """A DynamoDB client, by default in the region of the environment."""
-    import boto3
-
-    with _making:
-        return boto3.client("dynamodb", region_name=region, config=client_config())
-
-
-@cache
-def _models() -> Any:
-    """botocore's reader of service models, which keeps what it has read."""
-    from botocore.session import Session
-
-    return Session().get_component("data_loader")
+    client: DynamoDBClient = _client("dynamodb", region_name=region)
+    return client
 
 
 class Settings(Protocol):
@@ -74,27 +65,46 @@ class Settings(Protocol):
 
 
 def client_as_set(service: str, settings: Settings) -> Any:
-    """A client for a resource of dagster-aws; what is not set there means what every AWS SDK takes from the environment.
+    """A client for a resource of dagster-aws; what is not set there means what every AWS SDK takes from the environment."""
+    return _client(
+        service,
+        settings.profile_name,
+        region_name=settings.region_name,
+        endpoint_url=settings.endpoint_url,
+        aws_access_key_id=settings.aws_access_key_id,
+        aws_secret_access_key=settings.aws_secret_access_key,
+        aws_session_token=settings.aws_session_token,
+        use_ssl=settings.use_ssl,
+        verify=settings.verify,
+    )
 
-    Of a session of its own, which finds the credentials that there are now: a code server lives for weeks, and keys in a
-    file are renewed meanwhile. Only botocore's service models are shared, 80 ms and several MB of a session.
+
+def _client(service: str, profile: str | None = None, **settings: Any) -> Any:
+    """A client with the credentials that there are now: a code server lives for weeks, and keys in a file are renewed
+    meanwhile, of which a session that has read them never learns. So only sessions that renew them are kept: a role asked
+    for anew by each client would cost each of them a call to AWS.
     """
+    from botocore.credentials import RefreshableCredentials  # late: what only names an AWS error should not pay for it
     from botocore.session import Session
 
     with _making:
-        session = Session(profile=settings.profile_name)
-        session.register_component("data_loader", _models())
-        return session.create_client(
-            service,
-            region_name=settings.region_name,
-            endpoint_url=settings.endpoint_url,
-            aws_access_key_id=settings.aws_access_key_id,
-            aws_secret_access_key=settings.aws_secret_access_key,
-            aws_session_token=settings.aws_session_token,
-            use_ssl=settings.use_ssl,
-            verify=settings.verify,
-            config=client_config(),
-        )
+        session = _renewing.get(profile)
+        if session is None:
+            session = Session(profile=profile)
+            # 80 ms and several MB of a session, and the same in all.
+            session.register_component("data_loader", _models())
+        client = session.create_client(service, config=client_config(), **settings)
+        if not settings.get("aws_access_key_id") and isinstance(session.get_credentials(), RefreshableCredentials):
+            _renewing[profile] = session
+        return client
+
+
+@cache
+def _models() -> Any:
+    """botocore's reader of service models, which keeps what it has read."""
+    from botocore.session import Session
+
+    return Session().get_component("data_loader")
 
 
 _ADVICE = {

@@ -1,0 +1,76 @@
+"""The AWS clients' credentials and time-outs, from real files and a real credential process. No call is made to AWS."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kumo_assets.resources import aws
+from kumo_assets.resources.dynamodb.resource import DynamoDBResource
+from kumo_assets.resources.s3 import S3Resource
+
+MAKERS: dict[str, Callable[[], Any]] = {
+    "s3_client": aws.s3_client,
+    "dynamodb_client": aws.dynamodb_client,
+    "S3Resource": lambda: S3Resource().get_client(),
+    "DynamoDBResource": lambda: DynamoDBResource().client(),
+}
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine whose AWS settings are in files alone; none of this process's sessions is known."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(aws, "_renewing", {})
+    return tmp_path
+
+
+def write_keys(folder: Path, access_key: str) -> None:
+    text = f"[default]\naws_access_key_id = {access_key}\naws_secret_access_key = hidden\n"
+    (folder / "credentials").write_text(text)
+
+
+def key_of(client: Any) -> str:
+    return str(client._request_signer._credentials.access_key)
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_keys_renewed_in_a_file_are_those_of_the_next_client(maker: str, files: Path) -> None:
+    write_keys(files, "AKIDOLD")
+    assert key_of(MAKERS[maker]()) == "AKIDOLD"
+    write_keys(files, "AKIDNEW")
+    assert key_of(MAKERS[maker]()) == "AKIDNEW"
+
+
+def test_credentials_that_renew_themselves_are_asked_for_once(files: Path) -> None:
+    asked = files / "asked"
+    answer = {
+        "Version": 1,
+        "AccessKeyId": "AKIDROLE",
+        "SecretAccessKey": "hidden",
+        "SessionToken": "hidden",
+        "Expiration": "2099-01-01T00:00:00Z",
+    }
+    script = files / "ask.py"
+    script.write_text(f"open({str(asked)!r}, 'a').write('asked\\n')\nprint({json.dumps(answer)!r})\n")
+    (files / "config").write_text(f"[default]\ncredential_process = {sys.executable} {script}\n")
+    assert {key_of(make()) for make in MAKERS.values()} == {"AKIDROLE"}
+    assert asked.read_text() == "asked\n"
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_no_client_waits_for_longer_than_its_time_outs(maker: str, files: Path) -> None:
+    write_keys(files, "AKID")
+    config = MAKERS[maker]().meta.config
+    assert (config.connect_timeout, config.read_timeout) == (5, 30)
+    assert config.retries["mode"] == "standard"
