@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from kumo_serving.errors import KumoAssetsError
 from kumo_serving.pointer import Pointer
 
-from kumo_assets.errors import Refused, ReleaseError
+from kumo_assets.errors import GateBlocked, Refused, ReleaseError
 from kumo_assets.releases.documents import Action, LedgerEntry, utc_now
 from kumo_assets.releases.operations.outside import Outside
 from kumo_assets.releases.operations.plain_text import copy_plain_text
@@ -89,7 +89,7 @@ def refusals_recorded(
     """Whatever refuses what is done here, a lost race too, is in the ledger before the caller hears of it."""
     try:
         yield
-    except Refused as error:
+    except (GateBlocked, Refused) as error:
         entry = LedgerEntry(
             query=world.query,
             at=utc_now(),

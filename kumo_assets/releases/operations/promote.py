@@ -12,8 +12,8 @@ from kumo_serving.pointer import Forced, Pointer
 
 from kumo_assets.errors import ConfigError, GateBlocked, Refused
 from kumo_assets.releases.decision import Decision, decide
-from kumo_assets.releases.documents import Forcing, LedgerEntry, utc_now
-from kumo_assets.releases.operations.move import move_pointer, record
+from kumo_assets.releases.documents import Forcing, utc_now
+from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
 from kumo_assets.releases.operations.outside import Outside, active_of, candidate_of, put_back, with_table
 from kumo_assets.releases.operations.target import pointer_to, try_lookups
 from kumo_assets.releases.pointers import VersionedPointer
@@ -97,8 +97,19 @@ def promote(world: Outside, release: str | None, *, by: str, run_id: str = "", f
             decision = _unless_put_back(world, found, decision)
     if decision.outcome == "wait" and found is not None and release in (None, found.pointer.served_release_id):
         return Promotion(found.pointer, False, world.pointers.uri, decision.reason)
-    if decision.outcome != "promote" or release is None:
-        raise _refusal(world, release, decision, by, run_id, found)
+    if release is None:
+        raise _refusal(world, release, decision)
+    leaving = found.pointer.served_release_id if found is not None else ""
+    with refusals_recorded(world, "promote", by=by, run_id=run_id, from_release=leaving, to_release=release):
+        if decision.outcome != "promote":
+            raise _refusal(world, release, decision)
+        return _go_live(world, release, found, by=by, run_id=run_id, forced=forced)
+
+
+def _go_live(
+    world: Outside, release: str, found: VersionedPointer | None, *, by: str, run_id: str, forced: str | None
+) -> Promotion:
+    """Try the release, then move the pointer to it."""
     sealed = world.store.sealed(release)
     assert sealed is not None, "the decision promotes sealed releases only"
     try_lookups(world, sealed)
@@ -109,21 +120,17 @@ def promote(world: Outside, release: str | None, *, by: str, run_id: str = "", f
         note = Forced(by=by, at=now, reason=forced)
         world.store.force(Forcing(query=world.query, release_id=release, at=now, by=by, reason=forced))
     leaving = found.pointer.served_release_id if found is not None else ""
-    try:
-        moved = move_pointer(
-            world,
-            pointer_to(world, sealed, found, at=now, by=by, run_id=run_id, forced=note),
-            found,
-            action="force" if forced is not None else "promote",
-            by=by,
-            reason=forced or "",
-            from_release=leaving,
-            run_id=run_id,
-            at=now,
-        )
-    except Refused as lost:
-        _record_refusal(world, release, str(lost), by, run_id, found)
-        raise
+    moved = move_pointer(
+        world,
+        pointer_to(world, sealed, found, at=now, by=by, run_id=run_id, forced=note),
+        found,
+        action="force" if forced is not None else "promote",
+        by=by,
+        reason=forced or "",
+        from_release=leaving,
+        run_id=run_id,
+        at=now,
+    )
     words = f"{release} is live (generation {moved.pointer.generation}), after {leaving or 'nothing'}"
     return Promotion(
         moved.pointer, True, world.pointers.uri, words + (f". But: {moved.trouble}" if moved.trouble else "")
@@ -143,31 +150,8 @@ def _unless_put_back(world: Outside, found: VersionedPointer | None, decision: D
     return replace(decision, outcome="refuse", reason=f"{words}; that counts as a hold", next=following)
 
 
-def _refusal(
-    world: Outside, release: str | None, decision: Decision, by: str, run_id: str, found: VersionedPointer | None
-) -> KumoAssetsError:
-    """Record a refusal, and the error that says it."""
-    if release is not None:
-        _record_refusal(world, release, decision.reason, by, run_id, found)
+def _refusal(world: Outside, release: str | None, decision: Decision) -> KumoAssetsError:
+    """The error that says why it is not promoted."""
     kind = GateBlocked if decision.outcome == "blocked" else Refused
     what = f"{release} of {world.query}" if release is not None else f"a release of {world.query}"
     return kind("promote", to=what, found=decision.reason, next=decision.next)
-
-
-def _record_refusal(
-    world: Outside, release: str, reason: str, by: str, run_id: str, found: VersionedPointer | None
-) -> None:
-    record(
-        world,
-        LedgerEntry(
-            query=world.query,
-            at=utc_now(),
-            action="refuse",
-            by=by,
-            reason=reason,
-            from_release=found.pointer.served_release_id if found is not None else "",
-            to_release=release,
-            generation=found.pointer.generation if found is not None else 0,
-            run_id=run_id,
-        ),
-    )
