@@ -126,14 +126,23 @@ def _counts(
         counts = count_predictions(rows, where, columns, main, reference)
     else:
         lists = definition.spec.kumo.task != "regression"
+        top_k, closed = definition.spec.top_k, _closed(definition, baselines)
         counts = (
-            count_lists(rows, where, definition.spec.top_k, _catalogue(warehouse, definition))
+            count_lists(rows, where, top_k, _catalogue(warehouse, definition), closed=closed)
             if lists
             else {"lists": artefact.entities}
         )
         if _asks_continuity(definition, baselines):
             counts["continuity"] = _continuity(rows, warehouse, artefact, baselines, lists=lists)
     return counts | {"statements": len(sent), "scans": sum(sql.count(where) for sql in sent)}
+
+
+def _closed(definition: QueryDefinition, baselines: Baselines) -> int | None:
+    """Where classes are a closed set, how many the baseline's lists have (0 without one); None elsewhere."""
+    if definition.spec.kumo.task != "multiclass_classification":
+        return None
+    before = baselines.main.counts("postprocessed") if baselines.main is not None else {}
+    return int(before.get("coverage", 0))
 
 
 def _asks_continuity(definition: QueryDefinition, baselines: Baselines) -> bool:

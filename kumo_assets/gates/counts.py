@@ -96,14 +96,16 @@ def count_predictions(
     return counts
 
 
-def count_lists(rows: Rows, table: str, top_k: int, catalogue: tuple[str, str] | None = None) -> dict[str, Any]:
-    """Lists, short, misranked and disordered ones, the longest; and what is recommended, by class.
+def count_lists(
+    rows: Rows, table: str, top_k: int, catalogue: tuple[str, str] | None = None, *, closed: int | None = None
+) -> dict[str, Any]:
+    """What is recommended, by class; and lists, short, misranked and disordered ones, the longest.
 
-    `catalogue` is (quoted table, quoted column) of every item there is, to count entries of unknown ones.
+    `catalogue` is (quoted table, quoted column) of every item there is, to count entries of unknown ones. `full` is how
+    long a list is that is not short: top_k, but no longer than a `closed` set of classes (multiclass), which is as many
+    as there are now or, so that none is lost unseen, were in the baseline.
     """
-    shape = rows(_shape(table, top_k))[0]
-    names = ("LISTS", "SHORT", "MISRANKED", "DISORDERED", "LONGEST")
-    counts: dict[str, Any] = {name.lower(): int(shape[name] or 0) for name in names}
+    counts: dict[str, Any] = {}
     join = known = ""
     if catalogue is not None:
         join = text("known_items.sql", catalogue=catalogue[0], column=catalogue[1])
@@ -122,7 +124,10 @@ def count_lists(rows: Rows, table: str, top_k: int, catalogue: tuple[str, str] |
     if catalogue is not None:
         counts |= {"unknown": int(first.get("UNKNOWN") or 0), "unknown_classes": int(first.get("UNKNOWN_CLASSES") or 0)}
         counts["unknown_named"] = [str(row["CLASS"]) for row in classes if row["IS_UNKNOWN"]][:5]
-    return counts
+    counts["full"] = top_k if closed is None else min(top_k, max(closed, counts["coverage"]))
+    shape = rows(_shape(table, top_k, counts["full"]))[0]
+    names = ("LISTS", "SHORT", "MISRANKED", "DISORDERED", "LONGEST")
+    return counts | {name.lower(): int(shape[name] or 0) for name in names}
 
 
 def count_continuity(
@@ -162,16 +167,16 @@ def quantile_edges(rows: Rows, table: str, value: str, where: str) -> list[float
     return distinct_edges([float(found[f"Q{index}"]) for index in range(1, BINS) if found[f"Q{index}"] is not None])
 
 
-def _shape(table: str, top_k: int) -> str:
+def _shape(table: str, top_k: int, full: int) -> str:
     """The statement on the shape of lists. Ranks and falling scores are asked rank by rank in one grouping, which costs
     no sort; long lists are asked by a window."""
     if top_k > MOST_RANK_COLUMNS:
-        return text("lists_long.sql", table=table, top_k=str(top_k))
+        return text("lists_long.sql", table=table, full=str(full))
     ranks = range(1, top_k + 1)
     scores = at_each_rank("SCORE", "S", ranks)
     rises = " OR ".join(f"S{rank} < S{rank + 1}" for rank in ranks if rank < top_k) or "1 = 0"
     gaps = " OR ".join(f"(S{rank} IS NULL) <> (LENGTH < {rank})" for rank in ranks)
-    return text("lists.sql", table=table, top_k=str(top_k), scores=scores, gaps=gaps, rises=rises)
+    return text("lists.sql", table=table, full=str(full), scores=scores, gaps=gaps, rises=rises)
 
 
 def at_each_rank(column: str, prefix: str, ranks: Iterable[int]) -> str:

@@ -10,14 +10,15 @@ from kumo_assets.spec.gates import ListShape
 
 
 def judge_list_shape(counts: Mapping[str, Any], top_k: int, limits: ListShape, *, ordered: bool = True) -> Judgement:
-    """Counts over entities: `lists` in all, `short`er than top_k, `misranked` with a gap or repeat in their ranks or
-    no score at one, `disordered` with a score that rises with the rank, the `longest`, and whether all scores are `finite`.
+    """Counts over entities: `lists` in all, `short`er than a `full` one, `misranked` with a gap or repeat in their ranks
+    or no score at one, `disordered` with a score that rises with the rank, the `longest`, and whether all scores are
+    `finite`.
 
     `ordered` is False where the first of a list is the predicted class, not the highest score (multiclass).
     """
     bounds = {"top_k": top_k, "warn": limits.warn, "block": limits.block}
     told = {"kind": "absolute"}
-    lists = counts["lists"]
+    lists, full = counts["lists"], counts.get("full", top_k)
     evidence = {name: counts[name] for name in ("lists", "short", "misranked", "disordered", "longest")}
     if not lists:
         return Judgement("error", "there are no lists", 0.0, bounds, told, evidence)
@@ -32,7 +33,7 @@ def judge_list_shape(counts: Mapping[str, Any], top_k: int, limits: ListShape, *
     if ordered and counts["disordered"]:
         faults.append(f"{counts['disordered']:,} lists whose scores rise")
     severity = "error" if faults else level(share, limits.warn, limits.block)
-    words = "; ".join([*faults, f"{lists:,} lists, {share:.2%} shorter than {top_k}"])
+    words = "; ".join([*faults, f"{lists:,} lists, {share:.2%} shorter than {full}"])
     words += "" if faults else tail(severity, limits.warn, limits.block)
     names = ("short", "misranked", "disordered")
     bars = {f"share {name}": (None, counts[name] / lists) for name in names}

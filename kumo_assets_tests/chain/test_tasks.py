@@ -79,8 +79,9 @@ def test_the_older_two_columns_of_a_binary_query_are_served_alike(custom: Callab
     assert next(iter(answer)) == ("true" if score >= 0.5 else "false")
 
 
-def test_a_multiclass_classification_serves_the_predicted_class_first(custom: Callable[..., Chain]) -> None:
-    chain = of_task(custom, "multiclass_classification", "next_store", top_k=3)
+@pytest.mark.parametrize("top_k", [3, 100], ids=["the best of the classes", "more than there are classes"])
+def test_a_multiclass_classification_serves_the_predicted_class_first(custom: Callable[..., Chain], top_k: int) -> None:
+    chain = of_task(custom, "multiclass_classification", "next_store", top_k=top_k)
     result = chain.run()
     assert result.success, chain.why(result)
     assert chain.promote().success

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from kumo_sandbox.testing import SandboxHandle
 
-from kumo_assets.gates.baseline import Baselines
+from kumo_assets.gates.baseline import Baseline, Baselines
 from kumo_assets.gates.counting import stored_counts, take_counts
 from kumo_assets.gates.judges import judges
 from kumo_assets.releases.documents import Artefact, Opened, Seal
@@ -47,13 +47,16 @@ def query(**gates: Any) -> QueryDefinition:
     return definition("q1", gates=gates)
 
 
-def told(warehouse: Warehouse, query: QueryDefinition, new: str, old: str) -> tuple[dict[str, Any], Any, Any]:
+def told(
+    warehouse: Warehouse, query: QueryDefinition, new: str, old: str, main: Baseline | None = None
+) -> tuple[dict[str, Any], Any, Any]:
     """The counts of a new table against the active release's, what judges them, and the counts kept: for this query, and for one that asks every gate."""
     world = outside(query, Environment.from_variables())
     opened = Opened.model_construct(release_id=f"20171130-{uuid.uuid4().hex[:8]}", partition="2017-11-30")
     details = {"database": warehouse.database, "schema": warehouse.schema}
     artefact = Artefact.model_construct(asset="postprocessed", name=new, entities=3, details=details)
-    baselines = Baselines(active=Seal.model_construct(release_id="20171129-1a2b3c4d", artefacts={"postprocessed": old}))
+    seal = Seal.model_construct(release_id="20171129-1a2b3c4d", artefacts={"postprocessed": old})
+    baselines = Baselines(active=seal, main=main)
     try:
         counts = take_counts(world, warehouse, query, opened, artefact, baselines)
         kept = stored_counts(world, query, opened, "postprocessed", baselines)
@@ -87,6 +90,20 @@ def test_another_tasks_table_cannot_be_compared_with_and_both_gates_say_why(
         assert "Snowflake query" in judgement.message
     assert counts["lists"] == 3
     assert stored == (None, None)  # perhaps it failed for once: a check that comes later counts again
+
+
+@pytest.mark.parametrize(
+    ("before", "severity"), [(None, "ok"), (3, "ok"), (4, "error")], ids=["a first release", "as many", "one is gone"]
+)
+def test_lists_of_all_classes_are_full_unless_the_baseline_had_more(
+    warehouse: Warehouse, table: Callable[..., str], before: int | None, severity: str
+) -> None:
+    kumo = {"predictive_query_id": "q", "connector": "c", "task": "multiclass_classification"}
+    three = "1 AS ENTITY, column1 AS CLASS, 1 - column1 / 10 AS SCORE, column1 AS RANK FROM VALUES (1), (2), (3)"
+    name = table(f"SELECT {three}")
+    main = None if before is None else Baseline("active", "20171129-1a2b3c4d", {"postprocessed": {"coverage": before}})
+    _, found, _ = told(warehouse, definition("q1", kumo=kumo), name, name, main)
+    assert found["list_shape"]().severity == severity
 
 
 def test_the_active_table_is_not_looked_at_when_no_gate_asks(warehouse: Warehouse, table: Callable[..., str]) -> None:

@@ -182,6 +182,26 @@ def test_the_shape_of_lists(tables: Tables, top_k: int) -> None:
     assert {name: counts[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize("top_k", [5, 25], ids=["a column per rank", "a window"])
+def test_a_list_of_all_there_is_of_a_closed_set_is_not_short(tables: Tables, top_k: int) -> None:
+    frame = ranked(length=3)
+    frame["CLASS"] = frame.RANK + 100
+    name = tables.put(frame, LISTS)
+    counts = count_lists(tables.rows, name, top_k, closed=0)
+    assert (counts["full"], counts["short"]) == (3, 0)
+    assert count_lists(tables.rows, name, 2, closed=0)["full"] == 2
+    assert count_lists(tables.rows, name, top_k)["short"] == counts["lists"]
+    name = tables.put(frame[~((frame.ENTITY == 5) & (frame.RANK > 1))], LISTS)
+    assert count_lists(tables.rows, name, top_k, closed=0)["short"] == 1
+
+
+def test_a_class_that_is_gone_from_a_closed_set_leaves_every_list_short(tables: Tables) -> None:
+    frame = ranked(length=3)
+    frame["CLASS"] = frame.RANK + 100
+    counts = count_lists(tables.rows, tables.put(frame, LISTS), 5, closed=4)
+    assert (counts["full"], counts["short"]) == (4, counts["lists"])
+
+
 def test_classes_first_places_and_unknown_items(tables: Tables) -> None:
     frame = ranked()
     catalogue = tables.put(pd.DataFrame({"ITEM": ["100", "101", "102", "103"]}), {"ITEM": "VARCHAR"})

@@ -128,12 +128,13 @@ def test_keys(rows: int, nulls: int, distinct: int, severity: str) -> None:
     ],
 )
 def test_list_shape(change: dict[str, int], severity: str) -> None:
-    counts = {"lists": 100, "short": 0, "misranked": 0, "disordered": 0, "longest": 5, "finite": True} | change
+    counts = {"lists": 100, "full": 5, "short": 0, "misranked": 0, "disordered": 0, "longest": 5, "finite": True}
+    counts |= change
     assert judge_list_shape(counts, 5, ListShape()).severity == severity
 
 
 def test_a_multiclass_list_may_rise_in_score_after_the_predicted_class() -> None:
-    counts = {"lists": 10, "short": 0, "misranked": 0, "disordered": 3, "longest": 5}
+    counts = {"lists": 10, "full": 5, "short": 0, "misranked": 0, "disordered": 3, "longest": 5}
     assert judge_list_shape(counts, 5, ListShape(), ordered=False).severity == "ok"
 
 

@@ -3,7 +3,7 @@
 -- it costs nothing.
 SELECT
     COUNT(*) AS LISTS,
-    COUNT_IF(LENGTH < {{ top_k }}) AS SHORT,
+    COUNT_IF(LENGTH < {{ full }}) AS SHORT,
     COUNT_IF({{ gaps }}) AS MISRANKED,
     COUNT_IF({{ rises }}) AS DISORDERED,
     MAX(LENGTH) AS LONGEST

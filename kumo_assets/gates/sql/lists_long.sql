@@ -1,7 +1,7 @@
 -- The shape of long lists: as lists.sql, with ranks and the order of scores asked by a window.
 SELECT
     COUNT(*) AS LISTS,
-    COUNT_IF(LENGTH < {{ top_k }}) AS SHORT,
+    COUNT_IF(LENGTH < {{ full }}) AS SHORT,
     COUNT_IF(LENGTH <> IN_PLACE) AS MISRANKED,
     COUNT_IF(RISES > 0) AS DISORDERED,
     MAX(LENGTH) AS LONGEST
