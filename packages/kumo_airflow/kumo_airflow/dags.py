@@ -72,6 +72,7 @@ def daily_dag(query: Mapping[str, Any], **options: Any) -> DAG:
     if query.get("error"):
         raise Refusal("make a DAG for", to=name, found=str(query["error"]), next="mend its defs.yaml")
     time_zone, owner = query["time_zone"], query["schedule_owner"]
+    people = query.get("owners", [])
     operator_options = options.pop("operator_options", {})
     arguments: dict[str, Any] = {
         "dag_id": f"kumo_{name}",
@@ -84,9 +85,13 @@ def daily_dag(query: Mapping[str, Any], **options: Any) -> DAG:
         "end_date": _last_moment(query["end"], time_zone) if query.get("end") and owner == "airflow" else None,
         "catchup": False,
         "max_active_runs": 4,
-        "default_args": {"retries": 2, "retry_delay": timedelta(minutes=5)},
+        "default_args": {
+            "owner": ", ".join(people) or "airflow",
+            "retries": 2,
+            "retry_delay": timedelta(minutes=5),
+        },
         "params": {"partition": day_param()},
-        "tags": ["kumo", *query.get("owners", [])],
+        "tags": ["kumo", *people],
         "doc_md": f"{query.get('description', '')}\n\nBuilds `{query['job']}` in Dagster at {query['schedule_at']} "
         f"{time_zone} (clock: {owner}), then waits until the release is live.",
     }

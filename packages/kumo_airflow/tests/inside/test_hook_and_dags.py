@@ -28,7 +28,7 @@ QUERY = {
     "schedule_at": "02:30",
     "schedule_owner": "airflow",
     "start": "2017-11-01",
-    "owners": ["team:growth"],
+    "owners": ["team:growth", "ann@example.com"],
 }
 
 
@@ -115,6 +115,7 @@ def test_dag_of_a_query_has_its_clock_only_where_airflow_owns_it() -> None:
     assert str(owned.timezone) == "America/New_York"
     cron = owned.timetable
     assert (getattr(cron, "expression", None) or cron._expression) == "30 2 * * *"
+    assert {task.owner for task in owned.tasks} == {"team:growth, ann@example.com"}
     stopped = daily_dag({**QUERY, "schedule_owner": "dagster"})
     assert type(stopped.timetable).__name__ == "NullTimetable"
 
