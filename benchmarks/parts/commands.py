@@ -12,7 +12,7 @@ import sys
 import time
 
 QUERY = "next_best_product"
-FLOOR = "import boto3; boto3.client('s3')"
+FLOOR = "from kumo_assets.resources.aws import s3_client; s3_client()"
 NAMES = ("status", "lookup", "rollback")
 
 

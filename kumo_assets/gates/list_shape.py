@@ -18,8 +18,11 @@ def judge_list_shape(counts: Mapping[str, Any], top_k: int, limits: ListShape, *
     """
     bounds = {"top_k": top_k, "warn": limits.warn, "block": limits.block}
     told = {"kind": "absolute"}
-    lists, full = counts["lists"], counts.get("full", top_k)
-    evidence = {name: counts[name] for name in ("lists", "short", "misranked", "disordered", "longest")}
+    lists = counts["lists"]
+    full, classes = counts.get("full", top_k), counts.get("coverage", top_k)
+    evidence = {name: counts[name] for name in ("lists", "short", "misranked", "disordered", "longest")} | {
+        "full": full
+    }
     if not lists:
         return Judgement("error", "there are no lists", 0.0, bounds, told, evidence)
     share = counts["short"] / lists
@@ -34,6 +37,7 @@ def judge_list_shape(counts: Mapping[str, Any], top_k: int, limits: ListShape, *
         faults.append(f"{counts['disordered']:,} lists whose scores rise")
     severity = "error" if faults else level(share, limits.warn, limits.block)
     words = "; ".join([*faults, f"{lists:,} lists, {share:.2%} shorter than {full}"])
+    words += f", as many as the baseline has classes; here are {classes}" if classes < full < top_k else ""
     words += "" if faults else tail(severity, limits.warn, limits.block)
     names = ("short", "misranked", "disordered")
     bars = {f"share {name}": (None, counts[name] / lists) for name in names}

@@ -7,6 +7,7 @@ One place, so that an endpoint, a region or a time-out is never decided twice. W
 from __future__ import annotations
 
 import threading
+import time
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 # A client may be shared between threads, the session that makes it may not (boto3's guide, "Session"): and the sensor's
 # threads each make theirs.
 _making = threading.Lock()
-# By profile: sessions whose credentials renew themselves (a role, single sign-on).
-_renewing: dict[str | None, Session] = {}
+# By profile: sessions whose credentials renew themselves (a role, single sign-on), and until when each is kept.
+_renewing: dict[str | None, tuple[float, Session]] = {}
+RENEWING_SECONDS = 300.0
 
 
 def client_config() -> Config:
@@ -81,21 +83,24 @@ def client_as_set(service: str, settings: Settings) -> Any:
 
 def _client(service: str, profile: str | None = None, **settings: Any) -> Any:
     """A client with the credentials that there are now: a code server lives for weeks, and keys in a file are renewed
-    meanwhile, of which a session that has read them never learns. So only sessions that renew them are kept: a role asked
-    for anew by each client would cost each of them a call to AWS.
+    meanwhile, of which a session that has read them never learns. So only sessions that renew their own are kept, as a
+    role asked for anew by each client would cost each of them a call to AWS; and these only for minutes, for the keys by
+    which a role is taken may be of a file too.
     """
     from botocore.credentials import RefreshableCredentials  # late: what only names an AWS error should not pay for it
     from botocore.session import Session
 
     with _making:
-        session = _renewing.get(profile)
-        if session is None:
-            session = Session(profile=profile)
-            # 80 ms and several MB of a session, and the same in all.
-            session.register_component("data_loader", _models())
+        now = time.monotonic()
+        until, session = _renewing.get(profile, (0.0, None))
+        if session is not None and now < until:
+            return session.create_client(service, config=client_config(), **settings)
+        session = Session(profile=profile)
+        # 80 ms and several MB of a session, and the same in all.
+        session.register_component("data_loader", _models())
         client = session.create_client(service, config=client_config(), **settings)
         if not settings.get("aws_access_key_id") and isinstance(session.get_credentials(), RefreshableCredentials):
-            _renewing[profile] = session
+            _renewing[profile] = now + RENEWING_SECONDS, session
         return client
 
 

@@ -46,7 +46,6 @@ def test_each_fault_is_found_alone_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, failing: str, words: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # as in a process that has just begun
     found = findings(1)
     assert found[failing]["ok"] is False
     assert words in found[failing]["seen"] + found[failing]["fix"]

@@ -161,7 +161,6 @@ def test_missing_credentials_are_told_with_what_to_do(
         monkeypatch.delenv(name)
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # as in a process that has just begun
     done = kumo_assets("status", QUERY)
     assert done.status == 1
     assert "credentials" in done.err
@@ -170,7 +169,6 @@ def test_missing_credentials_are_told_with_what_to_do(
 
 def test_wrong_credentials_are_told_without_the_secret(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted-secret-value")
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
     done = kumo_assets("status", QUERY, "--json")
     assert done.status == 1
     assert "AWS_SECRET_ACCESS_KEY" in done.document["error"]["message"]

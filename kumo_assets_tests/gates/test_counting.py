@@ -103,7 +103,9 @@ def test_lists_of_all_classes_are_full_unless_the_baseline_had_more(
     name = table(f"SELECT {three}")
     main = None if before is None else Baseline("active", "20171129-1a2b3c4d", {"postprocessed": {"coverage": before}})
     _, found, _ = told(warehouse, definition("q1", kumo=kumo), name, name, main)
-    assert found["list_shape"]().severity == severity
+    judgement = found["list_shape"]()
+    assert judgement.severity == severity
+    assert ("shorter than 4, as many as the baseline has classes; here are 3" in judgement.message) == (before == 4)
 
 
 def test_the_active_table_is_not_looked_at_when_no_gate_asks(warehouse: Warehouse, table: Callable[..., str]) -> None:

@@ -382,6 +382,25 @@ def test_a_move_by_a_machine_whose_clock_is_behind_is_told_all_the_same(store: S
     assert [record.entry.by for record in news(store.world, seen).entries] == ["behind"]
 
 
+def test_a_lost_race_is_in_the_ledger(store: Shop) -> None:
+    first, second = store.build("2017-11-29"), store.build("2017-11-30")
+    ahead: list[str] = []
+
+    def overtake(model: Any, params: dict[str, Any], **_: Any) -> None:
+        """Another promoter, between this one's last look at the pointer and its own move of it."""
+        if model.name == "PutObject" and params["url_path"].endswith("/active.json") and not ahead:
+            ahead.append(first)
+            promote(store.world, first, by="ann")
+
+    store.world.store.s3.meta.events.register("before-call.s3.PutObject", overtake)
+    with pytest.raises(LostRace):
+        promote(store.world, second, by="bob")
+    told, moved = store.world.ledger.history(2)
+    assert (told.action, told.by, told.to_release) == ("refuse", "bob", second)
+    assert told.reason.startswith("promote: ")
+    assert (moved.action, moved.by, moved.to_release) == ("promote", "ann", first)
+
+
 def test_every_refusal_is_in_the_ledger(store: Shop) -> None:
     release = store.build(failed="volume")
     with pytest.raises(GateBlocked):

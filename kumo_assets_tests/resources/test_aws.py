@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,23 @@ def write_keys(folder: Path, access_key: str) -> None:
     (folder / "credentials").write_text(text)
 
 
+def write_process(folder: Path, section: str, access_key: str) -> Path:
+    """A profile whose credentials a process gives, for long. The file that tells how often it was asked."""
+    asked = folder / f"asked-{access_key}"
+    answer = {
+        "Version": 1,
+        "AccessKeyId": access_key,
+        "SecretAccessKey": "hidden",
+        "SessionToken": "hidden",
+        "Expiration": "2099-01-01T00:00:00Z",
+    }
+    script = folder / f"{access_key}.py"
+    script.write_text(f"open({str(asked)!r}, 'a').write('asked\\n')\nprint({json.dumps(answer)!r})\n")
+    with (folder / "config").open("a") as config:
+        config.write(f"[{section}]\ncredential_process = {sys.executable} {script}\n")
+    return asked
+
+
 def key_of(client: Any) -> str:
     return str(client._request_signer._credentials.access_key)
 
@@ -53,19 +71,32 @@ def test_keys_renewed_in_a_file_are_those_of_the_next_client(maker: str, files: 
 
 
 def test_credentials_that_renew_themselves_are_asked_for_once(files: Path) -> None:
-    asked = files / "asked"
-    answer = {
-        "Version": 1,
-        "AccessKeyId": "AKIDROLE",
-        "SecretAccessKey": "hidden",
-        "SessionToken": "hidden",
-        "Expiration": "2099-01-01T00:00:00Z",
-    }
-    script = files / "ask.py"
-    script.write_text(f"open({str(asked)!r}, 'a').write('asked\\n')\nprint({json.dumps(answer)!r})\n")
-    (files / "config").write_text(f"[default]\ncredential_process = {sys.executable} {script}\n")
+    asked = write_process(files, "default", "AKIDROLE")
     assert {key_of(make()) for make in MAKERS.values()} == {"AKIDROLE"}
     assert asked.read_text() == "asked\n"
+
+
+def test_they_are_asked_for_again_after_minutes(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they are taken by may have been renewed in its file; a session would never know."""
+    asked = write_process(files, "default", "AKIDROLE")
+    aws.s3_client()
+    monkeypatch.setattr("time.monotonic", lambda now=time.monotonic: now() + aws.RENEWING_SECONDS)
+    aws.s3_client()
+    assert asked.read_text() == "asked\nasked\n"
+
+
+def test_each_profile_has_its_own(files: Path) -> None:
+    for name in ("default", "profile one", "profile two"):
+        write_process(files, name, f"AKID{name[-3:].upper()}")
+    made = [S3Resource(profile_name=name).get_client() for name in ("one", "two", None, "one")]
+    assert [key_of(client) for client in made] == ["AKIDONE", "AKIDTWO", "AKIDULT", "AKIDONE"]
+
+
+def test_keys_that_a_person_set_are_used_without_a_look_for_others(files: Path) -> None:
+    asked = write_process(files, "default", "AKIDROLE")
+    client = S3Resource(aws_access_key_id="AKIDSET", aws_secret_access_key="hidden").get_client()
+    assert key_of(client) == "AKIDSET"
+    assert not asked.exists()
 
 
 @pytest.mark.parametrize("maker", MAKERS)

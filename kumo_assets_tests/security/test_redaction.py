@@ -8,7 +8,6 @@ import os
 import secrets
 from typing import Any
 
-import boto3
 import dagster as dg
 import pytest
 from kumo_serving import Reader, S3Pointer
@@ -74,7 +73,6 @@ def test_a_wrong_credential_is_named_and_not_shown(
 ) -> None:
     planted = "planted-" + secrets.token_hex(12)
     monkeypatch.setenv(variable, planted)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     caplog.set_level(logging.INFO)
     result = chain.run()
     assert not result.success
@@ -109,7 +107,6 @@ def test_a_readers_errors_show_no_secret(sandbox: Any, monkeypatch: pytest.Monke
     planted = "planted-" + secrets.token_hex(12)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", planted)
     monkeypatch.setenv("KUMO_SERVING_CACHE", str(tmp_path))
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     bucket = os.environ["KUMO_ASSETS_BUCKET"]
     reader = Reader(QUERY, pointer=S3Pointer(f"s3://{bucket}/local/{QUERY}/active.json"))
     try:
@@ -123,7 +120,6 @@ def test_a_readers_errors_show_no_secret(sandbox: Any, monkeypatch: pytest.Monke
 def test_status_with_wrong_credentials_says_which_and_not_what(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     planted = "planted-" + secrets.token_hex(12)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", planted)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     with pytest.raises(KumoAssetsError, match="SignatureDoesNotMatch") as caught:
         report(outside(chain.definition, Environment.from_variables()))
     assert planted not in str(caught.value)

@@ -103,13 +103,20 @@ def promote(world: Outside, release: str | None, *, by: str, run_id: str = "", f
     with refusals_recorded(world, "promote", by=by, run_id=run_id, from_release=leaving, to_release=release):
         if decision.outcome != "promote":
             raise _refusal(world, release, decision)
-        return _go_live(world, release, found, by=by, run_id=run_id, forced=forced)
+        return _go_live(world, release, found, leaving, by=by, run_id=run_id, forced=forced)
 
 
 def _go_live(
-    world: Outside, release: str, found: VersionedPointer | None, *, by: str, run_id: str, forced: str | None
+    world: Outside,
+    release: str,
+    found: VersionedPointer | None,
+    leaving: str,
+    *,
+    by: str,
+    run_id: str,
+    forced: str | None,
 ) -> Promotion:
-    """Try the release, then move the pointer to it."""
+    """Try the release, then move the pointer to it, from the one that it is `leaving`."""
     sealed = world.store.sealed(release)
     assert sealed is not None, "the decision promotes sealed releases only"
     try_lookups(world, sealed)
@@ -119,7 +126,6 @@ def _go_live(
         # Before the pointer moves: a forced release is never known good, even if this process dies next.
         note = Forced(by=by, at=now, reason=forced)
         world.store.force(Forcing(query=world.query, release_id=release, at=now, by=by, reason=forced))
-    leaving = found.pointer.served_release_id if found is not None else ""
     moved = move_pointer(
         world,
         pointer_to(world, sealed, found, at=now, by=by, run_id=run_id, forced=note),

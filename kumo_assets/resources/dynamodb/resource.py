@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class DynamoDBResource(ResourceWithBoto3Configuration):
-    """DynamoDB by boto3. Unset fields mean what every AWS SDK takes from the environment."""
+    """DynamoDB. Unset fields mean what every AWS SDK takes from the environment."""
 
     _client: Any = PrivateAttr(default=None)
 

@@ -89,6 +89,7 @@ def daily_dag(query: Mapping[str, Any], **options: Any) -> DAG:
             "owner": ", ".join(people) or "airflow",
             "retries": 2,
             "retry_delay": timedelta(minutes=5),
+            **options.pop("default_args", {}),
         },
         "params": {"partition": day_param()},
         "tags": ["kumo", *people],

@@ -34,8 +34,9 @@ class Signer:
 
     def __init__(self, access_key: str, secret_key: str, token: str | None, region: str, host: str) -> None:
         self._provider = AwsCredentialsProvider.new_static(access_key, secret_key, token)
-        self._token = f"X-Amz-Security-Token: {token}\r\n" if token is not None else ""
-        self._added = ("X-Amz-Date", "Authorization", *(("X-Amz-Security-Token",) if token is not None else ()))
+        # An empty one is none, as for awscrt: a line `aws_session_token =` in a file of credentials gives that.
+        self._token = f"X-Amz-Security-Token: {token}\r\n" if token else ""
+        self._added = ("X-Amz-Date", "Authorization", *(("X-Amz-Security-Token",) if token else ()))
         self._region = region
         self._host = host
         self._config: tuple[int, AwsSigningConfig | None] = (0, None)

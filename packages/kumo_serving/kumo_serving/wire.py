@@ -54,7 +54,7 @@ def canonical(entity: str | int, key: KeyAttribute) -> str | None:
     if not isinstance(entity, str):
         if not isinstance(entity, int) or isinstance(entity, bool):
             raise TypeError(f"an entity is a str or an int, not {type(entity).__name__}")
-        entity = str(entity)
+        entity = str(int(entity))
     if key.type == "N":
         # Not whatever int() takes: "1_000" or "١" would be somebody else's key.
         return str(int(entity)) if _NUMBER.fullmatch(entity) else None

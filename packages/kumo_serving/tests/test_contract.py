@@ -109,6 +109,11 @@ def test_item_vectors_in_one_batch_keep_their_places(item_format: str) -> None:
             assert decode_batch([valid[0]["p"], case["p"], valid[-1]["p"]], item_format) is None, case["name"]
 
 
+def test_a_batch_whose_texts_are_whole_only_together_is_none() -> None:
+    assert decode_batch(['[["a",1]', '["b",2]]'], "ranking/1") is None
+    assert decode_batch(["[]"], "ranking/9") is None
+
+
 @pytest.mark.parametrize("case", FALLBACK_CASES)
 def test_each_fallback_vector(case: dict[str, Any]) -> None:
     assert conforms(case["document"], "fallback.schema.json") == case.get("schema_valid", case["valid"])
@@ -147,6 +152,11 @@ def test_an_enumeration_s_member_stands_for_its_text_alone_and_in_a_batch() -> N
     assert canonical(Household.FIRST, KeyAttribute(type="N")) == "371"
     assert plain_keys([Household.FIRST, "372"], KeyAttribute()) == {"371": None, "372": None}
     assert plain_keys([Household.FIRST, 372], KeyAttribute()) is None
+
+    class Number(int, Enum):
+        FIRST = 371
+
+    assert canonical(Number.FIRST, KeyAttribute()) == "371"
 
 
 def outcome_of(outcome: Any) -> dict[str, Any]:
