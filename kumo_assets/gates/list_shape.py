@@ -20,9 +20,8 @@ def judge_list_shape(counts: Mapping[str, Any], top_k: int, limits: ListShape, *
     told = {"kind": "absolute"}
     lists = counts["lists"]
     full, classes = counts.get("full", top_k), counts.get("coverage", top_k)
-    evidence = {name: counts[name] for name in ("lists", "short", "misranked", "disordered", "longest")} | {
-        "full": full
-    }
+    named = ("lists", "short", "misranked", "disordered", "longest")
+    evidence = {"full": full} | {name: counts[name] for name in named}
     if not lists:
         return Judgement("error", "there are no lists", 0.0, bounds, told, evidence)
     share = counts["short"] / lists
