@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Generator, Iterator, Sequence
 from itertools import repeat
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kumo_serving.answers import Answer, FallbackAnswer, Miss, Result
 from kumo_serving.aws import Endpoint
@@ -53,6 +53,11 @@ class Refresh(NamedTuple):
 _NOTHING_SENT = Problem("timeout", "the budget was spent before anything was sent")
 _FOUND_GONE = Problem("gone", "it was found gone a moment ago")
 
+# Of a key that an answer of as many items as were asked for is silent on: not a miss, the answer is wrong.
+_UNANSWERED = Unavailable(
+    "look up", found="DynamoDB's answer has another key twice, or one that was not asked for", next="try again"
+)
+
 Step = Exchange | Pause | Refresh
 Reply = list[Response | Problem] | None
 Outcome = Result | ReadError
@@ -93,11 +98,10 @@ def get_many(
 ) -> Generator[Step, Reply, dict[str | int, Outcome]]:
     """Each entity's outcome by BatchGetItem, in the order given; an error stands in its own key's place only."""
     state = view.state()
-    plain = plain_keys(entities, state.active.key)
+    plain: dict[Any, Outcome] | None = plain_keys(entities, state.active.key, _UNANSWERED)
     if plain is not None:
-        # Filled with None before, for the order; every key gets its outcome.
-        yield from _lookup(view, state, list(plain), deadline, plain, single=False)  # type: ignore[arg-type]
-        return plain  # type: ignore[return-value]
+        yield from _lookup(view, state, list(plain), deadline, plain, single=False)
+        return plain
     outcomes: dict[str, Outcome] = {}
     keys = {entity: canonical(entity, state.active.key) for entity in entities}
     # DynamoDB refuses a batch that names a key twice ("1" and 1 are one key).
@@ -106,7 +110,7 @@ def get_many(
         yield from _lookup(view, state, wanted, deadline, outcomes, single=False)
     age = view.age()
     return {
-        entity: Miss(str(entity), state.active.source, age) if key is None else outcomes[key]
+        entity: Miss(str(entity), state.active.source, age) if key is None else outcomes.get(key, _UNANSWERED)
         for entity, key in keys.items()
     }
 

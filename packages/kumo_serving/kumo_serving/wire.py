@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii as quoted
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -24,6 +24,8 @@ from kumo_serving.pointer import KeyAttribute
 
 if TYPE_CHECKING:
     from kumo_serving.signing import Signer
+
+T = TypeVar("T")
 
 # BatchGetItem's limit. https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 BATCH = 100
@@ -68,12 +70,13 @@ def canonical(entity: str | int, key: KeyAttribute) -> str | None:
     return entity if 0 < size <= MAX_KEY else None
 
 
-def plain_keys(entities: Sequence[str | int], key: KeyAttribute) -> dict[str, None] | None:
-    """The distinct entities, when each is its own key as it stands (the usual case, without a call for each)."""
+def plain_keys(entities: Sequence[str | int], key: KeyAttribute, value: T) -> dict[str, T] | None:
+    """The distinct entities, each with this value, when all are their own keys as they stand (the usual case, without a
+    call for each)."""
     if key.type != "S":
         return None
     try:
-        distinct: dict[str, None] = dict.fromkeys(entities)  # type: ignore[arg-type]
+        distinct: dict[str, T] = dict.fromkeys(entities, value)  # type: ignore[arg-type]
         text = "".join(distinct)
     except TypeError:  # not only str
         return None

@@ -136,12 +136,12 @@ def test_each_key_vector(case: dict[str, Any]) -> None:
     found = canonical(entity, key)
     assert (None if found is None else {key.name: {key.type: found}}) == wanted
     # The quick way for a whole batch takes only what stands as it is.
-    assert plain_keys([entity], key) in (None, {found: None})
+    assert plain_keys([entity], key, 0) in (None, {found: 0})
 
 
 def test_half_a_surrogate_pair_is_in_no_table() -> None:
     assert canonical("\ud800", KeyAttribute()) is None
-    assert plain_keys(["\ud800"], KeyAttribute()) is None
+    assert plain_keys(["\ud800"], KeyAttribute(), 0) is None
 
 
 def test_an_enumeration_s_member_stands_for_its_text_alone_and_in_a_batch() -> None:
@@ -150,8 +150,8 @@ def test_an_enumeration_s_member_stands_for_its_text_alone_and_in_a_batch() -> N
 
     assert canonical(Household.FIRST, KeyAttribute()) == "371"
     assert canonical(Household.FIRST, KeyAttribute(type="N")) == "371"
-    assert plain_keys([Household.FIRST, "372"], KeyAttribute()) == {"371": None, "372": None}
-    assert plain_keys([Household.FIRST, 372], KeyAttribute()) is None
+    assert plain_keys([Household.FIRST, "372"], KeyAttribute(), 0) == {"371": 0, "372": 0}
+    assert plain_keys([Household.FIRST, 372], KeyAttribute(), 0) is None
 
     class Number(int, Enum):
         FIRST = 371
@@ -192,6 +192,23 @@ def test_each_response_vector_through_the_reader(case: dict[str, Any], dynamodb:
         assert (len(dynamodb.requests) > 1) == (case["expect"] in ("throttled", "retry"))
     else:
         assert {entity: outcome_of(outcome) for entity, outcome in outcomes.items()} == case["expect"]
+
+
+@pytest.mark.parametrize("asked", [["1", "2"], [1, "2"]], ids=["plain keys", "others"])
+def test_a_key_that_an_answer_passes_over_is_an_error_and_no_miss(
+    asked: list[str | int], dynamodb: FakeDynamoDB
+) -> None:
+    row = {"e": {"S": "1"}, "p": {"S": '[["a",0.5]]'}}
+    twice = json.dumps({"Responses": {RESPONSES["table"]: [row, row]}, "UnprocessedKeys": {}}).encode()
+
+    def answer(handler: Any) -> str:
+        handler.reply(200, twice)
+        return "done"
+
+    dynamodb.always = answer
+    with TableReader(RESPONSES["table"], endpoint_url=dynamodb.url, budget_seconds=1.0) as reader:
+        outcomes = reader.get_many(asked)
+    assert [type(outcomes[entity]) for entity in asked] == [Answer, Unavailable]
 
 
 NODE = shutil.which("node")
