@@ -109,7 +109,11 @@ class AsyncReader(ReaderBase):
                 step = plan.send(reply)
                 reply = None
                 if isinstance(step, Exchange):
-                    reply = await self._connected().exchange(step)
+                    pool = self._connected()
+                    if len(step.requests) == 1:  # nearly always: no task, and no coroutine but its own
+                        reply = [await pool.one(step.endpoint, step.requests[0], step.until)]
+                    else:
+                        reply = await pool.exchange(step)
                 elif isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
                 elif isinstance(step, Refresh):

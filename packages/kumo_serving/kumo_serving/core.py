@@ -100,7 +100,8 @@ def get_many(
     state = view.state()
     plain: dict[Any, Outcome] | None = plain_keys(entities, state.active.key, _UNANSWERED)
     if plain is not None:
-        yield from _lookup(view, state, list(plain), deadline, plain, single=False)
+        if plain:
+            yield from _lookup(view, state, list(plain), deadline, plain, single=False)
         return plain
     outcomes: dict[str, Outcome] = {}
     keys = {entity: canonical(entity, state.active.key) for entity in entities}
@@ -118,7 +119,7 @@ def get_many(
 def _lookup(
     view: View, state: State, pending: list[str], deadline: float, outcomes: dict[str, Outcome], *, single: bool
 ) -> Generator[Step, Reply, None]:
-    """Fill `outcomes` for every key of `pending`."""
+    """Fill `outcomes` for every key of `pending`, one at least."""
     tried: set[str] = set()
     target = _next_target(view, state, tried)
     refreshed = target is not state.active
@@ -129,10 +130,11 @@ def _lookup(
         left = deadline - now
         if left < LEAST_SECONDS:
             break
-        chunks = [pending] if single else [pending[at : at + BATCH] for at in range(0, len(pending), BATCH)]
+        chunks = [pending]
+        if len(pending) > BATCH:
+            chunks = [pending[at : at + BATCH] for at in range(0, len(pending), BATCH)]
         try:
-            make = target.wire.get if single else target.wire.batch
-            requests = [make(chunk[0] if single else chunk) for chunk in chunks]  # type: ignore[arg-type]
+            requests = [target.wire.get(pending[0])] if single else list(map(target.wire.batch, chunks))
         except Unavailable as error:
             outcomes.update(dict.fromkeys(pending, error))
             return

@@ -36,13 +36,14 @@ def busy(size: int) -> Problem:
 class Connection:
     """One connection. `used` tells a server that closed an idle connection from one that refuses."""
 
-    __slots__ = ("_parser", "endpoint", "free_since", "sock", "used")
+    __slots__ = ("_allowed", "_parser", "endpoint", "free_since", "sock", "used")
 
     def __init__(self, endpoint: Endpoint, until: float) -> None:
         self.endpoint = endpoint
         self.used = False
         self.free_since = 0.0
         self._parser = ResponseParser()
+        self._allowed = -1.0  # none set by this class
         raw = socket.create_connection(endpoint.address(), timeout=max(0.001, until - time.monotonic()))
         try:
             # Head and body go out in one packet or two, and neither may wait for the other's acknowledgement.
@@ -57,7 +58,7 @@ class Connection:
 
     def send(self, request: bytes, until: float) -> Problem | None:
         try:
-            self.sock.settimeout(max(0.001, until - time.monotonic()))
+            self._allow(until - time.monotonic())
             self.sock.sendall(request)
         except TimeoutError:
             return TIMED_OUT
@@ -74,7 +75,7 @@ class Connection:
                 left = until - time.monotonic()
                 if left <= 0:
                     return TIMED_OUT
-                sock.settimeout(left)
+                self._allow(left)
                 data = sock.recv(RECEIVE)
                 if not data:
                     return parser.end() or self._broken(ConnectionError("closed"), nothing_read=nothing_read)
@@ -88,6 +89,12 @@ class Connection:
             return Problem("unavailable", f"the answer was not understood: {error}")
         except OSError as error:
             return self._broken(error, nothing_read=nothing_read)
+
+    def _allow(self, seconds: float) -> None:
+        """How long the socket may wait, to the millisecond: to set it is a system call, and mostly it is what it was."""
+        if not -0.001 < self._allowed - seconds < 0.001:
+            self._allowed = max(0.001, seconds)
+            self.sock.settimeout(self._allowed)
 
     def _broken(self, error: OSError, *, nothing_read: bool) -> Problem:
         kind = "stale" if self.used and nothing_read else "unavailable"

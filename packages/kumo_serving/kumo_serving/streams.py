@@ -110,11 +110,10 @@ class Pool:
 
     async def exchange(self, step: Exchange) -> list[Response | Problem]:
         """Do all of a step's requests, side by side as far as connections allow."""
-        if len(step.requests) == 1:
-            return [await self._one(step.endpoint, step.requests[0], step.until)]
-        return await asyncio.gather(*(self._one(step.endpoint, request, step.until) for request in step.requests))
+        return await asyncio.gather(*(self.one(step.endpoint, request, step.until) for request in step.requests))
 
-    async def _one(self, endpoint: Endpoint, request: bytes, until: float) -> Response | Problem:
+    async def one(self, endpoint: Endpoint, request: bytes, until: float) -> Response | Problem:
+        """Do one request."""
         connection = self._ready(endpoint) or await self._take(endpoint, until)
         if isinstance(connection, Problem):
             return connection
@@ -246,7 +245,7 @@ class Pool:
         if isinstance(reply, Response) and reply.keep and not self._closed and not connection.lost:
             connection.used = True
             connection.free_since = time.monotonic()
-            if not self._hand(connection):
+            if not self._waiters or not self._hand(connection):
                 self._idle.append(connection)
             return
         connection.close()
