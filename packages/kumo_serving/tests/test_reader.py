@@ -148,6 +148,16 @@ def test_get_many_keeps_order_and_tells_answers_from_misses(make: Make, shop: Fa
     assert outcomes["bob"].predictions == (("jam", 0.8),)
 
 
+def test_a_short_budget_counts_on_a_connection_that_had_a_long_one(make: Make, shop: FakeDynamoDB) -> None:
+    reader = make(MemoryPointer(pointer_to(NEW)))
+    assert isinstance(reader.get("ann", budget_seconds=30.0), Answer)
+    shop.delay = 2.0
+    began = time.monotonic()
+    with pytest.raises(TimedOut):
+        reader.get("ann", budget_seconds=0.1)
+    assert time.monotonic() - began < 1.0
+
+
 def test_get_many_of_nothing_asks_nothing(make: Make, shop: FakeDynamoDB) -> None:
     assert make(MemoryPointer(pointer_to(NEW))).get_many([]) == {}
     assert shop.requests == []
