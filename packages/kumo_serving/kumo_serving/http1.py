@@ -15,8 +15,6 @@ MAX_HEAD = 64 * 1024
 # DynamoDB answers a BatchGetItem with at most 16 MB of items; JSON adds to it.
 MAX_BODY = 64 * 1024 * 1024
 
-_READ = frozenset((b"content-length", b"x-amz-crc32", b"transfer-encoding", b"content-encoding"))
-
 
 class BadResponse(ValueError):
     """The bytes are no HTTP/1.1 response that this reader takes. Never leaves the package: it becomes `Unavailable`."""
@@ -79,8 +77,6 @@ class ResponseParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        if name not in _READ:
-            return
         if name == b"content-length":
             self._framed = True
             if int(value) > MAX_BODY:

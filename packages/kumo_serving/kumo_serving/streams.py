@@ -245,7 +245,7 @@ class Pool:
         if isinstance(reply, Response) and reply.keep and not self._closed and not connection.lost:
             connection.used = True
             connection.free_since = time.monotonic()
-            if not self._waiters or not self._hand(connection):
+            if not self._hand(connection):
                 self._idle.append(connection)
             return
         connection.close()

@@ -116,6 +116,8 @@ def test_dag_of_a_query_has_its_clock_only_where_airflow_owns_it() -> None:
     cron = owned.timetable
     assert (getattr(cron, "expression", None) or cron._expression) == "30 2 * * *"
     assert {task.owner for task in owned.tasks} == {"team:growth, ann@example.com"}
+    patient = daily_dag(QUERY, default_args={"retries": 5})
+    assert {(task.owner, task.retries) for task in patient.tasks} == {("team:growth, ann@example.com", 5)}
     stopped = daily_dag({**QUERY, "schedule_owner": "dagster"})
     assert type(stopped.timetable).__name__ == "NullTimetable"
 
