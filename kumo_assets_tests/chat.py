@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kumo_assets.notify import VARIABLE
+from kumo_assets.resources.webhook import VARIABLE
 
 SECRET = "T0001-B0002-planted-secret"
 

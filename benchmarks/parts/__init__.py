@@ -1,1 +1,1 @@
-"""What the benchmarks start or compare with: the plain script, the peers' programs, made-up data, small worlds."""
+"""What the benchmarks start or compare with: the plain script, the peers' programs, made-up data, small contexts."""

@@ -17,21 +17,21 @@ NAMES = ("status", "lookup", "rollback")
 
 
 def main() -> None:
+    from kumo_assets.config.environment import Environment
     from kumo_assets.releases.operations.hold import preview_unhold, unhold
     from kumo_assets.releases.operations.promote import promote
-    from kumo_assets.spec.environment import Environment
     from kumo_assets_tests.releases.releases_support import shop
 
     made = shop(query=QUERY, environment=Environment.from_variables())
-    promote(made.world, made.build("2017-11-01"), by="bench")
+    promote(made.ctx, made.build("2017-11-01"), by="bench")
     took: dict[str, list[float]] = {name: [] for name in (*NAMES, "floor")}
     for day in range(int(sys.argv[1])):
-        promote(made.world, made.build(f"2017-11-{2 + day:02d}"), by="bench")
+        promote(made.ctx, made.build(f"2017-11-{2 + day:02d}"), by="bench")
         arguments = {"status": [], "lookup": ["1"], "rollback": ["--reason", "a drill"]}
         for name in NAMES:
             took[name].append(_seconds("-m", "kumo_assets.cli.main", name, QUERY, *arguments[name], "--json"))
         took["floor"].append(_seconds("-c", FLOOR))
-        unhold(made.world, preview_unhold(made.world), by="bench")
+        unhold(made.ctx, preview_unhold(made.ctx), by="bench")
     print(json.dumps({"names": NAMES} | {name: statistics.median(seconds) for name, seconds in took.items()}))
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.parts.population import ITEMS, LIST, Population, count_lists, count_predictions
+from kumo_assets.config.gates import GatesSpec
+from kumo_assets.config.query import PredictiveQuerySpec
 from kumo_assets.gates.baseline import Baseline, Baselines
 from kumo_assets.gates.judges import judges
-from kumo_assets.spec.gates import GatesSpec
-from kumo_assets.spec.query import PredictiveQuerySpec
 
 # Without any drift some entities of yesterday have no list today, and as many are new.
 CHURN = 0.005

@@ -17,9 +17,9 @@ from typing import Any
 def main() -> None:
     import dagster as dg
 
+    from kumo_assets.config.environment import Environment
     from kumo_assets.definitions import resources
     from kumo_assets.releases.operations.promote import promote
-    from kumo_assets.spec.environment import Environment
     from kumo_assets_tests.releases.releases_support import shop
 
     definitions: Any = import_module(f"{sys.argv[1]}.definitions").defs()
@@ -28,8 +28,8 @@ def main() -> None:
     for key in repository.asset_graph.materializable_asset_keys:
         if key.path[-1] == "active_pointer":
             made = shop(query=key.path[0], environment=environment)
-            promote(made.world, made.build(), by="bench")
-            made.world.close()
+            promote(made.ctx, made.build(), by="bench")
+            made.ctx.close()
     sensor = repository.get_sensor_def("promotion_sensor")
     cursor, took, outside = None, [], resources()
     with dg.DagsterInstance.ephemeral() as instance:

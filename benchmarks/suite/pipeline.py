@@ -116,7 +116,7 @@ def _tables(size: int, rounds: list[dict[str, dict[str, Any]]]) -> list[Table]:
     ]
     return [
         Table(
-            f"Outside calls of one day, {size:,} entities",
+            f"ReleaseContext calls of one day, {size:,} entities",
             ("call", "plain", "chain", "plain, seconds", "chain, seconds"),
             rows,
         )

@@ -74,20 +74,20 @@ def _propagation(store: str, hosts: str, count: int) -> tuple[list[float], Seen]
 
     made = shop(store, hosts)
     releases = [made.build(f"2017-{1 + day // 28:02d}-{1 + day % 28:02d}") for day in range(count + 1)]
-    promote(made.world, releases[0], by="bench")
+    promote(made.ctx, releases[0], by="bench")
     sent: dict[str, float] = {}
-    write = made.world.pointers.write
+    write = made.ctx.pointers.write
 
     def timed(pointer: Any, *arguments: Any) -> Any:
         sent[pointer.release_id] = time.time()
         return write(pointer, *arguments)
 
-    made.world.pointers.write = timed  # type: ignore[method-assign]
-    with watching(made.query, made.world.pointers.uri, PROCESSES, READERS, 1) as seen:
+    made.ctx.pointers.write = timed  # type: ignore[method-assign]
+    with watching(made.query, made.ctx.pointers.uri, PROCESSES, READERS, 1) as seen:
         for release in releases[1:]:
-            promote(made.world, release, by="bench")
+            promote(made.ctx, release, by="bench")
             time.sleep(2.0)
-    made.world.close()
+    made.ctx.close()
     took = [(at - sent[release]) * 1000 for sights in seen.sights for release, at in sights if release in sent]
     expected = count * PROCESSES * READERS
     if len(took) != expected:
@@ -106,28 +106,28 @@ def _load(seconds: float, moves: int) -> tuple[int, Seen, float]:
 
     made = shop(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": 0.05})
     days = iter(f"2017-{month:02d}-{day:02d}" for month in range(1, 13) for day in range(1, 29))
-    world = made.world
-    promote(world, made.build(next(days)), by="bench")
-    promote(world, made.build(next(days)), by="bench")
+    ctx = made.ctx
+    promote(ctx, made.build(next(days)), by="bench")
+    promote(ctx, made.build(next(days)), by="bench")
     done, pause = 0, seconds / moves
     commands = []
-    with watching(made.query, world.pointers.uri, 2, 4, 4) as seen:
+    with watching(made.query, ctx.pointers.uri, 2, 4, 4) as seen:
         while done < moves:
-            promote(world, made.build(next(days)), by="bench")
+            promote(ctx, made.build(next(days)), by="bench")
             time.sleep(pause)
-            promote(world, made.build(next(days)), by="bench")
+            promote(ctx, made.build(next(days)), by="bench")
             time.sleep(pause)
-            rollback(world, by="bench", reason="a drill")
+            rollback(ctx, by="bench", reason="a drill")
             time.sleep(pause)
-            unhold(world, preview_unhold(world), by="bench")
+            unhold(ctx, preview_unhold(ctx), by="bench")
             time.sleep(max(pause, 3.5))
-            retire(world, lambda names: None, by="bench")
+            retire(ctx, lambda names: None, by="bench")
             time.sleep(pause)
             done += 5
         for _ in range(5):
-            promote(world, made.build(next(days)), by="bench")
-            commands.append(_command(world.pointers.uri))
-            unhold(world, preview_unhold(world), by="bench")
+            promote(ctx, made.build(next(days)), by="bench")
+            commands.append(_command(ctx.pointers.uri))
+            unhold(ctx, preview_unhold(ctx), by="bench")
     return done, seen, statistics.median(commands)
 
 

@@ -14,11 +14,11 @@ import dagster as dg
 from kumo_serving.pointer import Pointer
 
 from kumo_assets.assets.keys import POINTER_POOL, code_version, key_of
-from kumo_assets.releases.documents import LedgerEntry
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.documents import LedgerEntry
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import author_of
-from kumo_assets.spec.load import QueryDefinition
 
 ASSET = "active_pointer"
 RELEASE_TAG = "kumo_assets/release"
@@ -51,9 +51,9 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
         metadata={FOLDER_KEY: str(definition.folder)},
     )
     def active_pointer(context: dg.AssetExecutionContext, releases: ReleasesResource) -> dg.MaterializeResult:
-        with closing(releases.outside(definition)) as world:
+        with closing(releases.context(definition)) as ctx:
             promotion = promote(
-                world, context.run.tags.get(RELEASE_TAG), by=author_of(context), run_id=context.run.run_id
+                ctx, context.run.tags.get(RELEASE_TAG), by=author_of(context), run_id=context.run.run_id
             )
         pointer = promotion.pointer
         context.log.info(promotion.words)

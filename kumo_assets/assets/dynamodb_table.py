@@ -15,15 +15,15 @@ from kumo_assets.assets.links import estimated_dollars, table_link
 from kumo_assets.assets.progress import changes
 from kumo_assets.assets.seal import seal_release
 from kumo_assets.assets.step import Step, begin, preview, result
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.documents import Artefact
 from kumo_assets.errors import ImportFailed
 from kumo_assets.gates.import_complete import GATE, ImportEvidence, judge_import
 from kumo_assets.gates.show import check_result, tell
-from kumo_assets.releases.documents import Artefact
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.dynamodb import tables
 from kumo_assets.resources.dynamodb.imports import ImportRequest, ImportState, adopt_or_import, wait_for_import
 from kumo_assets.resources.dynamodb.resource import DynamoDBResource
-from kumo_assets.spec.load import QueryDefinition
 
 ASSET = "dynamodb_table"
 KEY = "e"

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from kumo_assets.spec.load import QueryDefinition
+from kumo_assets.config.load import QueryDefinition
 
 # One import and one Kumo job at a time would be too strict; these pools take their limits from dagster.yaml.
 KUMO_POOL = "kumo_jobs"

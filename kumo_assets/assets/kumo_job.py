@@ -11,8 +11,8 @@ import dagster as dg
 
 from kumo_assets.assets.progress import of_job
 from kumo_assets.assets.step import Step
-from kumo_assets.releases.documents import Artefact
-from kumo_assets.releases.model_book import ModelBooks
+from kumo_assets.documents import Artefact
+from kumo_assets.models.registry import ModelRegistry
 from kumo_assets.resources.kumo.client import KumoClient
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
 from kumo_assets.resources.kumo.model import KumoJob, Launch, PollPolicy, TrainedModel
@@ -120,7 +120,7 @@ def _model(step: Step, client: KumoClient) -> TrainedModel:
     spec = step.definition.spec.kumo
     chosen = spec.training_job_id
     if chosen is None:
-        in_use = ModelBooks(step.store.names, step.store.s3).read().in_use
+        in_use = ModelRegistry(step.store.names, step.store.s3).read().in_use
         chosen = in_use.training_job_id if in_use is not None else None
     return client.model(chosen) if chosen is not None else client.newest_model(spec.predictive_query_id)
 

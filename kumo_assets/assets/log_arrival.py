@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from kumo_assets.assets.templates import shipped
+from kumo_assets.config.load import RawSource
+from kumo_assets.config.query import Schedule
 from kumo_assets.errors import LateLogs
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import quote, table
-from kumo_assets.spec.load import RawSource
-from kumo_assets.spec.query import Schedule
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """`<query>/model`: Kumo's training job, on its own schedule, and the check that decides whether its model is used.
 
 The asset trains and shows the metrics; the check compares them with those of the model in use and writes the decision
-into the model book, which is what predictions read. A skipped check changes nothing: the old model stays in use.
+into the model registry, which is what predictions read. A skipped check changes nothing: the old model stays in use.
 """
 
 from typing import Any
@@ -10,14 +10,14 @@ import dagster as dg
 
 from kumo_assets.assets.keys import code_version, key_of, raw_key
 from kumo_assets.assets.progress import of_job
+from kumo_assets.config.load import QueryDefinition
 from kumo_assets.errors import KumoApiError
-from kumo_assets.releases.model_book import Decision, Model, ModelBook, ModelBooks
-from kumo_assets.releases.model_decision import Comparison
-from kumo_assets.releases.operations.train import decide, policy_of, train, training_tags
+from kumo_assets.models.comparison import Comparison
+from kumo_assets.models.registry import Model, ModelDecision, ModelRegistry, RegisteredModels
+from kumo_assets.models.training import decide, policy_of, train, training_tags
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import ROOT_RUN_TAG, person
 from kumo_assets.resources.kumo.resource import KumoResource
-from kumo_assets.spec.load import QueryDefinition
 
 ASSET = "model"
 CHECK = "not_worse"
@@ -42,8 +42,8 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
     def model(
         context: dg.AssetExecutionContext, kumo: KumoResource, releases: ReleasesResource
     ) -> dg.MaterializeResult:
-        books = books_of(definition, releases)
-        before = books.read().in_use
+        registry = registry_of(definition, releases)
+        before = registry.read().in_use
         run = context.run
         root = run.tags.get(ROOT_RUN_TAG) or run.root_run_id or run.run_id
         launched: list[str] = []
@@ -51,9 +51,9 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
             try:
                 trained, adopted = train(
                     client,
-                    books,
+                    registry,
                     spec.kumo,
-                    training_tags(books.names.environment, definition.name, root),
+                    training_tags(registry.names.environment, definition.name, root),
                     say=context.log.info,
                     on_launch=launched.append,
                     on_progress=of_job(context.log.info, "Kumo training job", " trials"),
@@ -84,28 +84,30 @@ def build_model_check(definition: QueryDefinition) -> dg.AssetChecksDefinition:
         description="The new model's evaluation metrics against those of the model in use; when worse, that one stays.",
     )
     def not_worse(context: dg.AssetCheckExecutionContext, releases: ReleasesResource) -> dg.AssetCheckResult:
-        books = books_of(definition, releases)
-        made = decide(books, spec, by=person())
+        registry = registry_of(definition, releases)
+        made = decide(registry, spec, by=person())
         if made is not None:
-            return _result(*made, books.read())
-        book = books.read()
-        last = book.history[0] if book.history else None
+            return _result(*made, registry.read())
+        registered = registry.read()
+        last = registered.history[0] if registered.history else None
         if last is None:
             return dg.AssetCheckResult(
                 passed=False, description="there is no model to judge: materialise the asset first"
             )
-        return _result(last, None, book)
+        return _result(last, None, registered)
 
     return not_worse
 
 
-def books_of(definition: QueryDefinition, releases: ReleasesResource) -> ModelBooks:
+def registry_of(definition: QueryDefinition, releases: ReleasesResource) -> ModelRegistry:
     store = releases.store(definition.name)
-    return ModelBooks(store.names, store.s3)
+    return ModelRegistry(store.names, store.s3)
 
 
-def _result(decision: Decision, comparison: Comparison | None, book: ModelBook) -> dg.AssetCheckResult:
-    kept = book.in_use.training_job_id if book.in_use is not None else "none"
+def _result(
+    decision: ModelDecision, comparison: Comparison | None, registered: RegisteredModels
+) -> dg.AssetCheckResult:
+    kept = registered.in_use.training_job_id if registered.in_use is not None else "none"
     words = (
         f"{decision.training_job_id} is in use: {decision.why}"
         if decision.in_use

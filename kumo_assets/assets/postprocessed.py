@@ -13,13 +13,13 @@ from kumo_assets.assets.keys import code_version, key_of
 from kumo_assets.assets.postprocess_proof import prove_table
 from kumo_assets.assets.step import Step, begin, column_schema, preview, result
 from kumo_assets.assets.templates import render, shipped
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.documents import Artefact
 from kumo_assets.errors import ReleaseError, WarehouseError
 from kumo_assets.gates.counting import count_asset
-from kumo_assets.releases.documents import Artefact
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.snowflake import Warehouse, connect
 from kumo_assets.resources.sql import quote, table
-from kumo_assets.spec.load import QueryDefinition
 
 ASSET = "postprocessed"
 MOST_ATTEMPTS = 20
@@ -47,10 +47,10 @@ def build_postprocessed(definition: QueryDefinition, partitions: dg.PartitionsDe
         step = begin(context, definition, releases, ASSET)
         artefact = step.existing()
         adopted = artefact is not None
-        with connect(snowflake) as warehouse, closing(releases.outside(definition)) as world:
+        with connect(snowflake) as warehouse, closing(releases.context(definition)) as ctx:
             if artefact is None:
                 artefact = _create(step, warehouse)
-            figures = count_asset(world, warehouse, definition, step.opened, artefact)
+            figures = count_asset(ctx, warehouse, definition, step.opened, artefact)
             return result(step, artefact, _metadata(warehouse, artefact) | figures, adopted)
 
     return postprocessed

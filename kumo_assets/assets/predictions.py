@@ -15,15 +15,15 @@ from kumo_assets.assets.keys import KUMO_POOL, code_version, key_of, raw_key
 from kumo_assets.assets.kumo_job import run_job
 from kumo_assets.assets.log_arrival import wait_for_logs
 from kumo_assets.assets.step import begin, column_schema, preview, result
+from kumo_assets.config.load import QueryDefinition, RawSource
+from kumo_assets.documents import Artefact
 from kumo_assets.gates.counting import count_asset
 from kumo_assets.gates.raw_checks import ask_raw_gates, raw_check_specs
-from kumo_assets.releases.documents import Artefact
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.kumo.output import anchor_time
 from kumo_assets.resources.kumo.resource import KumoResource
 from kumo_assets.resources.snowflake import Warehouse, connect
 from kumo_assets.resources.sql import table
-from kumo_assets.spec.load import QueryDefinition, RawSource
 
 ASSET = "predictions"
 
@@ -60,17 +60,17 @@ def build_predictions(
         adopted = artefact is not None
         day = date.fromisoformat(step.run.partition)
         start, anchor = (anchor_time(end, spec.schedule.time_zone) for end in (day - timedelta(days=1), day))
-        with connect(snowflake) as warehouse, closing(releases.outside(definition)) as world:
+        with connect(snowflake) as warehouse, closing(releases.context(definition)) as ctx:
             if artefact is None:
                 wait_for_logs(warehouse, sources, anchor, spec.schedule, context.log.info)
             # Before anything is launched: a bad day of logs costs no Kumo job.
             yield from ask_raw_gates(
-                world, warehouse, definition, sources, step.opened, (start, anchor), step.run.run_id, launched=adopted
+                ctx, warehouse, definition, sources, step.opened, (start, anchor), step.run.run_id, launched=adopted
             )
             if artefact is None:
                 with kumo.client() as client:
                     artefact = run_job(context, step, client, warehouse, anchor)
-            figures = count_asset(world, warehouse, definition, step.opened, artefact)
+            figures = count_asset(ctx, warehouse, definition, step.opened, artefact)
             yield result(step, artefact, _metadata(warehouse, artefact) | figures, adopted)
 
     return predictions

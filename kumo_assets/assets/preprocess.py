@@ -7,11 +7,11 @@ and says what the file says each time `kumo-assets train` runs. No Dagster here.
 from __future__ import annotations
 
 from kumo_assets.assets.templates import render
+from kumo_assets.config.load import QueryDefinition, raw_sources
+from kumo_assets.config.names import QueryNames
 from kumo_assets.errors import WarehouseError
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import table
-from kumo_assets.spec.load import QueryDefinition, raw_sources
-from kumo_assets.spec.names import QueryNames
 
 FILE = "preprocess.sql"
 

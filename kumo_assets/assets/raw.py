@@ -15,10 +15,10 @@ from dagster_snowflake import SnowflakeResource
 from kumo_assets.assets.keys import raw_key
 from kumo_assets.assets.step import column_schema
 from kumo_assets.assets.templates import shipped
+from kumo_assets.config.raw_logs import KafkaColumn, KafkaShape, RawLogsSpec, RawTable
 from kumo_assets.errors import WarehouseError
 from kumo_assets.resources.snowflake import Warehouse, connect
 from kumo_assets.resources.sql import literal, quote, table
-from kumo_assets.spec.raw_logs import KafkaColumn, KafkaShape, RawLogsSpec, RawTable
 
 # A time of day that ends in Z, +05:30, +0530 or -08. No backslash: each dialect has its own idea of one in a literal.
 WITH_OFFSET = "^.*:[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"

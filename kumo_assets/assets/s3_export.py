@@ -13,12 +13,12 @@ from kumo_assets.assets.keys import code_version, key_of
 from kumo_assets.assets.links import s3_link
 from kumo_assets.assets.step import Step, begin, preview, result
 from kumo_assets.assets.templates import shipped
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.documents import Artefact
 from kumo_assets.errors import ExportError
-from kumo_assets.releases.documents import Artefact
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.snowflake import Warehouse, connect
 from kumo_assets.resources.sql import literal, quote, table
-from kumo_assets.spec.load import QueryDefinition
 
 ASSET = "s3_export"
 MOST_ATTEMPTS = 20

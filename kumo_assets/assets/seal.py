@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 
 from kumo_assets.assets.step import Step, utc_now
-from kumo_assets.releases.documents import Artefact, Seal
+from kumo_assets.config.names import CHAIN
+from kumo_assets.documents import Artefact, Seal
 from kumo_assets.releases.store import SealedRelease
-from kumo_assets.spec.names import CHAIN
 
 
 def seal_release(step: Step, imported: Artefact) -> SealedRelease:

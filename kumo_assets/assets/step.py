@@ -16,19 +16,14 @@ import dagster as dg
 
 from kumo_assets.assets.keys import code_version
 from kumo_assets.assets.links import s3_link
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.names import QueryNames
+from kumo_assets.documents import Artefact, Opened, utc_now
 from kumo_assets.errors import ConfigError, ReleaseError
 from kumo_assets.gates.own import gates_of
-from kumo_assets.releases.documents import Artefact, Opened
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import RunIdentity, open_release, run_of
 from kumo_assets.releases.store import ReleaseStore
-from kumo_assets.spec.load import QueryDefinition
-from kumo_assets.spec.names import QueryNames
-
-
-def utc_now() -> str:
-    """The time now as every document writes it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)

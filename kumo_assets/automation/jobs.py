@@ -12,8 +12,8 @@ from typing import Any
 import dagster as dg
 
 from kumo_assets.assets.keys import key_of, raw_key
-from kumo_assets.spec.load import QueryDefinition
-from kumo_assets.spec.names import CHAIN
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.names import CHAIN
 
 QUERY_TAG = "kumo_assets/query"
 

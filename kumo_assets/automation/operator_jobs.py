@@ -11,13 +11,13 @@ from pydantic import Field
 from kumo_assets.assets.active_pointer import FOLDER_KEY, folder_of, pointer_metadata
 from kumo_assets.assets.keys import POINTER_POOL, key_of
 from kumo_assets.automation.jobs import QUERY_TAG
+from kumo_assets.config.load import QueryDefinition, load_query
+from kumo_assets.config.names import POINTER_ASSET
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
 from kumo_assets.releases.operations.retire import plan, retire
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import author_of
-from kumo_assets.spec.load import QueryDefinition, load_query
-from kumo_assets.spec.names import POINTER_ASSET
 
 # Half a day after the build: old tables go while nothing is being built.
 RETIRE_AFTER_HOURS = 12
@@ -66,8 +66,8 @@ def retire_job_name(query: str) -> str:
 @dg.op(name="kumo_assets__rollback", pool=POINTER_POOL)
 def rollback_op(context: dg.OpExecutionContext, config: RollbackConfig, releases: ReleasesResource) -> None:
     definition = _definition_of(context)
-    with closing(releases.outside(definition)) as world:
-        done = rollback(world, by=author_of(context), reason=config.reason, to=config.to, run_id=context.run.run_id)
+    with closing(releases.context(definition)) as ctx:
+        done = rollback(ctx, by=author_of(context), reason=config.reason, to=config.to, run_id=context.run.run_id)
         context.log.info(done.words)
         metadata = {
             **pointer_metadata(done.pointer, done.where),
@@ -80,17 +80,17 @@ def rollback_op(context: dg.OpExecutionContext, config: RollbackConfig, releases
 @dg.op(name="kumo_assets__hold", pool=POINTER_POOL)
 def hold_op(context: dg.OpExecutionContext, config: HoldConfig, releases: ReleasesResource) -> None:
     definition = _definition_of(context)
-    with closing(releases.outside(definition)) as world:
-        held = hold(world, by=author_of(context), reason=config.reason, run_id=context.run.run_id)
-        metadata = {**pointer_metadata(held, world.pointers.uri), "action": "hold"}
+    with closing(releases.context(definition)) as ctx:
+        held = hold(ctx, by=author_of(context), reason=config.reason, run_id=context.run.run_id)
+        metadata = {**pointer_metadata(held, ctx.pointers.uri), "action": "hold"}
         context.log_event(dg.AssetObservation(_pointer(definition), metadata=metadata))
 
 
 @dg.op(name="kumo_assets__unhold", pool=POINTER_POOL)
 def unhold_op(context: dg.OpExecutionContext, config: UnholdConfig, releases: ReleasesResource) -> None:
     definition = _definition_of(context)
-    with closing(releases.outside(definition)) as world:
-        preview = preview_unhold(world)
+    with closing(releases.context(definition)) as ctx:
+        preview = preview_unhold(ctx)
         context.log.info(f"After this, {preview.words}. The hold: {preview.hold}")
         expected = preview.next_release or "none"
         if config.next_release != expected:
@@ -100,8 +100,8 @@ def unhold_op(context: dg.OpExecutionContext, config: UnholdConfig, releases: Re
                 metadata={"hold": preview.hold, "next release": expected},
                 allow_retries=False,
             )
-        lifted = unhold(world, preview, by=author_of(context), run_id=context.run.run_id)
-        metadata = {**pointer_metadata(lifted, world.pointers.uri), "action": "unhold", "next release": expected}
+        lifted = unhold(ctx, preview, by=author_of(context), run_id=context.run.run_id)
+        metadata = {**pointer_metadata(lifted, ctx.pointers.uri), "action": "unhold", "next release": expected}
         context.log_event(dg.AssetObservation(_pointer(definition), metadata=metadata))
 
 
@@ -109,8 +109,8 @@ def unhold_op(context: dg.OpExecutionContext, config: UnholdConfig, releases: Re
 def retire_op(context: dg.OpExecutionContext, config: RetireConfig, releases: ReleasesResource) -> None:
     from kumo_assets.resources.drop import drop_tables
 
-    with closing(releases.outside(_definition_of(context))) as world:
-        planned = plan(world)
+    with closing(releases.context(_definition_of(context))) as ctx:
+        planned = plan(ctx)
         for words, listed in (("goes", planned.going), ("stays", planned.kept)):
             for release, why in listed.items():
                 context.log.info(f"{release} {words}: {why}")
@@ -118,7 +118,7 @@ def retire_op(context: dg.OpExecutionContext, config: RetireConfig, releases: Re
             context.log.warning(f"orphan {name}: it has our name and no release")
         done: list[str] = []
         if not config.dry_run:
-            done = retire(world, drop_tables, by=author_of(context), run_id=context.run.run_id)
+            done = retire(ctx, drop_tables, by=author_of(context), run_id=context.run.run_id)
         context.add_output_metadata(
             {
                 "retired": done,

@@ -22,14 +22,14 @@ from kumo_serving.errors import KumoAssetsError, PointerMalformed
 from kumo_assets.assets.active_pointer import FOLDER_KEY, RELEASE_TAG, folder_of
 from kumo_assets.assets.keys import key_of
 from kumo_assets.automation.jobs import QUERY_TAG
-from kumo_assets.automation.tidings import Alarm, alarms, damaged, events_of, news_of
+from kumo_assets.automation.notifications import Alarm, alarms, damaged, events_of, news_of
+from kumo_assets.config.load import QueryDefinition, load_query
+from kumo_assets.config.names import POINTER_ASSET
 from kumo_assets.errors import ConfigError
-from kumo_assets.notify import notify
 from kumo_assets.releases.operations.promote import next_promotion
 from kumo_assets.releases.operations.reconcile import News
 from kumo_assets.releases.resource import ReleasesResource
-from kumo_assets.spec.load import QueryDefinition, load_query
-from kumo_assets.spec.names import POINTER_ASSET
+from kumo_assets.resources.webhook import notify
 
 INTERVAL_SECONDS = 10
 # After a promotion that failed: 30 s, then twice as long each time, at most half an hour.
@@ -115,15 +115,15 @@ def _look(releases: ReleasesResource, definition: QueryDefinition, memory: _Memo
     """Trouble with one query is words, not an end of the tick: a sensor that raises goes unnoticed, and would stop the
     other queries too (Dagster #29625). Trouble with its news does not stop its promotion."""
     try:
-        with closing(releases.outside(definition)) as world:
-            found = world.pointers.read()
-            release, decision = next_promotion(world, found)
-            wrong = alarms(world, definition, found, release, decision, datetime.now(UTC))
+        with closing(releases.context(definition)) as ctx:
+            found = ctx.pointers.read()
+            release, decision = next_promotion(ctx, found)
+            wrong = alarms(ctx, definition, found, release, decision, datetime.now(UTC))
             words = decision.reason
             try:
                 # Last, for what was told is not told again: nothing after it may fail.
-                earlier = world.ledger.read(memory["pending"])
-                fresh = news_of(world, found, memory["seen"])
+                earlier = ctx.ledger.read(memory["pending"])
+                fresh = news_of(ctx, found, memory["seen"])
                 heard: News | None = News([*earlier, *fresh.entries], fresh.cursor)
             except KumoAssetsError as error:
                 heard, words = None, f"{words} ({error})"

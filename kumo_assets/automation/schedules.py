@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from kumo_assets.automation.jobs import daily_job_name, train_job_name
-from kumo_assets.spec.load import QueryDefinition
+from kumo_assets.config.load import QueryDefinition
 
 
 def build_schedule(definition: QueryDefinition, daily: Any) -> Any:

@@ -18,9 +18,9 @@ from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.cli.clocks import clocks, judge
 from kumo_assets.cli.output import Json, definition_of, folder, show, table
+from kumo_assets.config.environment import Environment
+from kumo_assets.config.load import query_names, raw_sources
 from kumo_assets.errors import ConfigError
-from kumo_assets.spec.environment import Environment
-from kumo_assets.spec.load import query_names, raw_sources
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def _code(query: str) -> str:
 
 
 def _zookeeper() -> str:
-    from kumo_assets.releases.pointer_zookeeper import ZooKeeperPointerStore
+    from kumo_assets.pointers.zookeeper import ZooKeeperPointerStore
 
     environment = Environment.from_variables()
     store = ZooKeeperPointerStore(environment.names("doctor"), environment.zookeeper)

@@ -12,15 +12,15 @@ from kumo_assets.cli.output import (
     MaybeQuery,
     PointerUri,
     Query,
+    context_of,
     definition_of,
     folder,
     note,
     show,
     table,
-    world_of,
 )
+from kumo_assets.config.load import query_names
 from kumo_assets.errors import ConfigError
-from kumo_assets.spec.load import query_names
 
 
 def status(
@@ -34,14 +34,14 @@ def status(
     from kumo_assets.releases.operations.status import StatusReport, report
 
     if query is not None or pointer is not None:
-        one = report(world_of(query, pointer))
+        one = report(context_of(query, pointer))
         show(as_json, asdict(one), lambda: print(_page(one)))
         return
     found: list[StatusReport] = []
     documents: list[dict[str, Any]] = []
     for name in query_names(folder()):
         try:
-            found.append(report(world_of(name)))
+            found.append(report(context_of(name)))
             documents.append(asdict(found[-1]))
         except KumoAssetsError as error:
             # One query's trouble never hides another's state.
@@ -90,7 +90,7 @@ def releases(query: Query, as_json: Json = False) -> None:
     """Every release: partition, state, counts, verdicts. Newest first."""
     from kumo_assets.releases.operations.status import releases as listed
 
-    found = listed(world_of(query))
+    found = listed(context_of(query))
     show(
         as_json,
         [asdict(item) for item in found],
@@ -119,7 +119,7 @@ def history(
     as_json: Json = False,
 ) -> None:
     """The ledger: who moved what, when, why. Newest first."""
-    entries = world_of(query, pointer).ledger.history(limit)
+    entries = context_of(query, pointer).ledger.history(limit)
     show(
         as_json,
         [entry.model_dump(mode="json") for entry in entries],
@@ -149,8 +149,8 @@ def lookup(
     """What an online service would answer, through the reader it would use, and from which release."""
     from kumo_serving import Answer, FallbackAnswer, Reader, open_pointer
 
-    world = world_of(query)
-    uri = world.pointers.uri
+    ctx = context_of(query)
+    uri = ctx.pointers.uri
     reader = Reader(query, pointer=open_pointer(uri), budget_seconds=5.0)
     try:
         answer = reader.get(entity)
@@ -249,15 +249,13 @@ def gates(
 ) -> None:
     """Each verdict of a day's release explained: value, limits, baseline, and what to look at."""
     from kumo_assets.gates.explain import explain, explained
-    from kumo_assets.releases.operations.outside import Outside
+    from kumo_assets.releases.context import ReleaseContext
 
-    world: Outside = world_of(query)
+    ctx: ReleaseContext = context_of(query)
     listed = [
-        item.release_id
-        for item in world.store.listings()
-        if item.release_id.startswith(partition.replace("-", "") + "-")
+        item.release_id for item in ctx.store.listings() if item.release_id.startswith(partition.replace("-", "") + "-")
     ]
-    opened = {name: world.store.opened(name) for name in listed}
+    opened = {name: ctx.store.opened(name) for name in listed}
     known = sorted((found.opened_at, name) for name, found in opened.items() if found is not None)
     chosen = release or (known[-1][1] if known else None)
     record = opened.get(chosen) if chosen else None
@@ -268,7 +266,7 @@ def gates(
             found=f"no release{' ' + release if release else ''} of this partition",
             next=f"kumo-assets releases {query}",
         )
-    required = world.store.required_verdicts(record)
+    required = ctx.store.required_verdicts(record)
     document = {
         "query": query,
         "partition": partition,

@@ -18,13 +18,13 @@ from zoneinfo import ZoneInfo
 import typer
 from kumo_serving.errors import KumoAssetsError
 
-from kumo_assets.cli.output import By, Json, Query, definition_of, note, show, world_of
+from kumo_assets.cli.output import By, Json, Query, context_of, definition_of, note, show
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.names import release_id
+from kumo_assets.documents import Opened
 from kumo_assets.errors import ConfigError, GateBlocked, Refused
-from kumo_assets.releases.documents import Opened
-from kumo_assets.releases.operations.outside import Outside
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.run import ROOT_RUN_TAG, person
-from kumo_assets.spec.load import QueryDefinition
-from kumo_assets.spec.names import release_id
 
 # The process that runs the chain from a terminal: a run of this machine whose process is gone is a killed one. Runs that
 # Dagster launched are Dagster's to watch (run monitoring).
@@ -57,8 +57,8 @@ def materialize(
             found="DAGSTER_HOME is not set",
             next="export DAGSTER_HOME=<the folder of dagster.yaml, absolute>",
         )
-    world = world_of(query)
-    done = [_one_day(world, definition, day, fresh=fresh, promote=promote, by=by or person()) for day in days]
+    ctx = context_of(query)
+    done = [_one_day(ctx, definition, day, fresh=fresh, promote=promote, by=by or person()) for day in days]
     show(as_json, done[0] if len(done) == 1 else done, lambda: print("\n".join(item["words"] for item in done)))
 
 
@@ -89,14 +89,14 @@ def check_partition(definition: QueryDefinition, text: str) -> str:
 
 
 def _one_day(
-    world: Outside, definition: QueryDefinition, day: str, *, fresh: bool, promote: bool, by: str
+    ctx: ReleaseContext, definition: QueryDefinition, day: str, *, fresh: bool, promote: bool, by: str
 ) -> dict[str, Any]:
     import dagster as dg
 
     from kumo_assets.automation.jobs import daily_job_name
 
     with dg.DagsterInstance.get() as instance:
-        resumed = None if fresh else _to_resume(world, instance, day)
+        resumed = None if fresh else _to_resume(ctx, instance, day)
         tags = {"kumo_assets/by": by, PROCESS_TAG: _process()}
         if resumed is not None:
             tags[ROOT_RUN_TAG] = resumed.root_run_id
@@ -108,9 +108,9 @@ def _one_day(
         failed = next((event for event in result.all_events if event.is_step_failure), None)
         words = _root_cause(failed) if failed is not None else ""
     release = release_id(day, resumed.root_run_id if resumed is not None else result.run_id)
-    sealed = world.store.sealed(release)
+    sealed = ctx.store.sealed(release)
     if not result.success or sealed is None:
-        _raise(world, definition, day, release, words)
+        _raise(ctx, definition, day, release, words)
     assert sealed is not None
     document: dict[str, Any] = {
         "query": definition.name,
@@ -125,7 +125,7 @@ def _one_day(
     if promote:
         from kumo_assets.releases.operations.promote import promote as move
 
-        moved = move(world, release, by=by)
+        moved = move(ctx, release, by=by)
         document |= {"promoted": moved.moved, "generation": moved.pointer.generation, "words": moved.words}
     return document
 
@@ -150,18 +150,18 @@ def load_definitions() -> Any:
     return found() if callable(found) else found
 
 
-def _to_resume(world: Outside, instance: Any, day: str) -> Opened | None:
+def _to_resume(ctx: ReleaseContext, instance: Any, day: str) -> Opened | None:
     """The newest unsealed release of the day that no gate stopped and no live run is building.
 
     Refused when a run of the day is under way.
     """
     import dagster as dg
 
-    listed = [item for item in world.store.listings() if item.release_id.startswith(day.replace("-", "") + "-")]
+    listed = [item for item in ctx.store.listings() if item.release_id.startswith(day.replace("-", "") + "-")]
     opened = [
         found
         for item in listed
-        if not item.sealed and not item.retired and (found := world.store.opened(item.release_id))
+        if not item.sealed and not item.retired and (found := ctx.store.opened(item.release_id))
     ]
     for found in sorted(opened, key=lambda item: item.opened_at, reverse=True):
         runs = instance.get_run_records(dg.RunsFilter(run_ids=[found.run_id]))
@@ -171,11 +171,11 @@ def _to_resume(world: Outside, instance: Any, day: str) -> Opened | None:
         if alive:
             raise Refused(
                 "materialise",
-                to=f"{world.query}, {day}",
+                to=f"{ctx.query}, {day}",
                 found=f"run {alive[0].run_id} ({alive[0].tags.get(PROCESS_TAG, 'of Dagster')}) is building {found.release_id} now",
                 next="wait for it, or end it in the Dagster UI; --fresh builds another release beside it",
             )
-        if any(verdict.blocks for verdict in world.store.verdicts(found.release_id).values()):
+        if any(verdict.blocks for verdict in ctx.store.verdicts(found.release_id).values()):
             return None
         return found
     return None
@@ -210,10 +210,10 @@ def _root_cause(event: Any) -> str:
     return text.partition(": ")[2] if text.startswith("kumo_") else text
 
 
-def _raise(world: Outside, definition: QueryDefinition, day: str, release: str, words: str) -> None:
+def _raise(ctx: ReleaseContext, definition: QueryDefinition, day: str, release: str, words: str) -> None:
     """GateBlocked with the gate's words when a verdict of this release stopped it, else RunFailed with the root cause."""
-    opened = world.store.opened(release)
-    verdicts = world.store.required_verdicts(opened) if opened is not None else {}
+    opened = ctx.store.opened(release)
+    verdicts = ctx.store.required_verdicts(opened) if opened is not None else {}
     for gate, verdict in sorted(verdicts.items()):
         if verdict is not None and verdict.blocks:
             raise GateBlocked(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kumo_assets.cli.output import By, Json, MaybeQuery, PointerUri, Query, Reason, note, show, world_of
+from kumo_assets.cli.output import By, Json, MaybeQuery, PointerUri, Query, Reason, context_of, note, show
 from kumo_assets.errors import ConfigError
 from kumo_assets.releases.run import person
 
@@ -31,7 +31,7 @@ def promote(
         raise ConfigError(
             "force a promotion", found="no reason", next="give --reason TEXT: it stays with the release and the pointer"
         )
-    done = move(world_of(query), release, by=by or person(), forced=reason if force else None)
+    done = move(context_of(query), release, by=by or person(), forced=reason if force else None)
     pointer = done.pointer
     document = {
         "query": query,
@@ -61,10 +61,10 @@ def rollback(
 
     if not reason.strip():
         raise ConfigError("roll back", to=query or pointer or "", found="no reason", next="give --reason TEXT")
-    world = world_of(query, pointer)
-    done = move(world, by=by or person(), reason=reason, to=to)
+    ctx = context_of(query, pointer)
+    done = move(ctx, by=by or person(), reason=reason, to=to)
     document = {
-        "query": world.query,
+        "query": ctx.query,
         "left": done.left,
         "release_id": done.pointer.release_id,
         "partition": done.pointer.partition,
@@ -83,17 +83,17 @@ def hold(
     """Stop automatic promotion; releases go on being built and gated."""
     from kumo_assets.releases.operations.hold import hold as place
 
-    world = world_of(query, pointer)
-    held = place(world, by=by or person(), reason=reason)
+    ctx = context_of(query, pointer)
+    held = place(ctx, by=by or person(), reason=reason)
     show(
         as_json,
         {
-            "query": world.query,
+            "query": ctx.query,
             "generation": held.generation,
             "release_id": held.release_id,
             "hold": asdict(held.hold) if held.hold else None,
         },
-        lambda: print(f"Held: {held.served_release_id} stays live until kumo-assets unhold {world.query}"),
+        lambda: print(f"Held: {held.served_release_id} stays live until kumo-assets unhold {ctx.query}"),
     )
 
 
@@ -108,19 +108,19 @@ def unhold(
     from kumo_assets.releases.operations.hold import preview_unhold
     from kumo_assets.releases.operations.hold import unhold as lift
 
-    world = world_of(query, pointer)
-    preview = preview_unhold(world)
+    ctx = context_of(query, pointer)
+    preview = preview_unhold(ctx)
     note(f"The hold: {preview.hold}.")
     note(f"After this, {preview.words}.")
     if not yes:
         if not sys.stdin.isatty():
-            raise ConfigError("lift the hold on", to=world.query, found="nobody is here to be asked", next="give --yes")
+            raise ConfigError("lift the hold on", to=ctx.query, found="nobody is here to be asked", next="give --yes")
         typer.confirm("Lift the hold?", abort=True, err=True)
-    lifted = lift(world, preview, by=by or person())
+    lifted = lift(ctx, preview, by=by or person())
     show(
         as_json,
         {
-            "query": world.query,
+            "query": ctx.query,
             "generation": lifted.generation,
             "release_id": lifted.served_release_id,
             "next_release": preview.next_release,
@@ -140,13 +140,13 @@ def retire(
     from kumo_assets.releases.operations.retire import plan
     from kumo_assets.releases.operations.retire import retire as delete
 
-    world = world_of(query)
-    planned = plan(world)
+    ctx = context_of(query)
+    planned = plan(ctx)
     retired: list[str] = []
     if not dry_run and (planned.going or planned.leftovers):
         from kumo_assets.resources.drop import drop_tables
 
-        retired = delete(world, drop_tables, by=by or person())
+        retired = delete(ctx, drop_tables, by=by or person())
 
     def words() -> None:
         for release, why in planned.going.items():

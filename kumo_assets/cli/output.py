@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from kumo_assets.config.load import QueryDefinition, defs_folder, load_query
 from kumo_assets.errors import ConfigError
-from kumo_assets.spec.load import QueryDefinition, defs_folder, load_query
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; logs and progress go to stderr.")]
 Query = Annotated[str, typer.Argument(help="Name of a predictive query: its folder under defs/.", metavar="QUERY")]
@@ -63,21 +63,21 @@ def folder() -> Path:
     return defs_folder()
 
 
-def world_of(query: str | None, pointer: str | None = None) -> Any:
+def context_of(query: str | None, pointer: str | None = None) -> Any:
     """Everything the operations work through: from the environment and the query's own file, or from the address of its
     pointer alone. ConfigError when neither is given, or both and they disagree."""
-    from kumo_assets.releases.operations.outside import outside, outside_of_pointer
-    from kumo_assets.spec.environment import Environment
+    from kumo_assets.config.environment import Environment
+    from kumo_assets.releases.context import ReleaseContext
 
     if pointer is None:
         if query is None:
             raise ConfigError(
                 "find the query", found="none is named", next="give QUERY, or --pointer URI (status shows each one's)"
             )
-        return outside(definition_of(query), Environment.from_variables())
-    world = outside_of_pointer(pointer)
-    if query is not None and query != world.query:
+        return ReleaseContext.from_environment(definition_of(query), Environment.from_variables())
+    ctx = ReleaseContext.from_pointer_uri(pointer)
+    if query is not None and query != ctx.query:
         raise ConfigError(
-            "open the pointer of", to=query, found=f"{pointer} is that of {world.query}", next="correct one of the two"
+            "open the pointer of", to=query, found=f"{pointer} is that of {ctx.query}", next="correct one of the two"
         )
-    return world
+    return ctx

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from kumo_assets.cli.output import By, Json, Query, Reason, definition_of, note, show, table
+from kumo_assets.config.load import QueryDefinition
 from kumo_assets.errors import ConfigError, GateBlocked
-from kumo_assets.releases.model_book import Model, ModelBooks
+from kumo_assets.models.registry import Model, ModelRegistry
 from kumo_assets.releases.run import person
-from kumo_assets.spec.load import QueryDefinition
 
 
 def train(
@@ -27,13 +27,13 @@ def train(
 ) -> None:
     """Put the query's folder into Kumo (preprocess.sql, training.py), train, and use the model if it is not worse."""
     from kumo_assets.assets.preprocess import has_view
-    from kumo_assets.releases.operations import train as operations
+    from kumo_assets.models import training
     from kumo_assets.resources.kumo.query_code import FILE, run_code
 
     definition = definition_of(query)
     spec = definition.spec.kumo
-    books = _books(definition)
-    view = _view(definition, books) if has_view(definition) else None
+    registry = _registry(definition)
+    view = _view(definition, registry) if has_view(definition) else None
     document: dict[str, Any] = {"query": query, "view": view}
     code = None
     if (definition.folder / FILE).is_file():
@@ -45,19 +45,19 @@ def train(
     if again:
         purpose = f"again-{secrets.token_hex(8)}"
     with kumo_client() as client:
-        model, adopted = operations.train(
+        model, adopted = training.train(
             client,
-            books,
+            registry,
             spec if code is None or spec.graph_id is not None else spec.model_copy(update={"graph_id": code.graph_id}),
-            operations.training_tags(books.names.environment, query, purpose),
+            training.training_tags(registry.names.environment, query, purpose),
             say=note,
             on_progress=lambda job, progress: note(f"{job.job_id}: {job.raw_status}"),
             plan=code.plan if code is not None else None,
         )
-    operations.decide(books, spec, by or person())
-    book = books.read()
-    used = book.in_use is not None and book.in_use.training_job_id == model.training_job_id
-    decided = next((item for item in book.history if item.training_job_id == model.training_job_id), None)
+    training.decide(registry, spec, by or person())
+    registered = registry.read()
+    used = registered.in_use is not None and registered.in_use.training_job_id == model.training_job_id
+    decided = next((item for item in registered.history if item.training_job_id == model.training_job_id), None)
     why = decided.why if decided is not None else "it was never decided on"
     document |= {"training_job_id": model.training_job_id, "adopted": adopted, "metrics": model.metrics, "in_use": used}
     if adopted:
@@ -67,10 +67,14 @@ def train(
             "use the new model of",
             to=f"{query}, {model.training_job_id}",
             found=why,
-            next=f"{book.in_use.training_job_id if book.in_use else 'no model'} stays in use; `kumo-assets model {query} "
+            next=f"{registered.in_use.training_job_id if registered.in_use else 'no model'} stays in use; `kumo-assets model {query} "
             f"--use {model.training_job_id} --reason TEXT` takes it all the same",
         )
-    now = "is in use" if used else f"was in use until {book.in_use.training_job_id if book.in_use else 'none'}"
+    now = (
+        "is in use"
+        if used
+        else f"was in use until {registered.in_use.training_job_id if registered.in_use else 'none'}"
+    )
     show(as_json, document, lambda: print(f"{model.training_job_id} {now}: {why}"))
     if spec.training_job_id not in (None, model.training_job_id):
         note(f"but the definition pins {spec.training_job_id}: predictions go on with that one")
@@ -84,32 +88,32 @@ def model(
     as_json: Json = False,
 ) -> None:
     """Which model predictions use, and what became of the others; --use takes another, for a stated reason."""
-    from kumo_assets.releases.operations.train import use as take
+    from kumo_assets.models.training import use as take
 
     definition = definition_of(query)
-    books = _books(definition)
+    registry = _registry(definition)
     if use:
         if not reason.strip():
             raise ConfigError("use the model", to=use, found="no reason", next="add --reason TEXT")
         with kumo_client() as client:
-            take(books, client.model(use), by or person(), reason.strip())
-    book = books.read()
+            take(registry, client.model(use), by or person(), reason.strip())
+    registered = registry.read()
 
     def words() -> None:
         if definition.spec.kumo.training_job_id is not None:
             print(f"pinned in the definition: {definition.spec.kumo.training_job_id}")
-        print(_line("in use", book.in_use) or "in use: the newest DONE training job (none is recorded)")
-        if book.candidate is not None:
-            print(_line("waits for its check", book.candidate))
+        print(_line("in use", registered.in_use) or "in use: the newest DONE training job (none is recorded)")
+        if registered.candidate is not None:
+            print(_line("waits for its check", registered.candidate))
         table(
             ["at", "model", "used", "instead of", "by", "why"],
             [
                 [d.at, d.training_job_id, "yes" if d.in_use else "no", d.instead_of or "", d.by, d.why]
-                for d in book.history[:20]
+                for d in registered.history[:20]
             ],
         )
 
-    show(as_json, book.model_dump(mode="json") | {"pinned": definition.spec.kumo.training_job_id}, words)
+    show(as_json, registered.model_dump(mode="json") | {"pinned": definition.spec.kumo.training_job_id}, words)
 
 
 def kumo_client() -> Any:
@@ -122,14 +126,14 @@ def kumo_client() -> Any:
     return resource.process_config_and_initialize().client()
 
 
-def _books(definition: QueryDefinition) -> ModelBooks:
+def _registry(definition: QueryDefinition) -> ModelRegistry:
+    from kumo_assets.config.environment import Environment
     from kumo_assets.resources.aws import s3_client
-    from kumo_assets.spec.environment import Environment
 
-    return ModelBooks(Environment.from_variables().names(definition.name), s3_client())
+    return ModelRegistry(Environment.from_variables().names(definition.name), s3_client())
 
 
-def _view(definition: QueryDefinition, books: ModelBooks) -> str:
+def _view(definition: QueryDefinition, registry: ModelRegistry) -> str:
     from dagster import build_init_resource_context
 
     from kumo_assets.assets.preprocess import create_view
@@ -137,7 +141,7 @@ def _view(definition: QueryDefinition, books: ModelBooks) -> str:
 
     resource = snowflake_resource().with_replaced_resource_context(build_init_resource_context())
     with connect(resource.process_config_and_initialize()) as warehouse:
-        name, columns = create_view(definition, warehouse, books.names)
+        name, columns = create_view(definition, warehouse, registry.names)
     note(f"View {name} has columns {', '.join(columns)}")
     return name
 

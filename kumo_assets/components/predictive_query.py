@@ -19,9 +19,9 @@ from kumo_assets.automation.jobs import build_jobs
 from kumo_assets.automation.operator_jobs import build_operator_jobs, build_retirement_schedule
 from kumo_assets.automation.schedules import build_schedule, build_training_schedule
 from kumo_assets.components.scaffold import PredictiveQueryScaffolder
+from kumo_assets.config.load import QueryDefinition, raw_sources
+from kumo_assets.config.query import PredictiveQuerySpec
 from kumo_assets.gates.checks import build_gate_checks
-from kumo_assets.spec.load import QueryDefinition, raw_sources
-from kumo_assets.spec.query import PredictiveQuerySpec
 
 
 @dg.scaffold_with(PredictiveQueryScaffolder)

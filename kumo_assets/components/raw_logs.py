@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from kumo_assets.assets.raw import build_raw_logs
 from kumo_assets.components.scaffold import RawLogsScaffolder
-from kumo_assets.spec.raw_logs import RawLogsSpec
+from kumo_assets.config.raw_logs import RawLogsSpec
 
 
 @dg.scaffold_with(RawLogsScaffolder)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from kumo_assets.config.load import load_raw_logs
+from kumo_assets.config.names import QUERY_PATTERN
 from kumo_assets.errors import ConfigError
-from kumo_assets.spec.load import load_raw_logs
-from kumo_assets.spec.names import QUERY_PATTERN
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from kumo_serving.pointer import partition_of_release, release_of_table
 
-from kumo_assets.releases.documents import Opened, Seal
-from kumo_assets.releases.operations.outside import Outside
-from kumo_assets.spec.gates import GatesSpec
+from kumo_assets.config.gates import GatesSpec
+from kumo_assets.documents import Opened, Seal
+from kumo_assets.releases.context import ReleaseContext
 
 
 @dataclass(frozen=True)
@@ -60,70 +60,70 @@ class Baselines:
         }
 
 
-def baselines_of(world: Outside, limits: GatesSpec, opened: Opened) -> Baselines:
+def baselines_of(ctx: ReleaseContext, limits: GatesSpec, opened: Opened) -> Baselines:
     """What the release is compared with now. Reads the pointer, and a seal for each baseline.
 
     Raises ReleaseError or PointerError when S3 or the pointer's store does not answer, or the pointer is damaged.
     """
-    names = _promoted(world, opened.release_id)
-    reference, fault = _reference(world, limits.reference)
+    names = _promoted(ctx, opened.release_id)
+    reference, fault = _reference(ctx, limits.reference)
     if not names:
         return Baselines(reference=reference, fault=fault)
-    active = next(_seals(world, names), None)
+    active = next(_seals(ctx, names), None)
     if active is None:
         fault = "a release was promoted before this one, and no seal of any is found; nothing to compare with"
         return Baselines(reference=reference, fault=fault)
-    counted = next((seal for seal in _seals(world, names) if seal.statistics), None)
+    counted = next((seal for seal in _seals(ctx, names) if seal.statistics), None)
     if counted is None:
         fault = fault or f"{active.release_id} stored no counts; nothing to compare with"
         return Baselines(active=active, reference=reference, fault=fault)
     main = Baseline("active", counted.release_id, counted.statistics)
     if limits.baseline == "weekday":
         day = (date.fromisoformat(opened.partition) - timedelta(days=7)).isoformat()
-        main = _of_day(world, day, names) or replace(main, note=f"no promoted release of {day}")
+        main = _of_day(ctx, day, names) or replace(main, note=f"no promoted release of {day}")
     return Baselines(active=active, main=main, reference=reference, fault=fault)
 
 
-def _promoted(world: Outside, own: str) -> list[str]:
+def _promoted(ctx: ReleaseContext, own: str) -> list[str]:
     """The served release and its predecessors, newest first; by the ledger where there is no pointer, which somebody
     may have deleted. "" stands for a table of no release. A release is no baseline of itself."""
-    found = world.pointers.read()
+    found = ctx.pointers.read()
     if found is not None:
         pointer = found.pointer
         names = [pointer.served_release_id]
         names += [entry.release_id or release_of_table(entry.table) or "" for entry in pointer.previous]
     else:
-        names = _by_ledger(world)
+        names = _by_ledger(ctx)
     return [name for name in dict.fromkeys(names) if name != own]
 
 
-def _by_ledger(world: Outside) -> list[str]:
-    return [entry.to_release for entry in reversed(world.ledger.moves()) if entry.to_release]
+def _by_ledger(ctx: ReleaseContext) -> list[str]:
+    return [entry.to_release for entry in reversed(ctx.ledger.moves()) if entry.to_release]
 
 
-def _seals(world: Outside, names: Iterable[str]) -> Iterator[Seal]:
+def _seals(ctx: ReleaseContext, names: Iterable[str]) -> Iterator[Seal]:
     """The seals of these releases that have one, read as they are wanted."""
     for name in names:
-        sealed = world.store.sealed(name) if name else None
+        sealed = ctx.store.sealed(name) if name else None
         if sealed is not None:
             yield sealed.seal
 
 
-def _of_day(world: Outside, day: str, names: list[str]) -> Baseline | None:
+def _of_day(ctx: ReleaseContext, day: str, names: list[str]) -> Baseline | None:
     """The newest promoted release of a day: from the pointer's own list, else from the ledger."""
-    for known in (lambda: names, lambda: _by_ledger(world)):
+    for known in (lambda: names, lambda: _by_ledger(ctx)):
         of_day = [name for name in known() if partition_of_release(name) == day]
-        for seal in _seals(world, of_day):
+        for seal in _seals(ctx, of_day):
             if seal.statistics:
                 return Baseline("weekday", seal.release_id, seal.statistics)
     return None
 
 
-def _reference(world: Outside, release: str | None) -> tuple[Baseline | None, str]:
+def _reference(ctx: ReleaseContext, release: str | None) -> tuple[Baseline | None, str]:
     """The fixed reference, or words on why it cannot be used."""
     if release is None:
         return None, ""
-    sealed = world.store.sealed(release)
+    sealed = ctx.store.sealed(release)
     if sealed is None or not sealed.seal.statistics:
         return None, f"gates.reference {release} is no sealed release with stored counts"
     return Baseline("fixed", release, sealed.seal.statistics), ""

@@ -11,20 +11,20 @@ from typing import Any
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
+from kumo_assets.config.gates import RAW_GATES
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.documents import Artefact, Opened
 from kumo_assets.gates.baseline import Baselines, baselines_of
 from kumo_assets.gates.counting import stored_counts, take_counts
 from kumo_assets.gates.judgement import Judgement, to_verdict
 from kumo_assets.gates.judges import Judge, judges
 from kumo_assets.gates.own import Release, gates_of, judge_own, own_gates, schema_values
 from kumo_assets.gates.show import DESCRIPTIONS, check_result, tell
-from kumo_assets.releases.documents import Artefact, Opened
-from kumo_assets.releases.operations.outside import Outside
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import release_under_check, run_of
 from kumo_assets.resources.snowflake import Warehouse, connect
 from kumo_assets.resources.sql import table
-from kumo_assets.spec.gates import RAW_GATES
-from kumo_assets.spec.load import QueryDefinition
 
 
 def build_gate_checks(
@@ -69,24 +69,24 @@ def _build(
     def gates(
         context: dg.AssetCheckExecutionContext, snowflake: SnowflakeResource, releases: ReleasesResource
     ) -> Iterator[dg.AssetCheckResult]:
-        world = releases.outside(definition)
+        ctx = releases.context(definition)
         verdicts = []
         try:
             run = run_of(context)
-            opened, artefact = release_under_check(world.store, run, asset)
+            opened, artefact = release_under_check(ctx.store, run, asset)
             selected = [gate for gate in modes if (key, gate) in _selected(context)]
-            baselines = baselines_of(world, definition.spec.gates, opened)
-            counts, own = _ask_snowflake(world, snowflake, definition, opened, artefact, baselines, selected)
+            baselines = baselines_of(ctx, definition.spec.gates, opened)
+            counts, own = _ask_snowflake(ctx, snowflake, definition, opened, artefact, baselines, selected)
             found: dict[str, Judge] = judges(definition.spec, artefact.details, counts, baselines) | own
             for gate in selected:
-                verdict = world.store.write_verdict(
+                verdict = ctx.store.write_verdict(
                     to_verdict(found[gate](), opened, gate, asset, modes[gate], run.run_id)
                 )
                 verdicts.append(verdict)
                 yield check_result(key, verdict, counts)
         finally:
             tell(definition.name, verdicts)
-            world.close()
+            ctx.close()
 
     return gates
 
@@ -96,7 +96,7 @@ def _selected(context: dg.AssetCheckExecutionContext) -> set[tuple[dg.AssetKey, 
 
 
 def _ask_snowflake(
-    world: Outside,
+    ctx: ReleaseContext,
     snowflake: SnowflakeResource,
     definition: QueryDefinition,
     opened: Opened,
@@ -107,13 +107,13 @@ def _ask_snowflake(
     """The counts, and the judgements of the query's own gates. Without own gates, and with counts that the asset's own
     step took against the same baselines, no session is opened."""
     asked = {name: path for name, (path, _) in own_gates(definition).items() if name in selected}
-    counts = stored_counts(world, definition, opened, artefact.asset, baselines)
+    counts = stored_counts(ctx, definition, opened, artefact.asset, baselines)
     if counts is not None and not asked:
         return counts, {}
     with connect(snowflake) as warehouse:
         if counts is None:
-            counts = take_counts(world, warehouse, definition, opened, artefact, baselines)
-        release = _release(world, warehouse, opened, artefact, baselines)
+            counts = take_counts(ctx, warehouse, definition, opened, artefact, baselines)
+        release = _release(ctx, warehouse, opened, artefact, baselines)
         values = schema_values(
             artefact.details["database"], artefact.details["schema"], opened.release_id, definition.spec.top_k
         )
@@ -121,10 +121,12 @@ def _ask_snowflake(
     return counts, {name: lambda name=name: judgements[name] for name in asked}  # type: ignore[misc]
 
 
-def _release(world: Outside, warehouse: Warehouse, opened: Opened, artefact: Artefact, baselines: Baselines) -> Release:
+def _release(
+    ctx: ReleaseContext, warehouse: Warehouse, opened: Opened, artefact: Artefact, baselines: Baselines
+) -> Release:
     """What an own gate is given."""
     database, schema = artefact.details["database"], artefact.details["schema"]
-    source = world.store.artefact(world.store.home(opened, "predictions"), "predictions")
+    source = ctx.store.artefact(ctx.store.home(opened, "predictions"), "predictions")
     active = baselines.active.artefacts if baselines.active is not None else {}
 
     def standing(name: str | None) -> str | None:

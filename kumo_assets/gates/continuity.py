@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kumo_assets.config.gates import Limits
 from kumo_assets.gates.drift import bootstrap, judged, nothing
 from kumo_assets.gates.judgement import Judgement
 from kumo_assets.gates.statistics import loss_ceiling
-from kumo_assets.spec.gates import Limits
 
 
 def judge_entities_lost(compared: Mapping[str, Any] | None, release: str, limits: Limits) -> Judgement:

@@ -10,27 +10,27 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from kumo_assets.config.load import QueryDefinition, RawSource
+from kumo_assets.documents import Artefact, Opened
 from kumo_assets.errors import WarehouseError
 from kumo_assets.gates.baseline import Baselines, baselines_of
 from kumo_assets.gates.counts import Rows, count_continuity, count_lists, count_predictions
 from kumo_assets.gates.judges import judges
 from kumo_assets.gates.raw_counts import Watched, count_raw_log
-from kumo_assets.releases.documents import Artefact, Opened
-from kumo_assets.releases.operations.outside import Outside
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import quote, table
-from kumo_assets.spec.load import QueryDefinition, RawSource
 
 # What stands under statistics/<asset>.json beside the counts themselves.
 MARK = "baselines"
 
 
 def stored_counts(
-    world: Outside, definition: QueryDefinition, opened: Opened, asset: str, baselines: Baselines
+    ctx: ReleaseContext, definition: QueryDefinition, opened: Opened, asset: str, baselines: Baselines
 ) -> dict[str, Any] | None:
     """The counts taken against just these baselines, None when they have to be taken: also when the comparison with the
     active release failed, perhaps for once, or was not asked for then."""
-    counts = world.store.statistics(opened.release_id, asset)
+    counts = ctx.store.statistics(opened.release_id, asset)
     if counts is None or counts.get(MARK) != baselines.mark:
         return None
     if asset == "postprocessed" and _asks_continuity(definition, baselines):
@@ -40,7 +40,7 @@ def stored_counts(
 
 
 def take_counts(
-    world: Outside,
+    ctx: ReleaseContext,
     warehouse: Warehouse,
     definition: QueryDefinition,
     opened: Opened,
@@ -49,21 +49,21 @@ def take_counts(
 ) -> dict[str, Any]:
     """Count, keep, return. Raises WarehouseError when Snowflake refuses."""
     counts = _counts(warehouse, definition, artefact, baselines) | {MARK: baselines.mark}
-    raw = (world.store.statistics(opened.release_id, artefact.asset) or {}).get("raw")
+    raw = (ctx.store.statistics(opened.release_id, artefact.asset) or {}).get("raw")
     if raw is not None:
         counts["raw"] = raw
-    world.store.write_statistics(opened.release_id, artefact.asset, counts)
+    ctx.store.write_statistics(opened.release_id, artefact.asset, counts)
     return counts
 
 
 def count_asset(
-    world: Outside, warehouse: Warehouse, definition: QueryDefinition, opened: Opened, artefact: Artefact
+    ctx: ReleaseContext, warehouse: Warehouse, definition: QueryDefinition, opened: Opened, artefact: Artefact
 ) -> dict[str, float]:
     """Count for an asset's own step; its statistics, and each gate's figure, as numbers to show over time."""
-    baselines = baselines_of(world, definition.spec.gates, opened)
-    counts = stored_counts(world, definition, opened, artefact.asset, baselines)
+    baselines = baselines_of(ctx, definition.spec.gates, opened)
+    counts = stored_counts(ctx, definition, opened, artefact.asset, baselines)
     if counts is None:
-        counts = take_counts(world, warehouse, definition, opened, artefact, baselines)
+        counts = take_counts(ctx, warehouse, definition, opened, artefact, baselines)
     found = judges(definition.spec, artefact.details, counts, baselines)
     built_in = definition.spec.gates.gates_of(definition.spec.kumo.task)
     asked = [gate for gate, record in built_in.items() if record["asset"] == artefact.asset]

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from kumo_assets.config.gates import Limits
 from kumo_assets.gates.baseline import Baseline
 from kumo_assets.gates.judgement import Bars, Judgement, level, tail
 from kumo_assets.gates.statistics import (
@@ -23,7 +24,6 @@ from kumo_assets.gates.statistics import (
     total_variation,
     total_variation_floor,
 )
-from kumo_assets.spec.gates import Limits
 
 BOOTSTRAP = {"kind": "bootstrap"}
 # Absolute limit of a first release: an item first for more than half of all entities is no ranking by person.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kumo_assets.releases.documents import Opened, Verdict
+from kumo_assets.documents import Opened, Verdict
 
 MISSING = "no verdict: the check was not reached, was skipped, or raised; promotion is refused without it"
 

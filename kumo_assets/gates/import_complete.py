@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kumo_assets.documents import IMPORT_GATE, Opened, Verdict
 from kumo_assets.gates.judgement import Judgement, to_verdict
-from kumo_assets.releases.documents import IMPORT_GATE, Opened, Verdict
 
 GATE = IMPORT_GATE
 

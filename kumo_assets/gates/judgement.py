@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from kumo_assets.releases.documents import Opened, Verdict, utc_now
+from kumo_assets.documents import Opened, Verdict, utc_now
 
 Severity = Literal["ok", "warn", "error"]
 SEVERITIES: tuple[Severity, ...] = ("ok", "warn", "error")

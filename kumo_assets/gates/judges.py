@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kumo_assets.config.gates import Limits
+from kumo_assets.config.query import PredictiveQuerySpec
 from kumo_assets.gates.baseline import Baseline, Baselines
 from kumo_assets.gates.continuity import judge_entities_lost, judge_overlap
 from kumo_assets.gates.drift import judge_class_share, judge_coverage, judge_score_drift, judge_top_item, nothing
@@ -19,8 +21,6 @@ from kumo_assets.gates.raw_logs import judge_raw_drift, judge_raw_freshness, jud
 from kumo_assets.gates.score_range import judge_score_range
 from kumo_assets.gates.unknown_items import judge_unknown_items
 from kumo_assets.gates.volume import judge_volume
-from kumo_assets.spec.gates import Limits
-from kumo_assets.spec.query import PredictiveQuerySpec
 
 Judge = Callable[[], Judgement]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+from kumo_assets.config.gates import KumoWarnings
 from kumo_assets.gates.judgement import Judgement
-from kumo_assets.spec.gates import KumoWarnings
 
 
 def judge_warnings(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kumo_assets.config.gates import ListShape
 from kumo_assets.gates.judgement import Judgement, level, tail
-from kumo_assets.spec.gates import ListShape
 
 
 def judge_list_shape(counts: Mapping[str, Any], top_k: int, limits: ListShape, *, ordered: bool = True) -> Judgement:

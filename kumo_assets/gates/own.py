@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from kumo_serving.errors import KumoAssetsError
 
+from kumo_assets.config.gates import OWN_GATE, GatesSpec, OwnGate
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.documents import IMPORT_GATE
 from kumo_assets.errors import ConfigError
 from kumo_assets.gates.judgement import Bars, Judgement
 from kumo_assets.redaction import without_secrets
-from kumo_assets.releases.documents import IMPORT_GATE
 from kumo_assets.resources.sql import literal, quote
 from kumo_assets.resources.template import placeholders, render
-from kumo_assets.spec.gates import OWN_GATE, GatesSpec, OwnGate
-from kumo_assets.spec.load import QueryDefinition
 
 if TYPE_CHECKING:
     import pandas as pd

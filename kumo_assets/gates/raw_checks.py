@@ -10,6 +10,9 @@ from typing import Any
 
 import dagster as dg
 
+from kumo_assets.config.gates import RAW_GATES
+from kumo_assets.config.load import QueryDefinition, RawSource
+from kumo_assets.documents import Opened, Verdict
 from kumo_assets.errors import ConfigError, GateBlocked
 from kumo_assets.gates.baseline import baselines_of
 from kumo_assets.gates.checks import check_spec
@@ -17,11 +20,8 @@ from kumo_assets.gates.counting import MARK, count_raw
 from kumo_assets.gates.judgement import to_verdict
 from kumo_assets.gates.judges import judges
 from kumo_assets.gates.show import check_result, tell
-from kumo_assets.releases.documents import Opened, Verdict
-from kumo_assets.releases.operations.outside import Outside
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.resources.snowflake import Warehouse
-from kumo_assets.spec.gates import RAW_GATES
-from kumo_assets.spec.load import QueryDefinition, RawSource
 
 ASSET = "predictions"
 
@@ -48,7 +48,7 @@ def raw_check_specs(definition: QueryDefinition, partitions: dg.PartitionsDefini
 
 
 def ask_raw_gates(
-    world: Outside,
+    ctx: ReleaseContext,
     warehouse: Warehouse,
     definition: QueryDefinition,
     sources: Mapping[str, RawSource],
@@ -63,17 +63,17 @@ def ask_raw_gates(
     Once `launched`, verdicts that stand are told again. Raises GateBlocked after the last one when one blocks.
     """
     modes = raw_gates(definition)
-    stored = {gate: world.store.verdict(opened.release_id, gate) for gate in modes} if launched else {}
+    stored = {gate: ctx.store.verdict(opened.release_id, gate) for gate in modes} if launched else {}
     verdicts: list[Verdict] = [verdict for verdict in stored.values() if verdict is not None]
     asked = [gate for gate in modes if stored.get(gate) is None]
     if asked:
-        baselines = baselines_of(world, definition.spec.gates, opened)
+        baselines = baselines_of(ctx, definition.spec.gates, opened)
         raw = count_raw(warehouse, definition, sources, day, baselines)
-        counts: dict[str, Any] = world.store.statistics(opened.release_id, ASSET) or {MARK: {}}
-        world.store.write_statistics(opened.release_id, ASSET, counts | {"raw": raw})
+        counts: dict[str, Any] = ctx.store.statistics(opened.release_id, ASSET) or {MARK: {}}
+        ctx.store.write_statistics(opened.release_id, ASSET, counts | {"raw": raw})
         found = judges(definition.spec, {}, {"raw": raw}, baselines)
         new = [to_verdict(found[gate](), opened, gate, ASSET, modes[gate], run_id) for gate in asked]
-        verdicts += [world.store.write_verdict(verdict) for verdict in new]
+        verdicts += [ctx.store.write_verdict(verdict) for verdict in new]
         tell(definition.name, new)
     key = dg.AssetKey([definition.name, ASSET])
     for verdict in verdicts:

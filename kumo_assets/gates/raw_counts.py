@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from kumo_assets.config.raw_logs import RawTable
 from kumo_assets.errors import WarehouseError
 from kumo_assets.gates.counts import LOPSIDED, Rows, cumulative, quantile_edges, text
 from kumo_assets.resources.sql import literal, quote
-from kumo_assets.spec.raw_logs import RawTable
 
 # Values of a column of text that are kept by name.
 MOST_VALUES = 50

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kumo_assets.config.gates import RawDrift, RawFreshness, RawVolume
 from kumo_assets.gates.baseline import Baseline
 from kumo_assets.gates.drift import MOST_BARS, bootstrap, judge_histograms, judged, nothing
 from kumo_assets.gates.judgement import SEVERITIES, Judgement, level, tail, worst
 from kumo_assets.gates.statistics import count_floor, psi_floor, psi_pieces, shares
-from kumo_assets.spec.gates import RawDrift, RawFreshness, RawVolume
 
 Raw = Mapping[str, Mapping[str, Any]]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kumo_assets.config.gates import ScoreRange
 from kumo_assets.gates.baseline import Baseline
 from kumo_assets.gates.judgement import Judgement
-from kumo_assets.spec.gates import ScoreRange
 
 # Probabilities computed in 32-bit floats may exceed 1 by a rounding.
 ROUNDING = 1e-6

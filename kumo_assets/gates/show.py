@@ -8,10 +8,10 @@ from typing import Any
 
 import dagster as dg
 
+from kumo_assets.documents import Verdict
 from kumo_assets.gates.explain import look_at
 from kumo_assets.gates.plots import bars_plot
-from kumo_assets.notify import notify
-from kumo_assets.releases.documents import Verdict
+from kumo_assets.resources.webhook import notify
 
 DESCRIPTIONS = {
     "raw_freshness": "The raw logs reach the end of the partition's day.",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kumo_assets.config.gates import UnknownItems
 from kumo_assets.gates.judgement import Judgement, level, tail
-from kumo_assets.spec.gates import UnknownItems
 
 
 def judge_unknown_items(counts: Mapping[str, Any], limits: UnknownItems) -> Judgement:

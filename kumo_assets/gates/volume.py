@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from kumo_assets.config.gates import Volume
 from kumo_assets.gates.baseline import Baseline
 from kumo_assets.gates.drift import bootstrap, judged, nothing
 from kumo_assets.gates.judgement import Judgement
 from kumo_assets.gates.statistics import count_floor
-from kumo_assets.spec.gates import Volume
 
 
 def judge_volume(counts: Mapping[str, Any], baseline: Baseline | None, limits: Volume) -> Judgement:

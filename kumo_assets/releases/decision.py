@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from kumo_assets.releases.documents import IMPORT_GATE, Opened, Verdict
+from kumo_assets.documents import IMPORT_GATE, Opened, Verdict
 from kumo_assets.releases.store import SealedRelease
 
 Outcome = Literal["promote", "wait", "refuse", "blocked"]

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from kumo_assets.config.names import QueryNames
+from kumo_assets.documents import LedgerEntry
 from kumo_assets.errors import ReleaseError
-from kumo_assets.releases.documents import LedgerEntry
-from kumo_assets.spec.names import QueryNames
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -9,12 +9,12 @@ from typing import Any
 import dagster as dg
 from pydantic import PrivateAttr
 
-from kumo_assets.releases.documents import Seal
-from kumo_assets.releases.operations.outside import Outside, outside
+from kumo_assets.config.environment import Environment
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.documents import Seal
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.store import ReleaseStore
 from kumo_assets.resources.s3 import S3Resource
-from kumo_assets.spec.environment import Environment
-from kumo_assets.spec.load import QueryDefinition
 
 _making = threading.Lock()
 
@@ -40,17 +40,17 @@ class ReleasesResource(dg.ConfigurableResource):
         """The release objects of one query."""
         return ReleaseStore(self.environment().names(query), self.client())
 
-    def outside(self, definition: QueryDefinition) -> Outside:
+    def context(self, definition: QueryDefinition) -> ReleaseContext:
         """Everything the operations on a query's releases work through."""
-        return outside(definition, self.environment(), s3=self.client())
+        return ReleaseContext.from_environment(definition, self.environment(), s3=self.client())
 
     def active_seal(self, definition: QueryDefinition) -> Seal | None:
         """The seal of the release that is served now: the gates' baseline. None before the first promotion."""
-        world = self.outside(definition)
+        ctx = self.context(definition)
         try:
-            found = world.pointers.read()
+            found = ctx.pointers.read()
             release = found.pointer.served_release_id if found is not None else ""
-            sealed = world.store.sealed(release) if release else None
+            sealed = ctx.store.sealed(release) if release else None
             return sealed.seal if sealed is not None else None
         finally:
-            world.close()
+            ctx.close()

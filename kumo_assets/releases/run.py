@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.names import CHAIN, release_id
+from kumo_assets.documents import Artefact, GateRecord, Opened, utc_now
 from kumo_assets.errors import ReleaseError
-from kumo_assets.releases.documents import Artefact, GateRecord, Opened, utc_now
 from kumo_assets.releases.store import ReleaseStore
-from kumo_assets.spec.load import QueryDefinition
-from kumo_assets.spec.names import CHAIN, release_id
 
 # A run that continues the release of an earlier run, of which Dagster knows nothing (the command line after a kill).
 ROOT_RUN_TAG = "kumo_assets/root_run"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from kumo_assets.errors import ReleaseError
-from kumo_assets.releases.documents import (
+from kumo_assets.config.names import RELEASE_PATTERN, QueryNames
+from kumo_assets.documents import (
     IMPORT_GATE,
     Artefact,
     Document,
@@ -27,8 +27,8 @@ from kumo_assets.releases.documents import (
     Verdict,
     utc_text,
 )
+from kumo_assets.errors import ReleaseError
 from kumo_assets.resources.aws import trouble
-from kumo_assets.spec.names import RELEASE_PATTERN, QueryNames
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -10,9 +10,9 @@ import pytest
 from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets.assets.raw import ensure_flattening_view
+from kumo_assets.config.raw_logs import RawTable
 from kumo_assets.resources.snowflake import connect, snowflake_resource
 from kumo_assets.resources.sql import literal
-from kumo_assets.spec.raw_logs import RawTable
 
 # Written -> the same moment in UTC and in New York, or the clock as it stands where no offset says which moment it is.
 WRITTEN: list[tuple[object, str, str]] = [

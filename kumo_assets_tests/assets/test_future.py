@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from kumo_assets.assets.step import refuse_the_future
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.query import PredictiveQuerySpec
 from kumo_assets.errors import ConfigError
-from kumo_assets.spec.load import QueryDefinition
-from kumo_assets.spec.query import PredictiveQuerySpec
 
 NOON = datetime(2026, 3, 9, 12, tzinfo=UTC)
 

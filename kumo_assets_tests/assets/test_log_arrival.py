@@ -10,11 +10,11 @@ from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets.assets.log_arrival import Arrival, cut_off, missing, read_arrivals
 from kumo_assets.assets.raw import _observe
+from kumo_assets.config.load import RawSource
+from kumo_assets.config.query import Schedule
+from kumo_assets.config.raw_logs import RawTable
 from kumo_assets.errors import ConfigError
 from kumo_assets.resources.snowflake import connect, snowflake_resource
-from kumo_assets.spec.load import RawSource
-from kumo_assets.spec.query import Schedule
-from kumo_assets.spec.raw_logs import RawTable
 
 ANCHOR = datetime(2017, 12, 1, tzinfo=UTC)
 

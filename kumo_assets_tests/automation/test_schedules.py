@@ -11,8 +11,8 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 
 from kumo_assets.components.predictive_query import build_query
 from kumo_assets.components.raw_logs import build_raw_logs
+from kumo_assets.config.load import load_query, load_raw_logs
 from kumo_assets.definitions import shell
-from kumo_assets.spec.load import load_query, load_raw_logs
 
 RAW = """
 type: kumo_assets.components.RawLogs

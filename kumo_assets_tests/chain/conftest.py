@@ -20,12 +20,12 @@ from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets.assets.active_pointer import RELEASE_TAG
 from kumo_assets.assets.keys import key_of
-from kumo_assets.releases.documents import Verdict
-from kumo_assets.releases.operations.outside import Outside, outside
+from kumo_assets.config.environment import Environment
+from kumo_assets.config.load import QueryDefinition, load_query
+from kumo_assets.config.names import CHAIN, POINTER_ASSET, release_id
+from kumo_assets.documents import Verdict
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.run import ROOT_RUN_TAG
-from kumo_assets.spec.environment import Environment
-from kumo_assets.spec.load import QueryDefinition, load_query
-from kumo_assets.spec.names import CHAIN, POINTER_ASSET, release_id
 
 QUERY = "next_best_product"
 DAY, NEXT_DAY = "2017-11-28", "2017-11-29"
@@ -78,7 +78,7 @@ def materialize_pointer(definitions: dg.Definitions, query: str, **options: Any)
 
 @dataclass
 class Chain:
-    """One test's world: an environment name, an ephemeral Dagster instance, and the shipped query's definitions."""
+    """One test's surroundings: an environment name, an ephemeral Dagster instance, and the shipped query's definitions."""
 
     handle: SandboxHandle
     instance: dg.DagsterInstance
@@ -87,8 +87,8 @@ class Chain:
     environment: str
     runs: list[dg.ExecuteInProcessResult] = field(default_factory=list)
 
-    def world(self) -> Outside:
-        return outside(self.definition, Environment.from_variables())
+    def ctx(self) -> ReleaseContext:
+        return ReleaseContext.from_environment(self.definition, Environment.from_variables())
 
     def run(
         self, day: str = DAY, *, assets: tuple[str, ...] = (), root: str | None = None, checks: bool = True
@@ -135,7 +135,7 @@ class Chain:
         return release_id(day, root or result.run_id)
 
     def verdicts(self, release: str) -> dict[str, Verdict]:
-        return self.world().store.verdicts(release)
+        return self.ctx().store.verdicts(release)
 
     def why(self, result: dg.ExecuteInProcessResult, day: str = DAY) -> str:
         """Why a run failed: its error, and what its gates said."""
@@ -145,7 +145,7 @@ class Chain:
         return "; ".join([failure(result), *told])
 
     def active(self) -> str | None:
-        found = self.world().pointers.read()
+        found = self.ctx().pointers.read()
         return found.pointer.release_id if found is not None else None
 
     def kumo_jobs(self) -> list[dict[str, Any]]:
@@ -158,7 +158,7 @@ class Chain:
 
     def imports(self) -> list[str]:
         """Tables that imports were started into in this environment."""
-        client = self.world().dynamodb
+        client = self.ctx().dynamodb
         found: list[str] = []
         token: dict[str, str] = {}
         while True:
@@ -257,8 +257,8 @@ def written(
 
     from kumo_assets.components.predictive_query import build_query
     from kumo_assets.components.raw_logs import build_raw_logs
+    from kumo_assets.config.load import load_raw_logs
     from kumo_assets.definitions import shell
-    from kumo_assets.spec.load import load_raw_logs
 
     for shipped_name in ("raw_logs", QUERY):
         target = folder / (name if shipped_name == QUERY else shipped_name)

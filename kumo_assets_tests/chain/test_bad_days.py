@@ -8,8 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from kumo_assets.releases.documents import Artefact
-from kumo_assets.releases.operations.outside import Outside
+from kumo_assets.documents import Artefact
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.resources.dynamodb.imports import ImportRequest, adopt_or_import, wait_for_import
 from kumo_assets_tests.chain.conftest import (
     DAY,
@@ -53,7 +53,7 @@ def test_a_failed_job_opens_a_second_attempt_on_the_next_run_of_the_release(chai
     assert not chain.run(root=root).success
     again = chain.run(root=root)
     assert again.success
-    predictions = chain.world().store.artefact(chain.release(again, root=root), "predictions")
+    predictions = chain.ctx().store.artefact(chain.release(again, root=root), "predictions")
     assert predictions is not None
     assert predictions.attempt == 2
     assert predictions.name.endswith("_A2")
@@ -173,7 +173,7 @@ def test_bad_postprocessing_is_told_and_nothing_is_exported(day: Day, tmp_path: 
     assert not result.success
     assert words in failure(result)
     assert steps(result) == set()
-    opened = chain.world().store.opened(chain.release(result))
+    opened = chain.ctx().store.opened(chain.release(result))
     assert opened is not None
     assert opened.adopted == {"predictions": day.release}
 
@@ -185,7 +185,7 @@ def test_mended_postprocessing_continues_the_release_under_a_new_name(custom) ->
     (chain.definition.folder / "postprocess.sql").unlink()
     again = chain.run(root=root)
     assert again.success
-    post = chain.world().store.artefact(chain.release(again, root=root), "postprocessed")
+    post = chain.ctx().store.artefact(chain.release(again, root=root), "postprocessed")
     assert post is not None
     assert post.name.endswith("_A2")
     assert len(chain.kumo_jobs()) == 1
@@ -195,7 +195,7 @@ def test_a_table_that_changed_between_its_proof_and_the_unload_is_not_imported(c
     root = str(uuid.uuid4())
     first = chain.run(assets=("predictions", "postprocessed"), root=root)
     assert first.success
-    post = chain.world().store.artefact(chain.release(first, root=root), "postprocessed")
+    post = chain.ctx().store.artefact(chain.release(first, root=root), "postprocessed")
     assert post is not None
     where = f'"KUMO"."PUBLIC"."{post.name}"'
     chain.sql(f"INSERT INTO {where} SELECT -1 AS ENTITY, CLASS, SCORE, RANK FROM {where} WHERE ENTITY = 1")
@@ -208,33 +208,33 @@ def test_a_table_that_changed_between_its_proof_and_the_unload_is_not_imported(c
 
 def test_leftovers_under_the_export_prefix_are_never_imported(chain: Chain) -> None:
     root = str(uuid.uuid4())
-    world = chain.world()
-    prefix = world.store.names.export_prefix(chain.release(None, root=root))  # type: ignore[arg-type]
-    world.store.s3.put_object(Bucket=world.store.names.bucket, Key=prefix + "data_0_0_0.csv.gz", Body=b"left over")
+    ctx = chain.ctx()
+    prefix = ctx.store.names.export_prefix(chain.release(None, root=root))  # type: ignore[arg-type]
+    ctx.store.s3.put_object(Bucket=ctx.store.names.bucket, Key=prefix + "data_0_0_0.csv.gz", Body=b"left over")
     result = chain.run(root=root)
     assert result.success
-    export = world.store.artefact(chain.release(result, root=root), "s3_export")
+    export = ctx.store.artefact(chain.release(result, root=root), "s3_export")
     assert export is not None
     assert export.name.endswith("/export-a2/")
 
 
-def exported(chain: Chain, root: str) -> tuple[Outside, str, Artefact]:
-    """A release built as far as its export; its world, id and export."""
+def exported(chain: Chain, root: str) -> tuple[ReleaseContext, str, Artefact]:
+    """A release built as far as its export; its context, id and export."""
     assert chain.run(assets=("predictions", "postprocessed", "s3_export"), root=root).success
-    world = chain.world()
+    ctx = chain.ctx()
     release = chain.release(None, root=root)  # type: ignore[arg-type]
-    export = world.store.artefact(release, "s3_export")
+    export = ctx.store.artefact(release, "s3_export")
     assert export is not None
-    return world, release, export
+    return ctx, release, export
 
 
 def test_a_partial_import_is_refused_by_its_verdict(chain: Chain, chat: Chat) -> None:
     root = str(uuid.uuid4())
-    world, release, export = exported(chain, root)
+    ctx, release, export = exported(chain, root)
     import gzip
 
     body = gzip.compress(b'"e","p"\n"extra"\n')
-    world.store.s3.put_object(Bucket=world.store.names.bucket, Key=export.details["prefix"] + "zz.csv.gz", Body=body)
+    ctx.store.s3.put_object(Bucket=ctx.store.names.bucket, Key=export.details["prefix"] + "zz.csv.gz", Body=body)
     result = chain.run(assets=("dynamodb_table",), root=root)
     assert not result.success
     verdict = chain.verdicts(release)["import_complete"]
@@ -243,41 +243,41 @@ def test_a_partial_import_is_refused_by_its_verdict(chain: Chain, chat: Chat) ->
     [message] = chat.posted
     assert message["kind"] == "blocked"
     assert "import_complete" in message["text"]
-    assert world.store.sealed(release) is None
+    assert ctx.store.sealed(release) is None
     assert not chain.promote().success
 
 
 def test_a_table_whose_items_differ_is_not_adopted_again(chain: Chain) -> None:
     """As an import that a killed worker had begun, and that came out with right counts and a wrong item."""
     root = str(uuid.uuid4())
-    world, release, export = exported(chain, root)
+    ctx, release, export = exported(chain, root)
     request = ImportRequest(
-        table=world.names.dynamodb_table(release),
-        bucket=world.names.bucket,
+        table=ctx.names.dynamodb_table(release),
+        bucket=ctx.names.bucket,
         prefix=export.details["prefix"],
         key="e",
         format=export.details["format"],
         tags={},
     )
-    _, state, _ = adopt_or_import(world.dynamodb, lambda attempt: request, lambda state: True)
-    wait_for_import(world.dynamodb, state, poll_seconds=0.1, deadline_seconds=60)
+    _, state, _ = adopt_or_import(ctx.dynamodb, lambda attempt: request, lambda state: True)
+    wait_for_import(ctx.dynamodb, state, poll_seconds=0.1, deadline_seconds=60)
     sampled = export.details["sample"][0]["entity"]
-    world.dynamodb.put_item(TableName=request.table, Item={"e": {"S": sampled}, "p": {"S": "[]"}})
+    ctx.dynamodb.put_item(TableName=request.table, Item={"e": {"S": sampled}, "p": {"S": "[]"}})
     assert not chain.run(assets=("dynamodb_table",), root=root).success
     verdict = chain.verdicts(release)["import_complete"]
     assert verdict.blocks
     assert f"sampled items differ from their source rows, {sampled} among them" in verdict.message
     assert chain.run(assets=("dynamodb_table",), root=root).success
-    sealed = world.store.sealed(release)
+    sealed = ctx.store.sealed(release)
     assert sealed is not None
     assert sealed.seal.table == request.table + "-a2"
 
 
 def test_a_taken_table_name_is_told_and_not_touched(chain: Chain) -> None:
     root = str(uuid.uuid4())
-    world = chain.world()
-    name = world.store.names.dynamodb_table(chain.release(None, root=root))  # type: ignore[arg-type]
-    world.dynamodb.create_table(
+    ctx = chain.ctx()
+    name = ctx.store.names.dynamodb_table(chain.release(None, root=root))  # type: ignore[arg-type]
+    ctx.dynamodb.create_table(
         TableName=name,
         AttributeDefinitions=[{"AttributeName": "e", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "e", "KeyType": "HASH"}],
@@ -286,7 +286,7 @@ def test_a_taken_table_name_is_told_and_not_touched(chain: Chain) -> None:
     result = chain.run(root=root)
     assert not result.success
     assert "no import made it" in failure(result)
-    assert world.dynamodb.describe_table(TableName=name)["Table"]["ItemCount"] == 0
+    assert ctx.dynamodb.describe_table(TableName=name)["Table"]["ItemCount"] == 0
 
 
 def test_wrong_aws_credentials_are_told_without_the_secret(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,14 +358,14 @@ def test_a_partition_of_the_future_is_refused_and_waits_for_no_logs(chain: Chain
         words = str(error)
     assert "2199-01-01" in words
     assert chain.kumo_jobs() == []
-    assert chain.world().store.listings() == []
+    assert chain.ctx().store.listings() == []
 
 
 def test_an_import_that_ends_failed_seals_nothing_and_the_next_run_imports_anew(chain: Chain) -> None:
     """Its objects are gone when the import starts; put back, the same release is imported into a table of a new name."""
     root = str(uuid.uuid4())
     assert chain.run(assets=("predictions", "postprocessed", "s3_export"), root=root).success
-    store = chain.world().store
+    store = chain.ctx().store
     release = chain.release(None, root=root)  # type: ignore[arg-type]
     export = store.artefact(release, "s3_export")
     assert export is not None

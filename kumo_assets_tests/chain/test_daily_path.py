@@ -14,7 +14,7 @@ from kumo_assets_tests.chain.conftest import DAY, HOUSEHOLDS, NEXT_DAY, Chain, D
 
 
 def test_a_day_becomes_a_sealed_release_whose_counts_agree(day: Day) -> None:
-    sealed = day.chain.world().store.sealed(day.release)
+    sealed = day.chain.ctx().store.sealed(day.release)
     assert sealed is not None
     counts = sealed.seal.counts
     assert counts["entities"] == counts["exported"] == counts["imported"] == HOUSEHOLDS
@@ -30,7 +30,7 @@ def test_the_active_pointer_moves_only_when_promoted_and_services_get_ranked_lis
     assert chain.active() is None
     assert chain.promote().success
     assert chain.active() == chain.release(result)
-    found = chain.world().pointers.read()
+    found = chain.ctx().pointers.read()
     assert found is not None
     reader = TableReader(
         found.pointer.table, key=found.pointer.key, item_format=found.pointer.item_format, region=found.pointer.region
@@ -55,7 +55,7 @@ def test_later_partitions_go_live_over_earlier_ones_and_never_the_other_way(chai
     """The next day replaces the day before; a late backfill does not overtake it; built again, the later sealed wins."""
     first, second = chain.run(DAY), chain.run(NEXT_DAY)
     assert chain.promote().success
-    found = chain.world().pointers.read()
+    found = chain.ctx().pointers.read()
     assert found is not None
     assert found.pointer.release_id == chain.release(second, NEXT_DAY)
     assert found.pointer.generation == 1
@@ -70,9 +70,9 @@ def test_later_partitions_go_live_over_earlier_ones_and_never_the_other_way(chai
 
 
 def test_a_fallback_list_of_the_most_recommended_stands_beside_the_export(day: Day) -> None:
-    names = day.chain.world().store.names
+    names = day.chain.ctx().store.names
     key = names.release_prefix(day.release) + "fallback.json"
-    document = json.loads(day.chain.world().store.s3.get_object(Bucket=names.bucket, Key=key)["Body"].read())
+    document = json.loads(day.chain.ctx().store.s3.get_object(Bucket=names.bucket, Key=key)["Body"].read())
     shares = [share for _, share in document["p"]]
     assert shares == sorted(shares, reverse=True)
     assert 0 < shares[0] <= 1
@@ -83,7 +83,7 @@ def test_a_run_that_starts_mid_chain_opens_a_release_that_says_what_it_adopts(ch
     part = chain.run(assets=("s3_export", "dynamodb_table"))
     assert part.success
     assert steps(part) == {"s3_export", "dynamodb_table"}
-    opened = chain.world().store.opened(chain.release(part))
+    opened = chain.ctx().store.opened(chain.release(part))
     assert opened is not None
     assert opened.adopted == {"predictions": chain.release(whole), "postprocessed": chain.release(whole)}
     assert len(chain.kumo_jobs()) == 1
@@ -119,7 +119,7 @@ def test_a_users_postprocess_sql_decides_what_is_served(custom) -> None:  # type
     )
     result = chain.run()
     assert result.success, chain.why(result)
-    post = chain.world().store.artefact(chain.release(result), "postprocessed")
+    post = chain.ctx().store.artefact(chain.release(result), "postprocessed")
     assert post is not None
     assert post.details["longest"] == 3
     served = chain.sql(f'SELECT COUNT(*) FROM "KUMO"."PUBLIC"."{post.name}" WHERE CLASS = 1000')

@@ -74,7 +74,7 @@ def test_a_check_that_cannot_store_its_verdict_withholds_the_rest_and_leaves_non
 
 def test_a_verdict_that_is_missing_or_of_another_release_is_no_verdict(chain: Chain) -> None:
     first, second = chain.run(), chain.run()
-    store = chain.world().store
+    store = chain.ctx().store
     bucket, s3 = store.names.bucket, store.s3
     keys = [store.names.release_prefix(chain.release(item)) + "verdicts/volume.json" for item in (first, second)]
     other, own = (s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys)
@@ -94,10 +94,10 @@ def test_every_asset_materialised_by_hand_in_turn_does_not_get_round_a_failed_ga
         assert chain.run(assets=(asset,), checks=False).success
     for release in (chain.release(bad), chain.release(chain.runs[-1])):
         assert not chain.promote(release).success
-    last = chain.world().store.opened(chain.release(chain.runs[-1]))
+    last = chain.ctx().store.opened(chain.release(chain.runs[-1]))
     assert last is not None
     assert last.adopted["predictions"] == chain.release(bad)
-    verdicts = chain.world().store.required_verdicts(last)
+    verdicts = chain.ctx().store.required_verdicts(last)
     assert verdicts["kumo_warnings"] is not None
     assert verdicts["kumo_warnings"].blocks
     assert verdicts["class_share"] is None
@@ -177,28 +177,28 @@ def test_of_two_partitions_built_at_once_each_is_judged_by_its_own_verdicts(chai
 def test_a_forced_promotion_needs_a_reason_stays_visible_and_never_passes_rule_6(chain: Chain) -> None:
     bad = bad_day(chain)
     assert chain.run(assets=("postprocessed", "s3_export", "dynamodb_table"), root=bad.run_id).success
-    release, world = chain.release(bad), chain.world()
+    release, ctx = chain.release(bad), chain.ctx()
     with pytest.raises(ConfigError, match="no reason"):
-        promote(world, release, by="me", forced=" ")
+        promote(ctx, release, by="me", forced=" ")
     assert chain.active() is None
-    done = promote(world, release, by="me", forced="the warning is known")
+    done = promote(ctx, release, by="me", forced="the warning is known")
     assert done.pointer.forced is not None
     assert (done.pointer.forced.by, done.pointer.forced.reason) == ("me", "the warning is known")
-    forcing = world.store.forcing(release)
+    forcing = ctx.store.forcing(release)
     assert forcing is not None
     assert (forcing.by, forcing.reason) == ("me", "the warning is known")
-    assert world.ledger.history(1)[0].action == "force"
+    assert ctx.ledger.history(1)[0].action == "force"
 
     later = chain.run(NEXT_DAY)
     assert later.success
     incomplete = chain.release(later, NEXT_DAY)
-    verdict = world.store.verdict(incomplete, "import_complete")
+    verdict = ctx.store.verdict(incomplete, "import_complete")
     assert verdict is not None
-    key = world.store.names.release_prefix(incomplete) + "verdicts/import_complete.json"
+    key = ctx.store.names.release_prefix(incomplete) + "verdicts/import_complete.json"
     broken = verdict.model_copy(update={"passed": False, "severity": "error", "message": "1 item is missing"})
-    world.store.s3.put_object(Bucket=world.store.names.bucket, Key=key, Body=broken.to_json())
+    ctx.store.s3.put_object(Bucket=ctx.store.names.bucket, Key=key, Body=broken.to_json())
     with pytest.raises(GateBlocked, match="1 item is missing"):
-        promote(world, incomplete, by="me", forced="never mind the count")
+        promote(ctx, incomplete, by="me", forced="never mind the count")
     assert chain.active() == release
 
 

@@ -67,7 +67,7 @@ def test_a_run_after_a_kill_goes_on_with_what_was_begun(chain: Chain, step: str)
     again = chain.run(root=root)
     assert again.success
     release = chain.release(again, root=root)
-    assert [item.release_id for item in chain.world().store.listings()] == [release]
+    assert [item.release_id for item in chain.ctx().store.listings()] == [release]
     assert len(chain.kumo_jobs()) == 1
     assert len(chain.imports()) == 1
     assert chain.promote().success

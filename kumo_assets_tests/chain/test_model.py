@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import httpx
 
-from kumo_assets.releases.model_book import ModelBook, ModelBooks
+from kumo_assets.models.registry import ModelRegistry, RegisteredModels
 from kumo_assets.releases.run import ROOT_RUN_TAG
 from kumo_assets_tests.chain.conftest import DAY, QUIET, Chain, failure
 
@@ -34,9 +34,9 @@ def metrics_will_be(chain: Chain, metrics: dict[str, float]) -> None:
     )
 
 
-def book(chain: Chain) -> ModelBook:
-    store = chain.world().store
-    return ModelBooks(store.names, store.s3).read()
+def registered(chain: Chain) -> RegisteredModels:
+    store = chain.ctx().store
+    return ModelRegistry(store.names, store.s3).read()
 
 
 def trainings(chain: Chain) -> list[dict[str, Any]]:
@@ -53,7 +53,7 @@ def test_a_new_model_that_is_no_worse_is_used_and_predictions_record_it(chain: C
     result = train(chain)
     assert result.success, failure(result)
     [trained] = trainings(chain)
-    now = book(chain)
+    now = registered(chain)
     assert now.in_use is not None
     assert now.in_use.training_job_id == trained["job_id"]
     assert now.candidate is None
@@ -66,7 +66,7 @@ def test_a_new_model_that_is_no_worse_is_used_and_predictions_record_it(chain: C
     assert trained["config"]["graph_snapshot_id"]
     day = chain.run(DAY, assets=("predictions",))
     assert day.success, failure(day)
-    artefact = chain.world().store.artefact(chain.release(day), "predictions")
+    artefact = chain.ctx().store.artefact(chain.release(day), "predictions")
     assert artefact is not None
     assert artefact.details["model_id"] == trained["job_id"]
 
@@ -79,13 +79,13 @@ def test_a_worse_model_is_not_used_though_it_is_the_newest_in_kumo(chain: Chain)
     assert not check.passed
     assert "is not used" in (check.description or "")
     [trained] = trainings(chain)
-    now = book(chain)
+    now = registered(chain)
     assert now.in_use is not None
     assert now.in_use.training_job_id != trained["job_id"]
     assert now.candidate is None
     assert now.history[0].in_use is False
     day = chain.run(DAY, assets=("predictions",))
-    artefact = chain.world().store.artefact(chain.release(day), "predictions")
+    artefact = chain.ctx().store.artefact(chain.release(day), "predictions")
     assert artefact is not None
     assert artefact.details["model_id"] == now.in_use.training_job_id
 
@@ -97,7 +97,7 @@ def test_a_run_that_is_executed_again_adopts_its_training_and_decides_once(chain
         result = train(chain, root)
         assert result.success, failure(result)
     assert len(trainings(chain)) == 1
-    assert len(book(chain).history) == 2
+    assert len(registered(chain).history) == 2
 
 
 def _materialized(result: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:

@@ -78,14 +78,14 @@ def test_a_promotion_that_failed_once_is_asked_again_under_another_key(
 def test_a_hold_lifted_later_lets_the_waiting_release_go(chain: Chain) -> None:
     first = chain.run(DAY)
     assert carry_out(chain, tick(chain).run_requests[0]).success
-    hold(chain.world(), by="ann", reason="a campaign runs")
+    hold(chain.ctx(), by="ann", reason="a campaign runs")
     second = chain.run(NEXT_DAY)
     held = tick(chain)
     assert held.run_requests == []
     assert "a campaign runs" in held.skip_message
     assert chain.active() == chain.release(first)
-    world = chain.world()
-    unhold(world, preview_unhold(world), by="ann")
+    ctx = chain.ctx()
+    unhold(ctx, preview_unhold(ctx), by="ann")
     [request] = tick(chain).run_requests
     assert carry_out(chain, request).success
     assert chain.active() == chain.release(second, NEXT_DAY)

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from kumo_assets.assets.raw import build_raw_logs
-from kumo_assets.spec.raw_logs import RawLogsSpec
+from kumo_assets.config.raw_logs import RawLogsSpec
 from kumo_assets_tests.chain.conftest import DAY, QUERY, QUIET, Chain, failure
 
 
@@ -155,7 +155,7 @@ def test_nothing_of_one_environment_touches_anothers(chain: Chain, monkeypatch: 
     built = chain.run()
     assert chain.promote().success
     release = chain.release(built)
-    sealed = chain.world().store.sealed(release)
+    sealed = chain.ctx().store.sealed(release)
     assert sealed is not None
     names = [*sealed.seal.artefacts.values(), sealed.seal.table]
     assert all(chain.environment in name.lower() for name in names)
@@ -163,7 +163,7 @@ def test_nothing_of_one_environment_touches_anothers(chain: Chain, monkeypatch: 
     assert job["tags"]["kumo_assets.environment"] == chain.environment
     monkeypatch.setenv("KUMO_ASSETS_ENV", chain.environment + "x")
     assert chain.active() is None
-    assert chain.world().store.listings() == []
+    assert chain.ctx().store.listings() == []
     refused = chain.promote()
     assert not refused.success
     assert "no sealed release" in failure(refused)

@@ -13,7 +13,7 @@ from kumo_assets_tests.chain.conftest import HOUSEHOLDS, Chain
 
 
 def answer_of(chain: Chain, entity: int) -> Any:
-    found = chain.world().pointers.read()
+    found = chain.ctx().pointers.read()
     assert found is not None
     pointer = found.pointer
     reader = TableReader(pointer.table, key=pointer.key, item_format=pointer.item_format, region=pointer.region)
@@ -38,7 +38,7 @@ def test_a_regression_serves_one_number_per_entity(custom: Callable[..., Chain])
     chain = of_task(custom, "regression", "spend_next_28_days")
     result = chain.run()
     assert result.success, chain.why(result)
-    sealed = chain.world().store.sealed(chain.release(result))
+    sealed = chain.ctx().store.sealed(chain.release(result))
     assert sealed is not None
     assert sealed.seal.item_format == "regression/1"
     assert sealed.seal.fallback is None
@@ -57,7 +57,7 @@ def test_a_binary_classification_serves_both_classes_the_predicted_one_first(cus
     assert {first, second} == {"true", "false"}
     assert p + q == pytest.approx(1)
     assert p >= q
-    sealed = chain.world().store.sealed(chain.release(result))
+    sealed = chain.ctx().store.sealed(chain.release(result))
     assert sealed is not None
     assert sealed.seal.item_format == "classification/1"
     assert sealed.seal.counts["rows"] == 2 * HOUSEHOLDS
@@ -70,7 +70,7 @@ def test_the_older_two_columns_of_a_binary_query_are_served_alike(custom: Callab
     of_older = of_task(custom, "binary_classification", "older_churn")
     result = of_older.run()
     assert result.success, of_older.why(result)
-    predictions = of_older.world().store.artefact(of_older.release(result), "predictions")
+    predictions = of_older.ctx().store.artefact(of_older.release(result), "predictions")
     assert predictions is not None
     [(score,)] = of_older.sql(f'SELECT SCORE FROM "KUMO"."PUBLIC"."{predictions.name}" WHERE ENTITY = 1')
     assert of_older.promote().success
@@ -88,8 +88,8 @@ def test_a_multiclass_classification_serves_the_predicted_class_first(custom: Ca
     classes = answer_of(chain, 1)
     assert len(classes) > 1
     assert len({name for name, _ in classes}) == len(classes)
-    post = chain.world().store.artefact(chain.release(result), "postprocessed")
-    predictions = chain.world().store.artefact(chain.release(result), "predictions")
+    post = chain.ctx().store.artefact(chain.release(result), "postprocessed")
+    predictions = chain.ctx().store.artefact(chain.release(result), "predictions")
     assert post is not None
     assert predictions is not None
     [(predicted,)] = chain.sql(f'SELECT CLASS FROM "KUMO"."PUBLIC"."{predictions.name}" WHERE ENTITY = 1 AND PREDICTED')

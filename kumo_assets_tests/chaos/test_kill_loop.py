@@ -21,13 +21,13 @@ import pytest
 from kumo_sandbox.snowflake.client import connect
 from kumo_serving import Answer, Reader, S3Pointer
 
-from kumo_assets.releases.operations.outside import outside
+from kumo_assets.config.environment import Environment
+from kumo_assets.config.query import Retention
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.reconcile import reconcile
 from kumo_assets.releases.operations.retire import retire
 from kumo_assets.releases.run import ROOT_RUN_TAG
 from kumo_assets.resources.drop import drop_tables
-from kumo_assets.spec.environment import Environment
-from kumo_assets.spec.query import Retention
 from kumo_assets_tests.chain.conftest import DAY, QUERY, QUIET, Chain, materialize_pointer
 
 ROUNDS = 50 if os.environ.get("KUMO_SOAK") else 5
@@ -114,9 +114,9 @@ def test_whatever_is_killed_doing_it_again_makes_it_right(chain: Chain) -> None:
     assert first.success
     whole = time.monotonic() - started
     assert chain.promote().success
-    world = chain.world()
+    ctx = chain.ctx()
     built, kills = [chain.release(first)], 0
-    watcher = Watcher(world.pointers.uri)
+    watcher = Watcher(ctx.pointers.uri)
     with watcher.watching():
         for _ in range(ROUNDS):
             root = str(uuid.uuid4())
@@ -127,7 +127,7 @@ def test_whatever_is_killed_doing_it_again_makes_it_right(chain: Chain) -> None:
             kills += killed_after(chance.uniform(0.0, 1.5), "")
             assert chain.promote().success
             assert chain.active() == built[-1]
-        reconcile(world)
+        reconcile(ctx)
         keep = replace(
             chain.definition,
             spec=chain.definition.spec.model_copy(
@@ -135,31 +135,31 @@ def test_whatever_is_killed_doing_it_again_makes_it_right(chain: Chain) -> None:
             ),
         )
         time.sleep(1.5)  # the reader's refresh: what a grace period is for
-        gone = retire(outside(keep, Environment.from_variables()), drop_tables, by="the test")
+        gone = retire(ReleaseContext.from_environment(keep, Environment.from_variables()), drop_tables, by="the test")
     assert kills > 0, "every worker was done before it was killed"
     assert watcher.wrong == []
     assert watcher.reads > 10
     assert watcher.releases == sorted(watcher.releases, key=built.index), "a reader went backwards"
     _nothing_started_twice(chain, built)
     _nothing_left_over(chain, built, gone)
-    entries = world.ledger.moves()
+    entries = ctx.ledger.moves()
     assert [entry.generation for entry in entries] == list(range(1, len(entries) + 1)), "the history has a gap"
 
 
 def _nothing_started_twice(chain: Chain, built: list[str]) -> None:
     jobs = [job["tags"]["kumo_assets.release"] for job in chain.kumo_jobs()]
     assert sorted(jobs) == sorted(built), "a Kumo job was started twice, or for nothing"
-    tables = sorted(chain.world().names.dynamodb_table(release) for release in built)
+    tables = sorted(chain.ctx().names.dynamodb_table(release) for release in built)
     assert sorted(chain.imports()) == tables, "an import was started twice, or for nothing"
 
 
 def _nothing_left_over(chain: Chain, built: list[str], gone: list[str]) -> None:
-    world = chain.world()
+    ctx = chain.ctx()
     kept = [release for release in built if release not in gone]
     assert len(kept) <= 3, "active, the one before it, and one more"
-    listed = world.dynamodb.get_paginator("list_tables").paginate()
+    listed = ctx.dynamodb.get_paginator("list_tables").paginate()
     tables = {name for page in listed for name in page["TableNames"] if name.startswith(chain.environment + "-")}
-    assert tables == {world.names.dynamodb_table(release) for release in kept}
+    assert tables == {ctx.names.dynamodb_table(release) for release in kept}
     with connect(chain.handle.env) as connection:
         cursor = connection.cursor()
         cursor.execute(
@@ -168,9 +168,9 @@ def _nothing_left_over(chain: Chain, built: list[str], gone: list[str]) -> None:
         )
         found = {row[0] for row in cursor.fetchall()}
     wanted = {
-        world.names.warehouse_table(release, asset) for release in kept for asset in ("predictions", "postprocessed")
+        ctx.names.warehouse_table(release, asset) for release in kept for asset in ("predictions", "postprocessed")
     }
     assert found == wanted
     for release in gone:
-        prefix = world.names.export_prefix(release)
-        assert world.store.keys(prefix) == []
+        prefix = ctx.names.export_prefix(release)
+        assert ctx.store.keys(prefix) == []

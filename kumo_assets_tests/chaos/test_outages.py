@@ -24,14 +24,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "releases"))
 from releases_support import BUCKET, Shop, client, shop
 from zookeeper_support import restartable_zookeeper
 
+from kumo_assets.config.environment import Environment
 from kumo_assets.errors import ReleaseError
-from kumo_assets.releases.operations.outside import outside
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.reconcile import reconcile
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import report
 from kumo_assets.resources.aws import client_config
-from kumo_assets.spec.environment import Environment
 
 SOAK = bool(os.environ.get("KUMO_SOAK"))
 # How long S3 is out; longer than all retries of one call together.
@@ -47,17 +47,17 @@ def store(sandbox: SandboxHandle) -> Shop:
 
 def _with_production_clients(made: Shop) -> Shop:
     environment = Environment(name="local", bucket=BUCKET)
-    assert made.world.definition is not None
-    made.world = outside(made.world.definition, environment)
+    assert made.ctx.definition is not None
+    made.ctx = ReleaseContext.from_environment(made.ctx.definition, environment)
     return made
 
 
 def _impatient(made: Shop) -> None:
     """A client that waits a second, and asks three times: what is seen after production's is seen sooner."""
     config = client_config().merge(Config(read_timeout=1, retries={"mode": "standard", "max_attempts": 3}))
-    assert made.world.definition is not None
-    made.world = outside(
-        made.world.definition, Environment(name="local", bucket=BUCKET), s3=boto3.client("s3", config=config)
+    assert made.ctx.definition is not None
+    made.ctx = ReleaseContext.from_environment(
+        made.ctx.definition, Environment(name="local", bucket=BUCKET), s3=boto3.client("s3", config=config)
     )
 
 
@@ -74,24 +74,24 @@ SLOW: dict[str, dict[str, Any]] = {"slow": {"delay": 1.0}}
 def test_a_passing_trouble_of_s3_is_not_even_noticed(store: Shop, sandbox: SandboxHandle, kind: str) -> None:
     release = store.build()
     sandbox.aws_faults({"service": "s3", "match": store.query, "times": 2, **(KINDS | SLOW)[kind]})
-    assert promote(store.world, release, by="sensor").moved
+    assert promote(store.ctx, release, by="sensor").moved
     assert store.active() == release
 
 
 def test_an_s3_slower_than_its_client_waits_moves_the_pointer_once(store: Shop, sandbox: SandboxHandle) -> None:
     """The request that was given up arrives late and is done all the same: its retries lose to it (412), or it to them."""
     first = store.build("2017-11-29")
-    promote(store.world, first, by="sensor")
+    promote(store.ctx, first, by="sensor")
     second = store.build("2017-11-30")
     _impatient(store)
     late = {"operation": "PutObject", "match": "active.json", "delay": 1.2}
     sandbox.aws_faults({**late, "times": -1})
-    assert promote(store.world, second, by="sensor").pointer.generation == 2
+    assert promote(store.ctx, second, by="sensor").pointer.generation == 2
     sandbox.reset_faults()
     sandbox.aws_faults({**late, "times": 1})
-    assert rollback(store.world, by="ann", reason="odd").pointer.release_id == first
+    assert rollback(store.ctx, by="ann", reason="odd").pointer.release_id == first
     assert store.active() == first
-    assert [entry.generation for entry in store.world.ledger.moves()] == [1, 2, 3]
+    assert [entry.generation for entry in store.ctx.ledger.moves()] == [1, 2, 3]
 
 
 def test_conditional_writes_that_s3_takes_one_at_a_time_are_asked_again(
@@ -101,49 +101,49 @@ def test_conditional_writes_that_s3_takes_one_at_a_time_are_asked_again(
     first = store.build("2017-11-29")
     conflict = {"operation": "PutObject", "match": "active.json", "status": 409, "code": "ConditionalRequestConflict"}
     sandbox.aws_faults({**conflict, "times": 2})
-    assert promote(store.world, first, by="sensor").pointer.generation == 1
+    assert promote(store.ctx, first, by="sensor").pointer.generation == 1
     second = store.build("2017-11-30")
     sandbox.aws_faults({**conflict, "times": 2})
-    assert promote(store.world, second, by="sensor").pointer.generation == 2
+    assert promote(store.ctx, second, by="sensor").pointer.generation == 2
     third = store.build("2017-12-01")
     sandbox.aws_faults({**conflict, "times": -1})
-    monkeypatch.setattr("kumo_assets.releases.pointer_s3.CONFLICTS", 3)  # all eight take 5 s
+    monkeypatch.setattr("kumo_assets.pointers.s3.CONFLICTS", 3)  # all eight take 5 s
     with pytest.raises(ReleaseError, match=r"ConditionalRequestConflict.*the old pointer stands"):
-        promote(store.world, third, by="sensor")
+        promote(store.ctx, third, by="sensor")
     assert store.active() == second
-    assert [entry.to_release for entry in store.world.ledger.moves()] == [first, second]
+    assert [entry.to_release for entry in store.ctx.ledger.moves()] == [first, second]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_lasting_trouble_of_s3_moves_nothing_and_says_so(store: Shop, sandbox: SandboxHandle, kind: str) -> None:
     first = store.build("2017-11-29")
-    promote(store.world, first, by="sensor")
+    promote(store.ctx, first, by="sensor")
     second = store.build("2017-11-30")
     sandbox.aws_faults({"operation": "PutObject", "match": "active.json", "times": -1, **KINDS[kind]})
     with pytest.raises(ReleaseError, match="the old pointer stands, and readers go on with it"):
-        promote(store.world, second, by="sensor")
+        promote(store.ctx, second, by="sensor")
     assert store.active() == first
     sandbox.reset_faults()
-    assert promote(store.world, None, by="sensor").pointer.release_id == second
-    assert [entry.to_release for entry in store.world.ledger.moves()] == [first, second]
+    assert promote(store.ctx, None, by="sensor").pointer.release_id == second
+    assert [entry.to_release for entry in store.ctx.ledger.moves()] == [first, second]
 
 
 def test_a_write_whose_answer_is_lost_is_known_to_have_happened(store: Shop, sandbox: SandboxHandle) -> None:
     """A failed pointer write reported as good, and the reverse, are the same mistake: only reading back tells."""
     release = store.build()
     sandbox.aws_faults({"operation": "PutObject", "match": "active.json", "times": 1, "cut": "after"})
-    done = promote(store.world, release, by="sensor")
+    done = promote(store.ctx, release, by="sensor")
     assert done.moved
     assert done.pointer.generation == 1
-    (entry,) = store.world.ledger.moves()
+    (entry,) = store.ctx.ledger.moves()
     assert entry.to_release == release
 
 
 def test_readers_answer_while_s3_is_out_or_slow(store: Shop, sandbox: SandboxHandle) -> None:
     """Only the pointer and the documents are on S3; what a service looks up is not."""
     first = store.build("2017-11-29")
-    promote(store.world, first, by="sensor")
-    reader = Reader(store.query, pointer=open_pointer(store.world.pointers.uri), refresh_seconds=0.5)
+    promote(store.ctx, first, by="sensor")
+    reader = Reader(store.query, pointer=open_pointer(store.ctx.pointers.uri), refresh_seconds=0.5)
     try:
         for fault in ({"delay": 3.0}, {"status": 503, "code": "SlowDown"}):
             sandbox.aws_faults({"service": "s3", "times": -1, **fault})
@@ -154,7 +154,7 @@ def test_readers_answer_while_s3_is_out_or_slow(store: Shop, sandbox: SandboxHan
                 time.sleep(0.05)
             sandbox.reset_faults()
         second = store.build("2017-11-30")
-        promote(store.world, second, by="sensor")
+        promote(store.ctx, second, by="sensor")
         _soon(lambda: reader.get("1", budget_seconds=5.0).release_id == second)
     finally:
         reader.close()
@@ -164,13 +164,13 @@ def test_a_ledger_that_is_out_loses_no_entry(store: Shop, sandbox: SandboxHandle
     release = store.build()
     _impatient(store)
     sandbox.aws_faults({"operation": "PutObject", "match": "/ledger/", "times": -1, "status": 503, "code": "SlowDown"})
-    done = promote(store.world, release, by="sensor", run_id="run-1")
+    done = promote(store.ctx, release, by="sensor", run_id="run-1")
     assert done.moved
     assert "append to the ledger" in done.words
-    assert store.world.ledger.history() == []
+    assert store.ctx.ledger.history() == []
     sandbox.reset_faults()
-    reconcile(store.world)
-    (entry,) = store.world.ledger.history()
+    reconcile(store.ctx)
+    (entry,) = store.ctx.ledger.history()
     assert (entry.to_release, entry.run_id) == (release, "run-1")
 
 
@@ -186,8 +186,8 @@ def test_zookeeper_stopped_and_started_again(sandbox: SandboxHandle, zookeeper: 
     client("s3").create_bucket(Bucket=BUCKET)
     store = shop("zookeeper", zookeeper.hosts)
     first, second = store.build("2017-11-29"), store.build("2017-11-30")
-    promote(store.world, first, by="sensor")
-    reader = Reader(store.query, pointer=open_pointer(store.world.pointers.uri), refresh_seconds=1.0)
+    promote(store.ctx, first, by="sensor")
+    reader = Reader(store.query, pointer=open_pointer(store.ctx.pointers.uri), refresh_seconds=1.0)
     try:
         assert reader.get("1", budget_seconds=5.0).release_id == first
         zookeeper.stop()
@@ -195,7 +195,7 @@ def test_zookeeper_stopped_and_started_again(sandbox: SandboxHandle, zookeeper: 
 
         def attempt() -> None:
             try:
-                promote(store.world, second, by="sensor")
+                promote(store.ctx, second, by="sensor")
             except Exception as error:  # noqa: BLE001 - looked at below
                 told.append(error)
 
@@ -212,16 +212,16 @@ def test_zookeeper_stopped_and_started_again(sandbox: SandboxHandle, zookeeper: 
         _soon(lambda: _moved(store, second))
         assert store.active() == second
         _soon(lambda: reader.get("1", budget_seconds=5.0).release_id == second)
-        assert rollback(store.world, by="ann", reason="odd").pointer.release_id == first
-        assert [entry.generation for entry in store.world.ledger.moves()] == [1, 2, 3]
+        assert rollback(store.ctx, by="ann", reason="odd").pointer.release_id == first
+        assert [entry.generation for entry in store.ctx.ledger.moves()] == [1, 2, 3]
     finally:
         reader.close()
-        store.world.close()
+        store.ctx.close()
 
 
 def _moved(store: Shop, release: str) -> bool:
     try:
-        return promote(store.world, release, by="sensor").pointer.release_id == release
+        return promote(store.ctx, release, by="sensor").pointer.release_id == release
     except ReleaseError:
         return False  # kazoo has not found it again yet
 
@@ -250,20 +250,20 @@ def test_a_full_disk_under_the_sandbox_loses_nothing_and_is_named(
             client("s3").create_bucket(Bucket=BUCKET)
             store = shop()
             first = store.build("2017-11-29")
-            promote(store.world, first, by="sensor")
+            promote(store.ctx, first, by="sensor")
             second = store.build("2017-11-30")
             filler = disk / "filler"
             _fill(filler)
             with pytest.raises(ReleaseError, match=r"disk is full.*the old pointer stands"):
-                promote(store.world, second, by="sensor")
+                promote(store.ctx, second, by="sensor")
             assert store.active() == first
-            assert report(store.world).candidate == second
+            assert report(store.ctx).candidate == second
             filler.unlink()
-            assert promote(store.world, second, by="sensor").moved
+            assert promote(store.ctx, second, by="sensor").moved
             handle.stop()
             handle.start()
             assert store.active() == second
-            moves = [(entry.generation, entry.to_release) for entry in store.world.ledger.moves()]
+            moves = [(entry.generation, entry.to_release) for entry in store.ctx.ledger.moves()]
             assert moves == [(1, first), (2, second)]
         finally:
             handle.stop()

@@ -19,7 +19,7 @@ import dagster as dg
 import pytest
 from kumo_sandbox.testing import SandboxHandle
 
-from kumo_assets.spec.load import load_query
+from kumo_assets.config.load import load_query
 from kumo_assets_tests.chain.conftest import DAY, NEXT_DAY, QUERY, SHIPPED, Chain, chain, logs, shipped  # noqa: F401
 
 

@@ -8,8 +8,8 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 from dagster._core.test_utils import create_run_for_test
 
 from kumo_assets.cli.clocks import AIRFLOW_TAG, Clock, clocks, judge
-from kumo_assets.spec.load import load_query
-from kumo_assets.spec.query import PredictiveQuerySpec
+from kumo_assets.config.load import load_query
+from kumo_assets.config.query import PredictiveQuerySpec
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 LATELY, LONG_AGO = NOW - timedelta(hours=10), NOW - timedelta(days=3)

@@ -15,9 +15,9 @@ import httpx
 import pytest
 from kumo_sandbox.testing import SandboxHandle
 
-from kumo_assets.releases.operations.outside import Outside, outside
-from kumo_assets.spec.environment import Environment
-from kumo_assets.spec.load import load_query
+from kumo_assets.config.environment import Environment
+from kumo_assets.config.load import load_query
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets_tests.chain.conftest import DAY, QUERY, SHIPPED
 from kumo_assets_tests.cli.conftest import kumo_assets
 
@@ -27,8 +27,8 @@ def _logs(logs: SandboxHandle) -> None:
     """Raw logs are there."""
 
 
-def world() -> Outside:
-    return outside(load_query(QUERY, SHIPPED), Environment.from_variables())
+def ctx() -> ReleaseContext:
+    return ReleaseContext.from_environment(load_query(QUERY, SHIPPED), Environment.from_variables())
 
 
 def kumo_jobs(handle: SandboxHandle) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ def test_a_day_is_built_and_stdout_is_one_json_document(home: Path) -> None:
     assert found["resumed"] is False
     assert found["promoted"] is True
     assert found["counts"]["entities"] == found["counts"]["imported"] > 0
-    opened = world().store.opened(found["release_id"])
+    opened = ctx().store.opened(found["release_id"])
     assert opened is not None
     assert opened.by == "ann"
     entry = kumo_assets("history", QUERY, "--json").document[0]
@@ -67,7 +67,7 @@ def test_a_wrong_partition_is_refused_before_anything_starts(home: Path, partiti
     done = kumo_assets("materialize", QUERY, "--partition", partition, "--json")
     assert done.status == 2
     assert words in done.document["error"]["message"]
-    assert world().store.listings() == []
+    assert ctx().store.listings() == []
 
 
 def test_without_a_dagster_home_it_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,12 +98,12 @@ def test_a_day_that_failed_is_resumed_by_the_same_command(home: Path, sandbox: S
     again = kumo_assets("materialize", QUERY, "--partition", DAY, "--json")
     assert again.status == 0, again.err
     assert again.document["resumed"] is True
-    assert len(world().store.listings()) == 1
+    assert len(ctx().store.listings()) == 1
     assert len(kumo_jobs(sandbox)) == 2
     fresh = kumo_assets("materialize", QUERY, "--partition", DAY, "--json")
     assert fresh.status == 0
     assert fresh.document["resumed"] is False
-    assert len(world().store.listings()) == 2
+    assert len(ctx().store.listings()) == 2
 
 
 def test_wrong_credentials_of_each_system_end_in_a_sentence_without_the_secret(
@@ -137,7 +137,7 @@ def test_a_killed_process_is_resumed_by_the_same_command(home: Path, sandbox: Sa
     finally:
         killed.kill()
         killed.communicate()
-    [begun] = world().store.listings()
+    [begun] = ctx().store.listings()
     again = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=200, check=False)
     assert again.returncode == 0, again.stderr
     found = json.loads(again.stdout)

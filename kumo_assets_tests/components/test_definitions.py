@@ -12,9 +12,9 @@ import dagster as dg
 import pytest
 
 from kumo_assets.components.predictive_query import build_query
+from kumo_assets.config.load import load_query
 from kumo_assets.definitions import defs
 from kumo_assets.errors import ConfigError
-from kumo_assets.spec.load import load_query
 
 SHIPPED = Path(__file__).parents[2] / "kumo_assets" / "defs"
 POOLED = {"predictions", "dynamodb_table", "active_pointer"}

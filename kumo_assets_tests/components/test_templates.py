@@ -11,9 +11,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from kumo_assets.spec.load import validate
-from kumo_assets.spec.query import PredictiveQuerySpec
-from kumo_assets.spec.raw_logs import RawLogsSpec
+from kumo_assets.config.load import validate
+from kumo_assets.config.query import PredictiveQuerySpec
+from kumo_assets.config.raw_logs import RawLogsSpec
 
 FOLDER = Path(__file__).parents[2] / "kumo_assets" / "components" / "templates"
 MODELS: dict[str, type[BaseModel]] = {"predictive_query.yaml": PredictiveQuerySpec, "raw_logs.yaml": RawLogsSpec}

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from kumo_assets.config.gates import GatesSpec
+from kumo_assets.documents import Seal
 from kumo_assets.gates.baseline import baselines_of
 from kumo_assets.gates.judges import judges
 from kumo_assets.releases import store
-from kumo_assets.releases.documents import Seal
 from kumo_assets.releases.operations.promote import promote
-from kumo_assets.spec.gates import GatesSpec
 from kumo_assets_tests.releases.conftest import aws, aws_variables, ministack  # noqa: F401
 from kumo_assets_tests.releases.releases_support import Shop, definition, shop
 
@@ -22,26 +22,26 @@ COUNTS = {"rows": 500, "entities": 100, "against": [], "finite": True, "lists": 
 @pytest.fixture
 def made(aws: str) -> Shop:  # noqa: F811
     found = shop()
-    found.world.dynamodb.list_tables()  # MiniStack's first answer takes long, and a create that is asked twice fails
+    found.ctx.dynamodb.list_tables()  # MiniStack's first answer takes long, and a create that is asked twice fails
     return found
 
 
 def live(shop: Shop, day: str, *, counted: bool = True) -> str:
     """A release of a day, promoted; with counts in its seal, or without."""
     release = shop.build(day, seal=False)
-    opened = shop.world.store.opened(release)
+    opened = shop.ctx.store.opened(release)
     assert opened is not None
-    sealed: Callable[[Seal], Seal] = shop.world.store.seal
+    sealed: Callable[[Seal], Seal] = shop.ctx.store.seal
     statistics = {"predictions": COUNTS} if counted else {}
-    shop.world.store.seal = lambda seal: sealed(seal.model_copy(update={"statistics": statistics}))  # type: ignore[method-assign]
+    shop.ctx.store.seal = lambda seal: sealed(seal.model_copy(update={"statistics": statistics}))  # type: ignore[method-assign]
     shop.seal(opened)
-    shop.world.store.seal = sealed  # type: ignore[method-assign]
-    promote(shop.world, release, by="a test")
+    shop.ctx.store.seal = sealed  # type: ignore[method-assign]
+    promote(shop.ctx, release, by="a test")
     return release
 
 
 def told(shop: Shop, day: str = "2017-11-30", **limits: Any) -> Any:
-    return baselines_of(shop.world, GatesSpec.model_validate(limits), shop.open(day))
+    return baselines_of(shop.ctx, GatesSpec.model_validate(limits), shop.open(day))
 
 
 def severity(found: Any, gate: str = "volume", **counts: Any) -> str:
@@ -75,9 +75,9 @@ def test_the_last_promoted_release_is_compared_with_not_a_newer_candidate(made: 
 
 def test_a_release_is_no_baseline_of_itself(made: Shop) -> None:
     before, active = live(made, "2017-11-27"), live(made, "2017-11-28")
-    opened = made.world.store.opened(active)
+    opened = made.ctx.store.opened(active)
     assert opened is not None
-    assert baselines_of(made.world, GatesSpec(), opened).main.release_id == before  # type: ignore[union-attr]
+    assert baselines_of(made.ctx, GatesSpec(), opened).main.release_id == before  # type: ignore[union-attr]
 
 
 def test_the_same_weekday_last_week(made: Shop) -> None:
@@ -112,15 +112,15 @@ def test_a_pointer_that_was_edited_to_an_unknown_table_is_no_bootstrap(made: Sho
     """Else a hand edit would switch every comparison off for what is built under it."""
     active = live(made, "2017-11-28")
     live(made, "2017-11-29")
-    table = made.world.names.dynamodb_table(made.active())
+    table = made.ctx.names.dynamodb_table(made.active())
     made.edit(lambda text: text.replace(table, "some-other-table"))
     assert told(made).main.release_id == active
 
 
 def test_a_deleted_pointer_is_no_bootstrap(made: Shop) -> None:
     active = live(made, "2017-11-29")
-    names = made.world.names
-    made.world.store.s3.delete_object(Bucket=names.bucket, Key=names.pointer_key)
+    names = made.ctx.names
+    made.ctx.store.s3.delete_object(Bucket=names.bucket, Key=names.pointer_key)
     assert told(made).main.release_id == active
 
 
@@ -140,8 +140,8 @@ def test_a_promoted_release_without_counts_passes_nothing_unless_an_earlier_one_
 
 def test_promoted_releases_whose_seals_are_gone_pass_nothing(made: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     active = live(made, "2017-11-29")
-    names = made.world.names
-    made.world.store.s3.delete_object(Bucket=names.bucket, Key=names.release_prefix(active) + "release.json")
+    names = made.ctx.names
+    made.ctx.store.s3.delete_object(Bucket=names.bucket, Key=names.release_prefix(active) + "release.json")
     monkeypatch.setattr(store, "_kept", {})  # another process, which has not read the seal before
     found = told(made)
     assert found.active is None

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from kumo_sandbox.testing import SandboxHandle
 
+from kumo_assets.config.environment import Environment
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.documents import Artefact, Opened, Seal
 from kumo_assets.gates.baseline import Baseline, Baselines
 from kumo_assets.gates.counting import stored_counts, take_counts
 from kumo_assets.gates.judges import judges
-from kumo_assets.releases.documents import Artefact, Opened, Seal
-from kumo_assets.releases.operations.outside import outside
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
-from kumo_assets.spec.environment import Environment
-from kumo_assets.spec.load import QueryDefinition
 from kumo_assets_tests.releases.releases_support import definition
 
 LISTS = "SELECT {entity} AS ENTITY, {item} AS CLASS, 0.5::FLOAT AS SCORE, 1 AS RANK FROM VALUES (1, 7), (2, 8), (3, 9)"
@@ -51,18 +51,18 @@ def told(
     warehouse: Warehouse, query: QueryDefinition, new: str, old: str, main: Baseline | None = None
 ) -> tuple[dict[str, Any], Any, Any]:
     """The counts of a new table against the active release's, what judges them, and the counts kept: for this query, and for one that asks every gate."""
-    world = outside(query, Environment.from_variables())
+    ctx = ReleaseContext.from_environment(query, Environment.from_variables())
     opened = Opened.model_construct(release_id=f"20171130-{uuid.uuid4().hex[:8]}", partition="2017-11-30")
     details = {"database": warehouse.database, "schema": warehouse.schema}
     artefact = Artefact.model_construct(asset="postprocessed", name=new, entities=3, details=details)
     seal = Seal.model_construct(release_id="20171129-1a2b3c4d", artefacts={"postprocessed": old})
     baselines = Baselines(active=seal, main=main)
     try:
-        counts = take_counts(world, warehouse, query, opened, artefact, baselines)
-        kept = stored_counts(world, query, opened, "postprocessed", baselines)
-        other = stored_counts(world, definition(query.name), opened, "postprocessed", baselines)
+        counts = take_counts(ctx, warehouse, query, opened, artefact, baselines)
+        kept = stored_counts(ctx, query, opened, "postprocessed", baselines)
+        other = stored_counts(ctx, definition(query.name), opened, "postprocessed", baselines)
     finally:
-        world.close()
+        ctx.close()
     found = judges(query.spec, {}, counts, baselines)
     return counts, found, (kept, other)
 

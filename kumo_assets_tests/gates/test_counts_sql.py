@@ -15,11 +15,11 @@ import pytest
 from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle
 
+from kumo_assets.config.raw_logs import RawTable
 from kumo_assets.errors import WarehouseError
 from kumo_assets.gates import counts as counts_module
 from kumo_assets.gates.counts import count_continuity, count_lists, count_predictions
 from kumo_assets.gates.raw_counts import Watched, count_raw_log
-from kumo_assets.spec.raw_logs import RawTable
 
 PAIRS = {"ENTITY": "NUMBER", "CLASS": "NUMBER", "SCORE": "FLOAT"}
 LISTS = PAIRS | {"RANK": "NUMBER"}

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kumo_assets.documents import Opened, Verdict
 from kumo_assets.gates import show
 from kumo_assets.gates.explain import explain, explained
 from kumo_assets.gates.judgement import Judgement, Severity, to_verdict
 from kumo_assets.gates.plots import bars_plot
-from kumo_assets.releases.documents import Opened, Verdict
 
 OPENED = Opened(
     query="q1",

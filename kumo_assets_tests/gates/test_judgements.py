@@ -12,22 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from kumo_assets.gates.baseline import Baseline, Baselines
-from kumo_assets.gates.continuity import judge_entities_lost, judge_overlap
-from kumo_assets.gates.drift import judge_class_share, judge_coverage, judge_score_drift, judge_top_item
-from kumo_assets.gates.explain import ADVICE
-from kumo_assets.gates.import_complete import ImportEvidence, faults, judge_import
-from kumo_assets.gates.judgement import Judgement, level, to_verdict
-from kumo_assets.gates.judges import judges
-from kumo_assets.gates.keys import judge_keys
-from kumo_assets.gates.kumo_warnings import judge_warnings
-from kumo_assets.gates.list_shape import judge_list_shape
-from kumo_assets.gates.score_range import judge_score_range
-from kumo_assets.gates.show import DESCRIPTIONS
-from kumo_assets.gates.unknown_items import judge_unknown_items
-from kumo_assets.gates.volume import judge_volume
-from kumo_assets.releases.documents import Opened, Verdict
-from kumo_assets.spec.gates import (
+from kumo_assets.config.gates import (
     ClassBalance,
     ClassShare,
     Coverage,
@@ -42,7 +27,22 @@ from kumo_assets.spec.gates import (
     UnknownItems,
     Volume,
 )
-from kumo_assets.spec.query import PredictiveQuerySpec
+from kumo_assets.config.query import PredictiveQuerySpec
+from kumo_assets.documents import Opened, Verdict
+from kumo_assets.gates.baseline import Baseline, Baselines
+from kumo_assets.gates.continuity import judge_entities_lost, judge_overlap
+from kumo_assets.gates.drift import judge_class_share, judge_coverage, judge_score_drift, judge_top_item
+from kumo_assets.gates.explain import ADVICE
+from kumo_assets.gates.import_complete import ImportEvidence, faults, judge_import
+from kumo_assets.gates.judgement import Judgement, level, to_verdict
+from kumo_assets.gates.judges import judges
+from kumo_assets.gates.keys import judge_keys
+from kumo_assets.gates.kumo_warnings import judge_warnings
+from kumo_assets.gates.list_shape import judge_list_shape
+from kumo_assets.gates.score_range import judge_score_range
+from kumo_assets.gates.show import DESCRIPTIONS
+from kumo_assets.gates.unknown_items import judge_unknown_items
+from kumo_assets.gates.volume import judge_volume
 
 OPENED = Opened(
     query="q1",

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.query import PredictiveQuerySpec
 from kumo_assets.errors import ConfigError, WarehouseError
 from kumo_assets.gates.own import Release, gates_of, judge_own, own_gates, schema_values
-from kumo_assets.spec.load import QueryDefinition
-from kumo_assets.spec.query import PredictiveQuerySpec
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "gates"
 

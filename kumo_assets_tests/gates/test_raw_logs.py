@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from kumo_assets.config.gates import RawDrift, RawFreshness, RawVolume
 from kumo_assets.gates.baseline import Baseline
 from kumo_assets.gates.raw_logs import judge_raw_drift, judge_raw_freshness, judge_raw_volume
-from kumo_assets.spec.gates import RawDrift, RawFreshness, RawVolume
 
 
 def before(**raw: Any) -> Baseline:

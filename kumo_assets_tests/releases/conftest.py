@@ -72,7 +72,7 @@ def either(request: pytest.FixtureRequest, aws: str) -> Iterator[Shop]:
     hosts = request.getfixturevalue("zookeeper") if request.param == "zookeeper" else ""
     made = shop(request.param, hosts)
     yield made
-    made.world.close()
+    made.ctx.close()
 
 
 @pytest.fixture

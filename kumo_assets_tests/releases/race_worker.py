@@ -24,9 +24,9 @@ from kumo_assets.releases.operations.promote import promote
 
 def main() -> None:
     store, zookeeper, query, threads, gate, *releases = sys.argv[1:]
-    worlds = [shop(store, zookeeper, query).world for _ in range(int(threads))]
-    for world in worlds:
-        world.pointers.peek()  # connect before the start
+    contexts = [shop(store, zookeeper, query).ctx for _ in range(int(threads))]
+    for ctx in contexts:
+        ctx.pointers.peek()  # connect before the start
     won: list[tuple[int, str]] = []
     lost: Counter[str] = Counter()
     slow: list[str] = []
@@ -35,7 +35,7 @@ def main() -> None:
     def run(number: int) -> None:
         for release in releases:
             try:
-                done = promote(worlds[number], release, by=f"racer {number}")
+                done = promote(contexts[number], release, by=f"racer {number}")
                 if done.moved:
                     won.append((done.pointer.generation, done.pointer.release_id))
                 else:
@@ -56,8 +56,8 @@ def main() -> None:
     for runner in runners:
         runner.join()
     print(json.dumps({"won": won, "lost": lost, "slow": slow, "wrong": wrong}), flush=True)
-    for world in worlds:
-        world.close()
+    for ctx in contexts:
+        ctx.close()
 
 
 if __name__ == "__main__":

@@ -20,12 +20,12 @@ import boto3
 from botocore.config import Config
 from kumo_serving.items import encode_item
 
-from kumo_assets.releases.documents import IMPORT_GATE, Artefact, GateRecord, Opened, Seal, Verdict, utc_now
-from kumo_assets.releases.operations.outside import Outside, outside
+from kumo_assets.config.environment import Environment
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.query import PredictiveQuerySpec
+from kumo_assets.documents import IMPORT_GATE, Artefact, GateRecord, Opened, Seal, Verdict, utc_now
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.store import SealedRelease
-from kumo_assets.spec.environment import Environment
-from kumo_assets.spec.load import QueryDefinition
-from kumo_assets.spec.query import PredictiveQuerySpec
 
 REPOSITORY = Path(__file__).parents[2]
 MINISTACK = REPOSITORY / ".venv-ministack" / "bin" / "ministack"
@@ -140,14 +140,14 @@ def new_query() -> str:
 
 @dataclass
 class Shop:
-    """One query's outside world, and releases to put into it."""
+    """One query's context, and releases to put into it."""
 
-    world: Outside
+    ctx: ReleaseContext
     built: list[str] = field(default_factory=list)
 
     @property
     def query(self) -> str:
-        return self.world.query
+        return self.ctx.query
 
     def open(
         self,
@@ -161,7 +161,7 @@ class Shop:
         root = root or secrets.token_hex(16)
         opened = Opened(
             query=self.query,
-            environment=self.world.names.environment,
+            environment=self.ctx.names.environment,
             partition=partition,
             release_id=f"{partition.replace('-', '')}-{root[:8]}",
             run_id=root,
@@ -173,7 +173,7 @@ class Shop:
             gates=GATES if gates is None else gates,
         )
         self.built.append(opened.release_id)
-        return self.world.store.open(opened)
+        return self.ctx.store.open(opened)
 
     def verdict(self, opened: Opened, gate: str, *, passed: bool = True, mode: str = "block", **more: Any) -> Verdict:
         record = opened.gates.get(gate)
@@ -191,10 +191,10 @@ class Shop:
             "decided_at": utc_now(),
             "run_id": opened.run_id,
         }
-        return self.world.store.write_verdict(Verdict(**{**fields, **more}))
+        return self.ctx.store.write_verdict(Verdict(**{**fields, **more}))
 
     def artefact(self, opened: Opened, asset: str, name: str, **details: Any) -> Artefact:
-        return self.world.store.write_artefact(
+        return self.ctx.store.write_artefact(
             Artefact(
                 query=self.query,
                 release_id=opened.release_id,
@@ -211,7 +211,7 @@ class Shop:
 
     def table(self, name: str, release: str) -> None:
         """The release's own table: every entity's first class is the release's id, so that a reader's answer tells."""
-        dynamodb = self.world.dynamodb
+        dynamodb = self.ctx.dynamodb
         dynamodb.create_table(
             TableName=name,
             KeySchema=[{"AttributeName": "e", "KeyType": "HASH"}],
@@ -237,7 +237,7 @@ class Shop:
         """A release built to its end as the chain builds it; its id."""
         opened = self.open(partition, adopted=adopted, root=root)
         release = opened.release_id
-        names = self.world.names
+        names = self.ctx.names
         for asset in ("predictions", "postprocessed"):
             if asset not in opened.adopted:
                 self.artefact(opened, asset, names.warehouse_table(release, asset))
@@ -245,9 +245,9 @@ class Shop:
             if gate != missing and record.asset not in opened.adopted:
                 self.verdict(opened, gate, passed=gate != failed, mode=record.mode)
         prefix = names.export_prefix(release)
-        self.world.store.s3.put_object(Bucket=names.bucket, Key=f"{prefix}part-0.csv.gz", Body=b"rows")
+        self.ctx.store.s3.put_object(Bucket=names.bucket, Key=f"{prefix}part-0.csv.gz", Body=b"rows")
         self.artefact(opened, "s3_export", f"s3://{names.bucket}/{prefix}", prefix=prefix)
-        self.world.store.put_fallback(release, "ranking/1", [[release, 1.0]])
+        self.ctx.store.put_fallback(release, "ranking/1", [[release, 1.0]])
         name = names.dynamodb_table(release)
         if table:
             self.table(name, release)
@@ -265,9 +265,9 @@ class Shop:
         return release
 
     def seal(self, opened: Opened, *, whole: bool = True) -> Seal:
-        names = self.world.names
+        names = self.ctx.names
         count = len(ENTITIES)
-        return self.world.store.seal(
+        return self.ctx.store.seal(
             Seal(
                 query=self.query,
                 environment=names.environment,
@@ -292,22 +292,22 @@ class Shop:
         )
 
     def active(self) -> str:
-        found = self.world.pointers.read()
+        found = self.ctx.pointers.read()
         assert found is not None
         return found.pointer.served_release_id
 
     def edit(self, change: Callable[[str], str]) -> None:
         """A person with an editor."""
-        raw = self.world.pointers.peek()
+        raw = self.ctx.pointers.peek()
         assert raw is not None
-        put_raw(self.world, change(raw.data.decode()).encode())
+        put_raw(self.ctx, change(raw.data.decode()).encode())
 
 
-def put_raw(world: Outside, data: bytes) -> None:
+def put_raw(ctx: ReleaseContext, data: bytes) -> None:
     """Bytes into the pointer's place, past everything of ours."""
-    store: Any = world.pointers
+    store: Any = ctx.pointers
     if hasattr(store, "key"):
-        world.store.s3.put_object(Bucket=store.bucket, Key=store.key, Body=data)
+        ctx.store.s3.put_object(Bucket=store.bucket, Key=store.key, Body=data)
     else:
         store._connected().set(store.path, data)
 
@@ -319,16 +319,16 @@ def shop(
     environment: Environment | None = None,
     **attributes: Any,
 ) -> Shop:
-    """A fresh query's world, made from this process's variables."""
+    """A fresh query's context, made from this process's variables."""
     attributes.setdefault("pointer", {})
     attributes["pointer"] = {"store": store, **attributes["pointer"]}
     environment = environment or Environment(name="local", bucket=BUCKET, zookeeper=zookeeper)
     found = definition(query or new_query(), **attributes)
-    return Shop(outside(found, environment, s3=client("s3"), dynamodb=client("dynamodb")))
+    return Shop(ReleaseContext.from_environment(found, environment, s3=client("s3"), dynamodb=client("dynamodb")))
 
 
-def sealed(world: Outside, release: str) -> SealedRelease:
-    found = world.store.sealed(release)
+def sealed(ctx: ReleaseContext, release: str) -> SealedRelease:
+    found = ctx.store.sealed(release)
     assert found is not None
     return found
 

@@ -65,23 +65,23 @@ def at_a_terminal(*arguments: str, answer: str, cwd: Path) -> tuple[str, int]:
 
 def two(either: Shop) -> tuple[str, str]:
     first = either.build("2017-11-29")
-    promote(either.world, first, by="ann")
+    promote(either.ctx, first, by="ann")
     second = either.build("2017-11-30")
-    promote(either.world, second, by="ann")
+    promote(either.ctx, second, by="ann")
     return first, second
 
 
 def test_at_3_am_with_only_the_pointers_address(either: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No definitions, no KUMO_ASSETS_*, no Snowflake, Kumo or Dagster: status, rollback, history, unhold. A plain-text
     copy follows without the definition that asks for it, and none is made where there was none."""
-    names, s3 = either.world.names, either.world.store.s3
+    names, s3 = either.ctx.names, either.ctx.store.s3
     copy = {"Bucket": names.bucket, "Key": names.pointer_text_key}
     first, second = two(either)
     s3.put_object(**copy, Body=names.dynamodb_table(second).encode())
     for name in list(os.environ):
         if name.startswith(("KUMO_", "SNOWFLAKE_")):
             monkeypatch.delenv(name)
-    address = ("--pointer", either.world.pointers.uri)
+    address = ("--pointer", either.ctx.pointers.uri)
     page, _ = command("status", *address, cwd=tmp_path)
     assert f"active    {second}" in page
     done = json.loads(command("rollback", *address, "--reason", "odd lists", "--json", cwd=tmp_path)[0])
@@ -99,7 +99,7 @@ def test_at_3_am_with_only_the_pointers_address(either: Shop, tmp_path: Path, mo
     assert "After this, the active release stays" in asked
     assert "give --yes" in asked
     command("unhold", *address, "--yes", cwd=tmp_path)
-    found = either.world.pointers.read()
+    found = either.ctx.pointers.read()
     assert found is not None
     assert found.pointer.hold is None
     assert "Contents" not in s3.list_objects_v2(Bucket=copy["Bucket"], Prefix=copy["Key"])
@@ -107,15 +107,15 @@ def test_at_3_am_with_only_the_pointers_address(either: Shop, tmp_path: Path, mo
 
 def test_unhold_asks_at_a_terminal_and_no_leaves_the_hold(store: Shop, tmp_path: Path) -> None:
     first, _ = two(store)
-    rollback(store.world, by="ann", reason="odd lists")
-    held = store.world.pointers.peek()
-    address = ("--pointer", store.world.pointers.uri)
+    rollback(store.ctx, by="ann", reason="odd lists")
+    held = store.ctx.pointers.peek()
+    address = ("--pointer", store.ctx.pointers.uri)
     words, status = at_a_terminal("unhold", *address, answer="n", cwd=tmp_path)
-    assert (status, store.world.pointers.peek()) == (1, held), words
+    assert (status, store.ctx.pointers.peek()) == (1, held), words
     assert words.index("After this, the active release stays") < words.index("Lift the hold? [y/N]"), words
     assert "Traceback" not in words
     words, status = at_a_terminal("unhold", *address, answer="y", cwd=tmp_path)
-    found = store.world.pointers.read()
+    found = store.ctx.pointers.read()
     assert status == 0, words
     assert found is not None
     assert (found.pointer.hold, found.pointer.release_id) == (None, first)
@@ -123,7 +123,7 @@ def test_unhold_asks_at_a_terminal_and_no_leaves_the_hold(store: Shop, tmp_path:
 
 def test_a_query_and_an_address_that_disagree_are_refused(store: Shop, tmp_path: Path) -> None:
     two(store)
-    uri = store.world.pointers.uri
+    uri = store.ctx.pointers.uri
     _, words = command("rollback", "other", "--pointer", uri, "--reason", "odd", cwd=tmp_path, status=2)
     assert store.query in words
     _, words = command("rollback", "--reason", "odd", cwd=tmp_path, status=2)
@@ -131,7 +131,7 @@ def test_a_query_and_an_address_that_disagree_are_refused(store: Shop, tmp_path:
 
 
 def test_an_address_where_nothing_is_is_told(store: Shop, tmp_path: Path) -> None:
-    uri = store.world.pointers.uri
+    uri = store.ctx.pointers.uri
     _, words = command("rollback", "--pointer", uri, "--reason", "odd", cwd=tmp_path, status=2)
     assert "nothing is there" in words
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from kumo_assets.documents import IMPORT_GATE, GateRecord, Opened, Seal, Verdict
 from kumo_assets.releases.decision import Active, Candidate, Decision, decide
-from kumo_assets.releases.documents import IMPORT_GATE, GateRecord, Opened, Seal, Verdict
 from kumo_assets.releases.store import SealedRelease
 
 RELEASE = "20171130-0a0b0c0d"

@@ -64,8 +64,8 @@ class Dagster:
 def dagster(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dagster]:
     from kumo_assets.components.predictive_query import build_query
     from kumo_assets.components.raw_logs import build_raw_logs
+    from kumo_assets.config.load import load_query, load_raw_logs
     from kumo_assets.definitions import shell
-    from kumo_assets.spec.load import load_query, load_raw_logs
 
     shipped = Path(__file__).parents[2] / "kumo_assets" / "defs"
     query = new_query()
@@ -88,21 +88,21 @@ def dagster(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 def two(dagster: Dagster) -> tuple[str, str]:
     first = dagster.shop.build("2017-11-29")
-    promote(dagster.shop.world, first, by="ann")
+    promote(dagster.shop.ctx, first, by="ann")
     second = dagster.shop.build("2017-11-30")
-    promote(dagster.shop.world, second, by="ann")
+    promote(dagster.shop.ctx, second, by="ann")
     return first, second
 
 
 def test_rollback_in_the_ui_does_what_the_command_does(dagster: Dagster) -> None:
     first, second = two(dagster)
     assert dagster.run("rollback", {"reason": "odd"}).success
-    found = dagster.shop.world.pointers.read()
+    found = dagster.shop.ctx.pointers.read()
     assert found is not None
     assert found.pointer.release_id == first
     assert found.pointer.hold is not None
     assert found.pointer.hold.by == "ann"
-    assert dagster.shop.world.store.rejection(second) is not None
+    assert dagster.shop.ctx.store.rejection(second) is not None
     assert dagster.last().metadata["release"].value == first
     again = dagster.run("rollback", {"reason": "again"})
     assert not again.success, "while held a second one must say where to"
@@ -110,16 +110,16 @@ def test_rollback_in_the_ui_does_what_the_command_does(dagster: Dagster) -> None
 
 def test_unhold_in_the_ui_says_first_what_goes_live_and_lifts_only_that(dagster: Dagster) -> None:
     two(dagster)
-    hold(dagster.shop.world, by="ann", reason="looking")
+    hold(dagster.shop.ctx, by="ann", reason="looking")
     third = dagster.shop.build("2017-12-01")
     asked = dagster.run("unhold", {})
     assert not asked.success
     words = next(event for event in asked.all_events if event.is_step_failure).event_specific_data.error.message
     assert f"next_release: {third}" in words
-    assert dagster.shop.world.pointers.read().pointer.hold is not None  # type: ignore[union-attr]
+    assert dagster.shop.ctx.pointers.read().pointer.hold is not None  # type: ignore[union-attr]
     assert not dagster.run("unhold", {"next_release": "20171201-00000000"}).success
     assert dagster.run("unhold", {"next_release": third}).success
-    assert dagster.shop.world.pointers.read().pointer.hold is None  # type: ignore[union-attr]
+    assert dagster.shop.ctx.pointers.read().pointer.hold is None  # type: ignore[union-attr]
 
 
 def test_retirement_has_a_daily_schedule_and_a_dry_run(dagster: Dagster) -> None:
@@ -128,16 +128,16 @@ def test_retirement_has_a_daily_schedule_and_a_dry_run(dagster: Dagster) -> None
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     two(dagster)
     for day in ("01", "02", "03"):
-        promote(dagster.shop.world, dagster.shop.build(f"2017-12-{day}"), by="ann")
+        promote(dagster.shop.ctx, dagster.shop.build(f"2017-12-{day}"), by="ann")
     result = dagster.run("retire", {"dry_run": True})
     assert result.success
-    assert dagster.shop.world.store.retirement(dagster.shop.built[0]) is None
+    assert dagster.shop.ctx.store.retirement(dagster.shop.built[0]) is None
 
 
 def test_a_move_made_outside_dagster_is_an_event_at_the_next_tick_once(dagster: Dagster) -> None:
     first, second = two(dagster)
     dagster.tick()
-    rollback(dagster.shop.world, by="bob@laptop", reason="odd")
+    rollback(dagster.shop.ctx, by="bob@laptop", reason="odd")
     (event,) = dagster.tick().asset_events
     assert isinstance(event, dg.AssetMaterialization)
     assert event.metadata["release"].value == first
@@ -150,7 +150,7 @@ def test_a_move_made_outside_dagster_is_an_event_at_the_next_tick_once(dagster: 
 def test_a_hold_is_an_observation_and_does_not_make_the_pointer_fresh(dagster: Dagster) -> None:
     two(dagster)
     dagster.tick()
-    hold(dagster.shop.world, by="bob", reason="looking")
+    hold(dagster.shop.ctx, by="bob", reason="looking")
     (event,) = dagster.tick().asset_events
     assert isinstance(event, dg.AssetObservation)
 
@@ -168,7 +168,7 @@ def test_a_run_that_died_after_the_pointer_moved_is_told_by_the_ledger(dagster: 
     run = create_run_for_test(dagster.instance, status=dg.DagsterRunStatus.STARTED)
     dagster.tick()
     release = dagster.shop.build("2017-11-29")
-    promote(dagster.shop.world, release, by="sensor", run_id=run.run_id)
+    promote(dagster.shop.ctx, release, by="sensor", run_id=run.run_id)
     assert dagster.tick().asset_events == [], "it may still tell it itself"
     dagster.instance.report_run_failed(run)
     (event,) = dagster.tick().asset_events
@@ -178,7 +178,7 @@ def test_a_run_that_died_after_the_pointer_moved_is_told_by_the_ledger(dagster: 
 def test_a_hand_edit_is_an_event_and_a_message_once(dagster: Dagster, chat: Chat) -> None:
     first, second = two(dagster)
     dagster.tick()
-    names = dagster.shop.world.names
+    names = dagster.shop.ctx.names
     dagster.shop.edit(lambda text: text.replace(names.dynamodb_table(second), names.dynamodb_table(first), 1))
     (event,) = dagster.tick().asset_events
     assert event.metadata["action"].value == "hand_edit"
@@ -219,8 +219,8 @@ def test_a_deleted_pointer_is_told_once_and_one_that_never_was_is_not(dagster: D
     _, second = two(dagster)
     dagster.tick()
     assert chat.posted == []
-    store = dagster.shop.world.pointers
-    dagster.shop.world.store.s3.delete_object(Bucket=store.bucket, Key=store.key)
+    store = dagster.shop.ctx.pointers
+    dagster.shop.ctx.store.s3.delete_object(Bucket=store.bucket, Key=store.key)
     dagster.tick()
     dagster.tick()
     (message,) = chat.posted
@@ -231,7 +231,7 @@ def test_a_deleted_pointer_is_told_once_and_one_that_never_was_is_not(dagster: D
 def test_what_a_tick_that_came_to_nothing_would_have_told_is_told_by_the_next(dagster: Dagster) -> None:
     two(dagster)
     dagster.tick()
-    rollback(dagster.shop.world, by="bob", reason="odd")
+    rollback(dagster.shop.ctx, by="bob", reason="odd")
     before = dagster.cursor
     (event,) = dagster.tick().asset_events
     dagster.cursor = before
@@ -252,7 +252,7 @@ def test_a_stale_release_and_one_that_waits_are_told_once_each_with_the_reason(
             return datetime.now(UTC) + timedelta(hours=31)
 
     two(dagster)
-    hold(dagster.shop.world, by="ann", reason="looking")
+    hold(dagster.shop.ctx, by="ann", reason="looking")
     waits = dagster.shop.build("2017-12-01")
     dagster.tick()
     assert chat.posted == []
@@ -270,7 +270,7 @@ def test_a_dead_webhook_stops_no_promotion_and_its_address_is_in_no_log(
 ) -> None:
     monkeypatch.setenv("KUMO_ASSETS_WEBHOOK_URL", "http://127.0.0.1:9/services/T0/B0/sesame")
     first, second = two(dagster)
-    names = dagster.shop.world.names
+    names = dagster.shop.ctx.names
     dagster.shop.edit(lambda text: text.replace(names.dynamodb_table(second), names.dynamodb_table(first), 1))
     dagster.tick()
     assert "could not be reached" in caplog.text

@@ -6,32 +6,32 @@ from typing import Any
 
 from releases_support import Shop
 
+from kumo_assets.config.query import Table
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.resources.dynamodb import tables
-from kumo_assets.spec.query import Table
 
 
 def test_nothing_that_is_served_ever_expires(either: Shop) -> None:
     calls: list[tuple[str, dict[str, Any]]] = []
-    for service in (either.world.store.s3, either.world.dynamodb):
+    for service in (either.ctx.store.s3, either.ctx.dynamodb):
         service.meta.events.register(
             "provide-client-params.*.*", lambda params, model, **_: calls.append((model.name, dict(params)))
         )
     release = either.build()
     wanted = Table(point_in_time_recovery=True)
-    name = either.world.names.dynamodb_table(release)
-    tables.care_for(either.world.dynamodb, name, wanted, either.world.names.tags(release))
-    promote(either.world, release, by="sensor")
+    name = either.ctx.names.dynamodb_table(release)
+    tables.care_for(either.ctx.dynamodb, name, wanted, either.ctx.names.tags(release))
+    promote(either.ctx, release, by="sensor")
     assert "UpdateTimeToLive" not in [operation for operation, _ in calls]
     assert not [parameters for operation, parameters in calls if operation == "PutObject" and "Expires" in parameters]
-    ttl = either.world.dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    ttl = either.ctx.dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     assert ttl["TimeToLiveStatus"] == "DISABLED"
-    store: Any = either.world.pointers
+    store: Any = either.ctx.pointers
     if hasattr(store, "path"):
         _, stat = store._connected().get(store.path)
         assert stat.ephemeralOwner == 0, "it would go with its writer's session"
         assert stat.owner_session_id is None
     else:
-        head = either.world.store.s3.head_object(Bucket=store.bucket, Key=store.key)
+        head = either.ctx.store.s3.head_object(Bucket=store.bucket, Key=store.key)
         assert "Expires" not in head
         assert "Expiration" not in head

@@ -21,8 +21,8 @@ MOST_SLOW = 50 if SOAK else 0
 
 def test_of_many_concurrent_promoters_exactly_one_wins_each_generation(either: Shop, tmp_path: Path) -> None:
     releases = [either.build(str(date(2017, 11, 1) + timedelta(days=day))) for day in range(RELEASES)]
-    store = type(either.world.pointers).__name__.lower()
-    hosts = getattr(either.world.pointers, "hosts", "")
+    store = type(either.ctx.pointers).__name__.lower()
+    hosts = getattr(either.ctx.pointers, "hosts", "")
     gate = tmp_path / "go"
     command = [sys.executable, str(Path(__file__).with_name("race_worker.py"))]
     options = ["zookeeper" if "zookeeper" in store else "s3", hosts, either.query, str(THREADS), str(gate), *releases]
@@ -48,7 +48,7 @@ def test_of_many_concurrent_promoters_exactly_one_wins_each_generation(either: S
     assert len(won) + lost + len(slow) == PROCESSES * THREADS * RELEASES
     assert [generation for generation, _ in won] == list(range(1, len(won) + 1)), "two winners of one generation"
     assert len(won) > 1, "nobody raced"
-    moves = either.world.ledger.moves()
+    moves = either.ctx.ledger.moves()
     assert [(entry.generation, entry.to_release) for entry in moves] == won, "a lost update"
     assert [entry.from_release for entry in moves] == ["", *[release for _, release in won[:-1]]], "a fork"
     assert [release for _, release in won] == sorted(release for _, release in won), "backwards"

@@ -22,18 +22,19 @@ from kumo_serving.pointer import Pointer, parse_pointer, partition_of_release
 from memory_aws import Killed, Memory
 from releases_support import BUCKET, Shop, definition, new_query, put_raw, shop
 
+from kumo_assets.config.environment import Environment
+from kumo_assets.documents import IMPORT_GATE
 from kumo_assets.errors import GateBlocked, Refused, ReleaseError
-from kumo_assets.releases.documents import IMPORT_GATE
+from kumo_assets.releases.context import ReleaseContext
+from kumo_assets.releases.evidence import put_back
 from kumo_assets.releases.ledger import is_move
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
-from kumo_assets.releases.operations.outside import Outside, outside, put_back
 from kumo_assets.releases.operations.promote import next_promotion, promote
 from kumo_assets.releases.operations.reconcile import reconcile
 from kumo_assets.releases.operations.retire import retire
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import report
 from kumo_assets.resources.dynamodb.tables import list_tables
-from kumo_assets.spec.environment import Environment
 
 # How long the in-memory machine's retirement waits for the slowest reader; no clock of a test moves so far elsewhere.
 GRACE_SECONDS = 60
@@ -71,25 +72,25 @@ class Machine(RuleBasedStateMachine):
     # ---- the model's eyes: straight at the store
 
     @property
-    def world(self) -> Outside:
-        return self.shop.world
+    def ctx(self) -> ReleaseContext:
+        return self.shop.ctx
 
     def order(self, release: str) -> Order | None:
-        sealed = self.world.store.sealed(release) if release else None
+        sealed = self.ctx.store.sealed(release) if release else None
         return sealed.order if sealed is not None else None
 
     def gone(self, release: str) -> bool:
-        return self.world.store.retirement(release) is not None
+        return self.ctx.store.retirement(release) is not None
 
     def stopped(self) -> bool:
         """True when automatic promotion must stand still."""
-        found = self.world.pointers.read()
+        found = self.ctx.pointers.read()
         if found is None:
             return False
-        return found.pointer.hold is not None or found.hand_edited or put_back(self.world, found) is not None
+        return found.pointer.hold is not None or found.hand_edited or put_back(self.ctx, found) is not None
 
     def served(self) -> str:
-        found = self.world.pointers.read()
+        found = self.ctx.pointers.read()
         return found.pointer.served_release_id if found is not None else ""
 
     def may_go_live(self, release: str) -> bool:
@@ -97,7 +98,7 @@ class Machine(RuleBasedStateMachine):
         return (
             self.quality[release] == "good"
             and self.order(release) is not None
-            and self.world.store.rejection(release) is None
+            and self.ctx.store.rejection(release) is None
             and not self.gone(release)
         )
 
@@ -111,10 +112,10 @@ class Machine(RuleBasedStateMachine):
 
     def moved(self, before: str, how: str) -> None:
         """What any of our own moves must keep; called after each operation, done, refused or killed."""
-        found = self.world.pointers.read()
-        if found is None or found.hand_edited or put_back(self.world, found) is not None:
+        found = self.ctx.pointers.read()
+        if found is None or found.hand_edited or put_back(self.ctx, found) is not None:
             return
-        raw = self.world.pointers.peek()
+        raw = self.ctx.pointers.peek()
         assert raw is not None
         if raw.data in self.documents:
             return
@@ -163,10 +164,10 @@ class Machine(RuleBasedStateMachine):
         adopted = {}
         partition = f"2017-11-{day:02d}"
         if adopt:
-            home = self.world.store.newest_with(partition, "postprocessed")
-            opened = self.world.store.opened(home) if home else None
+            home = self.ctx.store.newest_with(partition, "postprocessed")
+            opened = self.ctx.store.opened(home) if home else None
             if opened is not None:
-                adopted = {asset: self.world.store.home(opened, asset) for asset in ("predictions", "postprocessed")}
+                adopted = {asset: self.ctx.store.home(opened, asset) for asset in ("predictions", "postprocessed")}
         release = self.shop.build(
             partition,
             failed={"blocked": "volume", "import failed": IMPORT_GATE}.get(quality),
@@ -180,7 +181,7 @@ class Machine(RuleBasedStateMachine):
         source = adopted.get("predictions")
         if source is not None and quality in ("good", "blocked", "missing") and self.quality[source] != "good":
             # Its own verdicts on the predictions do not exist: those of the release they come from count.
-            verdict = self.world.store.verdict(source, "volume")
+            verdict = self.ctx.store.verdict(source, "volume")
             self.quality[release] = "good" if verdict is not None and verdict.passed else "blocked"
         elif source is not None and quality in ("blocked", "missing"):
             self.quality[release] = "good"
@@ -189,7 +190,7 @@ class Machine(RuleBasedStateMachine):
     @rule(passed=st.booleans())
     def late_verdict(self, passed: bool) -> None:
         release = next(release for release, quality in self.quality.items() if quality == "missing")
-        opened = self.world.store.opened(release)
+        opened = self.ctx.store.opened(release)
         assert opened is not None
         if opened.adopted:
             self.quality[release] = "blocked"
@@ -197,7 +198,7 @@ class Machine(RuleBasedStateMachine):
         self.shop.verdict(opened, "volume", passed=passed)
         self.quality[release] = "good" if passed else "blocked"
         for other, quality in self.quality.items():
-            found = self.world.store.opened(other)
+            found = self.ctx.store.opened(other)
             if found is not None and found.adopted.get("predictions") == release and quality in ("good", "blocked"):
                 self.quality[other] = "good" if passed else "blocked"
 
@@ -210,9 +211,9 @@ class Machine(RuleBasedStateMachine):
         free = not self.stopped()
 
         def act() -> Any:
-            reconcile(self.world)
-            release, decision = next_promotion(self.world)
-            return promote(self.world, release, by="sensor") if decision.outcome == "promote" else decision
+            reconcile(self.ctx)
+            release, decision = next_promotion(self.ctx)
+            return promote(self.ctx, release, by="sensor") if decision.outcome == "promote" else decision
 
         self.attempt("tick", act, kill_at)
         if kill_at is None and free:
@@ -226,13 +227,13 @@ class Machine(RuleBasedStateMachine):
         good = self.may_go_live(release)
         self.attempt(
             "force" if forced else "promote",
-            lambda: promote(self.world, release, by="bob", forced="I insist" if forced else None),
+            lambda: promote(self.ctx, release, by="bob", forced="I insist" if forced else None),
             kill_at,
         )
         if self.served() == release != before:
             assert good or forced
             assert self.quality[release] not in ("import failed", "short", "half"), "rule 6 was overridden"
-            assert self.world.store.rejection(release) is None
+            assert self.ctx.store.rejection(release) is None
 
     @rule(pick=st.none() | st.integers(0, 50), kill_at=st.none() | st.integers(0, 4))
     def roll_back(self, pick: int | None, kill_at: int | None) -> None:
@@ -249,17 +250,17 @@ class Machine(RuleBasedStateMachine):
         left = self.order(before)
         earlier = [release for release in known_good if left is None or (self.order(release) or left) < left]
         held = self.stopped()
-        self.attempt("rollback", lambda: rollback(self.world, to=to, by="ann", reason="odd"), kill_at)
+        self.attempt("rollback", lambda: rollback(self.ctx, to=to, by="ann", reason="odd"), kill_at)
         after = self.served()
-        found = self.world.pointers.read()
+        found = self.ctx.pointers.read()
         if found is not None and found.pointer.hold is not None and found.pointer.hold.to_release == after:
-            assert self.world.store.rejection(after) is None
+            assert self.ctx.store.rejection(after) is None
         if after != before:
             assert found is not None
             assert after in good
             assert found.pointer.hold is not None
             assert found.pointer.hold.to_release == after
-            assert not before or self.world.store.rejection(before) is not None
+            assert not before or self.ctx.store.rejection(before) is not None
             assert before not in [item.release_id for item in found.pointer.previous]
             if to is not None:
                 assert after == to
@@ -268,29 +269,29 @@ class Machine(RuleBasedStateMachine):
 
     @rule(kill_at=st.none() | st.integers(0, 3))
     def place_hold(self, kill_at: int | None) -> None:
-        self.attempt("hold", lambda: hold(self.world, by="ann", reason="looking"), kill_at)
+        self.attempt("hold", lambda: hold(self.ctx, by="ann", reason="looking"), kill_at)
 
     @rule(kill_at=st.none() | st.integers(0, 3))
     def lift_hold(self, kill_at: int | None) -> None:
         def act() -> Any:
-            preview = preview_unhold(self.world)
-            unhold(self.world, preview, by="ann")
+            preview = preview_unhold(self.ctx)
+            unhold(self.ctx, preview, by="ann")
             return preview
 
         preview = self.attempt("unhold", act, kill_at)
         if kill_at is None and not isinstance(preview, Exception):
             assert not self.stopped()
-            assert next_promotion(self.world)[1].outcome == "promote" or preview.next_release is None
+            assert next_promotion(self.ctx)[1].outcome == "promote" or preview.next_release is None
 
     @precondition(lambda self: self.served())
     @rule(pick=st.integers(0, 50))
     def edit_by_hand(self, pick: int) -> None:
         """A person changes the table to another that exists."""
-        found = self.world.pointers.read()
+        found = self.ctx.pointers.read()
         assert found is not None
         whole = [release for release in sorted(self.quality) if not self.gone(release)]
         release = whole[pick % len(whole)] if whole else self.served()
-        new, old = self.world.names.dynamodb_table(release), found.pointer.table
+        new, old = self.ctx.names.dynamodb_table(release), found.pointer.table
         if new != old:
             self.shop.edit(lambda text: text.replace(f'"table": "{old}"', f'"table": "{new}"', 1))
             self.touched_by_hand.add(release)
@@ -300,11 +301,11 @@ class Machine(RuleBasedStateMachine):
     @rule(pick=st.integers(1, 3))
     def put_an_old_document_back(self, pick: int) -> None:
         # A person is slower than the sensor: within its interval after a crash, the entry would be lost with the document.
-        reconcile(self.world)
+        reconcile(self.ctx)
         old = self.documents[max(0, len(self.documents) - 1 - pick)]
         pointer = parse_pointer(old, self.shop.query)
         if not self.gone(pointer.served_release_id):
-            put_raw(self.world, old)
+            put_raw(self.ctx, old)
             self.touched_by_hand.add(pointer.served_release_id)
 
     @rule(kill_at=st.none() | st.integers(0, 12), down=st.booleans())
@@ -314,13 +315,13 @@ class Machine(RuleBasedStateMachine):
                 raise ReleaseError("drop", found="Snowflake is down")
 
         before = self.served()
-        self.attempt("retire", lambda: retire(self.world, drop, by="daily"), kill_at)
+        self.attempt("retire", lambda: retire(self.ctx, drop, by="daily"), kill_at)
         assert self.served() == before
 
     @rule()
     def look(self) -> None:
         """Status never fails, whatever was left behind."""
-        found = report(self.world)
+        found = report(self.ctx)
         assert found.release_id == (self.served() or None)
         assert found.next_command
 
@@ -330,7 +331,7 @@ class Machine(RuleBasedStateMachine):
     @rule(reader=st.integers(0, 2))
     def a_reader_refreshes(self, reader: int) -> None:
         """One of three readers polls; the others go on with what they saw, however long ago that was."""
-        found = self.world.pointers.read()
+        found = self.ctx.pointers.read()
         assert found is not None
         seen = (found.pointer, self.now())
         self.readers = [*self.readers[:reader], seen, *self.readers[reader + 1 :]]
@@ -343,47 +344,47 @@ class Machine(RuleBasedStateMachine):
         tables = self.tables()
         if pointer.table not in tables:
             assert (self.now() - seen).total_seconds() >= GRACE_SECONDS, "retired under a reader's hands"
-            fresh = self.world.pointers.read()
+            fresh = self.ctx.pointers.read()
             assert fresh is not None
             assert fresh.pointer.table in tables
 
     def tables(self) -> set[str]:
-        return set(list_tables(self.world.dynamodb, f"{self.world.names.environment}-{self.shop.query}-"))
+        return set(list_tables(self.ctx.dynamodb, f"{self.ctx.names.environment}-{self.shop.query}-"))
 
     def now(self) -> datetime:
         """S3's clock."""
-        return self.world.now()
+        return self.ctx.now()
 
     # ---- always
 
     @invariant()
     def what_is_served_exists(self) -> None:
-        found = self.world.pointers.read() if hasattr(self, "shop") else None
+        found = self.ctx.pointers.read() if hasattr(self, "shop") else None
         if found is None:
             return
         tables = self.tables()
         assert found.pointer.table in tables
-        if not found.hand_edited and put_back(self.world, found) is None:
+        if not found.hand_edited and put_back(self.ctx, found) is None:
             for item in found.pointer.previous:
                 assert item.table in tables, "readers would be sent to a deleted table"
 
     @invariant()
     def a_read_only_look_moves_nothing(self) -> None:
         if hasattr(self, "shop") and self.documents:
-            found = self.world.pointers.read()
+            found = self.ctx.pointers.read()
             assert found is not None
 
     def teardown(self) -> None:
         if not hasattr(self, "shop"):
             return
-        reconcile(self.world)
-        generations = [entry.generation for entry in self.world.ledger.moves()]
+        reconcile(self.ctx)
+        generations = [entry.generation for entry in self.ctx.ledger.moves()]
         assert generations == list(range(1, self.generation + 1)), "the history has a gap or a fork"
-        assert all(is_move(entry) for entry in self.world.ledger.moves())
+        assert all(is_move(entry) for entry in self.ctx.ledger.moves())
         # Whatever was left half done is finished by doing it again, without anybody's help.
         if self.served() and not self.stopped():
-            self.attempt("retire", lambda: retire(self.world, lambda names: None, by="daily"))
-        self.world.close()
+            self.attempt("retire", lambda: retire(self.ctx, lambda names: None, by="daily"))
+        self.ctx.close()
 
 
 class InMemory(Machine):
@@ -392,9 +393,9 @@ class InMemory(Machine):
         grace = {"keep": 1, "min_age_hours": 0, "grace_minutes": GRACE_SECONDS / 60}
         found = definition(new_query(), retention=grace)
         environment = Environment(name="local", bucket=BUCKET)
-        world = outside(found, environment, s3=self.memory.s3(), dynamodb=self.memory.dynamodb())
-        world.trial = lambda seal, sample: {} if seal.table in self.memory.tables else {"1": "TableGone"}
-        return Shop(world)
+        ctx = ReleaseContext.from_environment(found, environment, s3=self.memory.s3(), dynamodb=self.memory.dynamodb())
+        ctx.trial = lambda seal, sample: {} if seal.table in self.memory.tables else {"1": "TableGone"}
+        return Shop(ctx)
 
     @rule(seconds=st.sampled_from([5, 30, 200]))
     def time_passes(self, seconds: int) -> None:
@@ -411,7 +412,7 @@ class OnMiniStack(Machine):
     def make(self) -> Shop:
         made = shop(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": GRACE_SECONDS / 60})
         self.act: Any = None
-        for service in (made.world.store.s3, made.world.dynamodb):
+        for service in (made.ctx.store.s3, made.ctx.dynamodb):
             service.meta.events.register("before-send", self.sent)  # type: ignore[attr-defined]
         return made
 

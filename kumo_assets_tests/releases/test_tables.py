@@ -7,10 +7,10 @@ import pytest
 from kumo_sandbox.testing import SandboxHandle
 from releases_support import Shop, shop
 
+from kumo_assets.config.environment import Environment
+from kumo_assets.config.query import Table
 from kumo_assets.errors import ReleaseError
 from kumo_assets.resources.dynamodb import tables
-from kumo_assets.spec.environment import Environment
-from kumo_assets.spec.query import Table
 
 pytestmark = pytest.mark.sandbox
 ABROAD = "eu-west-1"
@@ -25,8 +25,8 @@ def store(sandbox: SandboxHandle) -> Shop:
 
 def cared_for(found: Shop) -> str:
     release = found.build()
-    name = found.world.names.dynamodb_table(release)
-    tables.care_for(found.world.dynamodb, name, WANTED, found.world.names.tags(release))
+    name = found.ctx.names.dynamodb_table(release)
+    tables.care_for(found.ctx.dynamodb, name, WANTED, found.ctx.names.tags(release))
     return name
 
 
@@ -35,7 +35,7 @@ def there(region: str, table: str) -> bool:
 
 
 def test_a_table_gets_all_that_its_definition_asks(store: Shop) -> None:
-    client = store.world.dynamodb
+    client = store.ctx.dynamodb
     name = cared_for(store)
     tables.wait_until_ready(client, name, WANTED, deadline_seconds=30, poll_seconds=0.1)
     state = tables.describe(client, name)
@@ -48,7 +48,7 @@ def test_a_table_gets_all_that_its_definition_asks(store: Shop) -> None:
     assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
     told = {item["Key"]: item["Value"] for item in client.list_tags_of_resource(ResourceArn=state.arn)["Tags"]}
     (release,) = store.built
-    assert told == store.world.names.tags(release)
+    assert told == store.ctx.names.tags(release)
     tables.care_for(client, name, WANTED, {})  # safe to repeat
 
 
@@ -60,8 +60,8 @@ def test_a_table_gets_all_that_its_definition_asks(store: Shop) -> None:
     ],
 )
 def test_a_table_is_waited_for_until_it_is_warm_and_everywhere(store: Shop, wanted: Table, words: str) -> None:
-    client = store.world.dynamodb
-    name = store.world.names.dynamodb_table(store.build())
+    client = store.ctx.dynamodb
+    name = store.ctx.names.dynamodb_table(store.build())
     told: list[str] = []
 
     def progress(line: str) -> None:
@@ -75,13 +75,13 @@ def test_a_table_is_waited_for_until_it_is_warm_and_everywhere(store: Shop, want
 
 
 def test_a_table_that_is_never_ready_is_given_up_at_the_deadline_with_the_reason(store: Shop) -> None:
-    name = store.world.names.dynamodb_table(store.build())
+    name = store.ctx.names.dynamodb_table(store.build())
     with pytest.raises(ReleaseError, match=f"replica in {ABROAD} that is absent"):
-        tables.wait_until_ready(store.world.dynamodb, name, WANTED, deadline_seconds=0.2, poll_seconds=0.1)
+        tables.wait_until_ready(store.ctx.dynamodb, name, WANTED, deadline_seconds=0.2, poll_seconds=0.1)
 
 
 def test_a_table_goes_with_its_replicas(store: Shop) -> None:
     name = cared_for(store)
-    tables.delete(store.world.dynamodb, name)
-    assert tables.describe(store.world.dynamodb, name) is None
+    tables.delete(store.ctx.dynamodb, name)
+    assert tables.describe(store.ctx.dynamodb, name) is None
     assert not there(ABROAD, name), "it would stand there, and be paid for, for ever"

@@ -18,10 +18,10 @@ from kumo_serving.pointer import parse_pointer
 from releases_support import BUCKET, Shop, shop
 from zookeeper_support import CREATE, SET_DATA, Wire, wire_to
 
+from kumo_assets.config.environment import Environment
 from kumo_assets.errors import ReleaseError
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.rollback import rollback
-from kumo_assets.spec.environment import Environment
 
 pytestmark = pytest.mark.zookeeper
 AUTH = "KUMO_ASSETS_ZOOKEEPER_AUTH"
@@ -63,7 +63,7 @@ def wire(zookeeper: str) -> Iterator[Wire]:
 
 @pytest.fixture
 def opened(aws: str, stranger: Any, wire: Wire, root: str) -> Iterator[Callable[..., Shop]]:
-    """Makes a query's world in an environment, on this test's root, over the wire."""
+    """Makes a query's context in an environment, on this test's root, over the wire."""
     made: list[Shop] = []
 
     def make(environment: str = "local", query: str | None = None) -> Shop:
@@ -73,7 +73,7 @@ def opened(aws: str, stranger: Any, wire: Wire, root: str) -> Iterator[Callable[
 
     yield make
     for one in made:
-        one.world.close()
+        one.ctx.close()
 
 
 def test_anybody_reads_and_only_the_environments_user_writes(
@@ -82,12 +82,12 @@ def test_anybody_reads_and_only_the_environments_user_writes(
     monkeypatch.setenv(AUTH, "pipeline:sesame")
     ours = opened()
     first, second = ours.build("2017-11-29"), ours.build("2017-11-30")
-    promote(ours.world, first, by="ann")
+    promote(ours.ctx, first, by="ann")
     monkeypatch.delenv(AUTH)
 
-    path = ours.world.names.znode
+    path = ours.ctx.names.znode
     assert parse_pointer(stranger.get(path)[0], ours.query).release_id == first
-    service = open_pointer(ours.world.pointers.uri)
+    service = open_pointer(ours.ctx.pointers.uri)
     found = service.read()
     service.close()
     assert found is not None
@@ -95,12 +95,12 @@ def test_anybody_reads_and_only_the_environments_user_writes(
     _refuses_all_writing(stranger, path)
     without = opened(query=ours.query)
     with pytest.raises(ReleaseError, match=r"NoAuth.*set KUMO_ASSETS_ZOOKEEPER_AUTH.*the old pointer stands"):
-        promote(without.world, second, by="bob")
+        promote(without.ctx, second, by="bob")
     assert ours.active() == first
 
     monkeypatch.setenv(AUTH, "pipeline:sesame")
-    promote(ours.world, second, by="ann")
-    assert rollback(ours.world, by="ann", reason="odd").pointer.release_id == first
+    promote(ours.ctx, second, by="ann")
+    assert rollback(ours.ctx, by="ann", reason="odd").pointer.release_id == first
 
 
 def _refuses_all_writing(client: Any, path: str, *refusals: type[Exception]) -> None:
@@ -126,12 +126,12 @@ def test_two_environments_with_two_users_share_one_ensemble(
         monkeypatch.setenv(AUTH, f"{environment}:sesame-of-{environment}")
         made = opened(environment)
         release = made.build()
-        assert promote(made.world, release, by="ann").pointer.generation == 1
+        assert promote(made.ctx, release, by="ann").pointer.generation == 1
         assert made.active() == release
-        _refuses_all_writing(stranger, made.world.names.znode)
+        _refuses_all_writing(stranger, made.ctx.names.znode)
     # Neither may touch the other's, nor a stranger what both stand on, which is its maker's; what is not empty nobody deletes.
     with connected(f"127.0.0.1:{wire.port}{root}", "staging:sesame-of-staging") as other:
-        _refuses_all_writing(other, made.world.names.znode, NoAuthError, NotEmptyError)
+        _refuses_all_writing(other, made.ctx.names.znode, NoAuthError, NotEmptyError)
     for write in (
         partial(stranger.set_acls, "/kumo_assets", OPEN_ACL_UNSAFE),
         partial(stranger.set, "/kumo_assets", b""),
@@ -143,8 +143,8 @@ def test_two_environments_with_two_users_share_one_ensemble(
 def test_without_a_user_anybody_writes(opened: Callable[..., Shop], stranger: Any) -> None:
     """Unset, as on a laptop: a person with any ZooKeeper client may edit the pointer."""
     ours = opened()
-    promote(ours.world, ours.build(), by="ann")
-    stranger.set(ours.world.names.znode, stranger.get(ours.world.names.znode)[0])
+    promote(ours.ctx, ours.build(), by="ann")
+    stranger.set(ours.ctx.names.znode, stranger.get(ours.ctx.names.znode)[0])
     stranger.create("/kumo_assets/other")
 
 
@@ -154,11 +154,11 @@ def test_a_write_whose_answer_is_lost_is_known_to_have_happened(
 ) -> None:
     ours = opened()
     releases = _before(ours, kind)
-    wire.cut(kind, ours.world.names.znode, "after")
-    done = promote(ours.world, releases[-1], by="sensor")
+    wire.cut(kind, ours.ctx.names.znode, "after")
+    done = promote(ours.ctx, releases[-1], by="sensor")
     assert wire.cuts == 1
     assert (done.moved, done.pointer.release_id, done.pointer.generation) == (True, releases[-1], len(releases))
-    assert [entry.to_release for entry in ours.world.ledger.moves()] == releases
+    assert [entry.to_release for entry in ours.ctx.ledger.moves()] == releases
 
 
 @pytest.mark.parametrize("kind", [CREATE, SET_DATA], ids=["create", "setData"])
@@ -167,13 +167,13 @@ def test_a_write_that_is_lost_itself_is_known_not_to_have_happened(
 ) -> None:
     ours = opened()
     releases = _before(ours, kind)
-    wire.cut(kind, ours.world.names.znode, "before")
+    wire.cut(kind, ours.ctx.names.znode, "before")
     with pytest.raises(ReleaseError, match="the old pointer stands, and readers go on with it"):
-        promote(ours.world, releases[-1], by="sensor")
+        promote(ours.ctx, releases[-1], by="sensor")
     assert wire.cuts == 1
-    assert [entry.to_release for entry in ours.world.ledger.moves()] == releases[:-1]
-    assert promote(ours.world, releases[-1], by="sensor").pointer.generation == len(releases)
-    assert [entry.to_release for entry in ours.world.ledger.moves()] == releases
+    assert [entry.to_release for entry in ours.ctx.ledger.moves()] == releases[:-1]
+    assert promote(ours.ctx, releases[-1], by="sensor").pointer.generation == len(releases)
+    assert [entry.to_release for entry in ours.ctx.ledger.moves()] == releases
 
 
 def _before(ours: Shop, kind: int) -> list[str]:
@@ -181,5 +181,5 @@ def _before(ours: Shop, kind: int) -> list[str]:
     if kind == CREATE:
         return [ours.build()]
     releases = [ours.build("2017-11-29"), ours.build("2017-11-30")]
-    promote(ours.world, releases[0], by="sensor")
+    promote(ours.ctx, releases[0], by="sensor")
     return releases

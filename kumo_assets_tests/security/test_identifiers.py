@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from kumo_assets.config.load import load_query
+from kumo_assets.config.names import QueryNames
+from kumo_assets.config.query import PredictiveQuerySpec
+from kumo_assets.config.raw_logs import RawLogsSpec
 from kumo_assets.errors import ConfigError
 from kumo_assets.resources.sql import literal, quote, table
-from kumo_assets.spec.load import load_query
-from kumo_assets.spec.names import QueryNames
-from kumo_assets.spec.query import PredictiveQuerySpec
-from kumo_assets.spec.raw_logs import RawLogsSpec
 
 HOSTILE = [
     'x"; DROP TABLE "RAW', "x' OR '1'='1", "x/../../production", "x;--", "x\n", "x y", "x%00", "../x", "x.y", "x$y", "é", "",

@@ -12,14 +12,14 @@ import pytest
 from kumo_serving import Reader, S3Pointer
 from snowflake.connector.cursor import SnowflakeCursor
 
+from kumo_assets.config.environment import Environment
+from kumo_assets.config.query import Retention
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
-from kumo_assets.releases.operations.outside import outside
 from kumo_assets.releases.operations.retire import retire
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import releases, report
 from kumo_assets.resources.drop import drop_tables
-from kumo_assets.spec.environment import Environment
-from kumo_assets.spec.query import Retention
 from kumo_assets_tests.chain.conftest import QUERY, Chain, failure
 from kumo_assets_tests.security.policies import DEPLOY, Need, Policy, recorded
 
@@ -54,7 +54,7 @@ def denied(policy: Policy, wanted: list[Need]) -> list[Need]:
 
 
 def test_each_party_may_do_what_it_does_and_no_more(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    bucket = chain.world().names.bucket
+    bucket = chain.ctx().names.bucket
     pipeline = Policy("pipeline.json", bucket, chain.environment)
     operator = Policy("operator.json", bucket, chain.environment)
     reader = Policy("reader.json", bucket, chain.environment)
@@ -72,13 +72,13 @@ def test_each_party_may_do_what_it_does_and_no_more(chain: Chain, monkeypatch: p
             assert result.success, failure(result)
             assert chain.promote().success
     with recorded(monkeypatch) as operated:
-        world = chain.world()
-        report(world)
-        releases(world)
-        rollback(world, by="ann", reason="odd")
-        unhold(world, preview_unhold(world), by="ann")
-        hold(world, by="ann", reason="looking")
-        world.ledger.history()
+        ctx = chain.ctx()
+        report(ctx)
+        releases(ctx)
+        rollback(ctx, by="ann", reason="odd")
+        unhold(ctx, preview_unhold(ctx), by="ann")
+        hold(ctx, by="ann", reason="looking")
+        ctx.ledger.history()
     assert denied(operator, operated) == []
     unused = operator.actions() - {need.action for need in operated}
     assert unused <= {"dynamodb:GetItem", "dynamodb:BatchGetItem"}, "lookup and trial, signed by the reader"
@@ -86,7 +86,7 @@ def test_each_party_may_do_what_it_does_and_no_more(chain: Chain, monkeypatch: p
     with recorded(monkeypatch) as retired:
         keep = Retention(keep=1, min_age_hours=0, grace_minutes=0)
         definition = replace(chain.definition, spec=chain.definition.spec.model_copy(update={"retention": keep}))
-        old = outside(definition, Environment.from_variables())
+        old = ReleaseContext.from_environment(definition, Environment.from_variables())
         unhold(old, preview_unhold(old), by="ann")
         assert retire(old, drop_tables, by="a test")
     done = [*built, *retired]
@@ -95,7 +95,7 @@ def test_each_party_may_do_what_it_does_and_no_more(chain: Chain, monkeypatch: p
     assert {"dynamodb.GetItem", "dynamodb.BatchGetItem"} & set(chain.handle.calls())
 
     chain.handle.calls(forget=True)
-    service = Reader(QUERY, pointer=S3Pointer(world.pointers.uri), budget_seconds=10.0)
+    service = Reader(QUERY, pointer=S3Pointer(ctx.pointers.uri), budget_seconds=10.0)
     try:
         service.get(1, budget_seconds=10.0)
         service.get_many([1, 2], budget_seconds=10.0)

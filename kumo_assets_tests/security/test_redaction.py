@@ -14,11 +14,11 @@ from kumo_serving import Reader, S3Pointer
 from kumo_serving.errors import KumoAssetsError
 from snowflake.connector.cursor import SnowflakeCursor
 
-from kumo_assets.notify import notify
-from kumo_assets.releases.operations.outside import outside
+from kumo_assets.config.environment import Environment
+from kumo_assets.pointers.zookeeper import ZooKeeperPointerStore
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.status import report
-from kumo_assets.releases.pointer_zookeeper import ZooKeeperPointerStore
-from kumo_assets.spec.environment import Environment
+from kumo_assets.resources.webhook import notify
 from kumo_assets_tests.chain.conftest import QUERY, Chain, failure
 
 SECRETS = ("AWS_SECRET_ACCESS_KEY", "SNOWFLAKE_PASSWORD", "KUMO_API_KEY")
@@ -32,9 +32,9 @@ def told(chain: Chain, result: dg.ExecuteInProcessResult, caplog: pytest.LogCapt
 
 def documents(chain: Chain) -> str:
     """Every small object this environment has on S3."""
-    world = chain.world()
-    s3, bucket = world.store.s3, world.names.bucket
-    keys = world.store.keys(f"{chain.environment}/")
+    ctx = chain.ctx()
+    s3, bucket = ctx.store.s3, ctx.names.bucket
+    keys = ctx.store.keys(f"{chain.environment}/")
     return "\n".join(
         s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode("utf-8", "replace")
         for key in keys
@@ -58,7 +58,7 @@ def test_a_good_day_leaves_no_secret_anywhere(
     result = chain.run()
     assert result.success, failure(result)
     assert chain.promote().success
-    text = told(chain, result, caplog) + documents(chain) + "\n".join(statements) + repr(chain.world())
+    text = told(chain, result, caplog) + documents(chain) + "\n".join(statements) + repr(chain.ctx())
     assert len(statements) > 5
     assert "20" in text
     for name in SECRETS:
@@ -84,10 +84,10 @@ def test_a_wrong_credential_is_named_and_not_shown(
 def test_zookeepers_password_is_in_no_error_and_no_log(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kumo_assets.spec.names import QueryNames
+    from kumo_assets.config.names import QueryNames
 
     monkeypatch.setenv("KUMO_ASSETS_ZOOKEEPER_AUTH", "writer:planted-sesame")
-    monkeypatch.setattr("kumo_assets.releases.pointer_zookeeper.SECONDS", 0.5)
+    monkeypatch.setattr("kumo_assets.pointers.zookeeper.SECONDS", 0.5)
     caplog.set_level(logging.DEBUG)
     store = ZooKeeperPointerStore(QueryNames("local", "shop", "a-bucket"), "127.0.0.1:9")
     with pytest.raises(KumoAssetsError) as caught:
@@ -121,5 +121,5 @@ def test_status_with_wrong_credentials_says_which_and_not_what(chain: Chain, mon
     planted = "planted-" + secrets.token_hex(12)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", planted)
     with pytest.raises(KumoAssetsError, match="SignatureDoesNotMatch") as caught:
-        report(outside(chain.definition, Environment.from_variables()))
+        report(ReleaseContext.from_environment(chain.definition, Environment.from_variables()))
     assert planted not in str(caught.value)

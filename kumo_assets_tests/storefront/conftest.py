@@ -20,10 +20,10 @@ from kumo_sandbox.testing import SandboxHandle
 from kumo_serving.items import RANKING, encode_item
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from kumo_assets.releases.operations.outside import outside
+from kumo_assets.config.environment import Environment
+from kumo_assets.config.load import load_query
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.promote import promote
-from kumo_assets.spec.environment import Environment
-from kumo_assets.spec.load import load_query
 from kumo_assets_tests.releases.releases_support import Shop, client
 
 STOREFRONT = Path(__file__).parents[2] / "examples" / "storefront"
@@ -46,12 +46,12 @@ class Shelf(Shop):
     def stock(self, partition: str, lists: dict[str, list[str]], popular: list[str]) -> str:
         """A sealed release of these lists; its id."""
         release = self.build(partition)
-        names = self.world.names
+        names = self.ctx.names
         for household, products in lists.items():
             scored = [(product, 1.0 - place / 10) for place, product in enumerate(products)]
             item = encode_item(household, scored, RANKING)
-            self.world.dynamodb.put_item(TableName=names.dynamodb_table(release), Item=item)
-        self.world.store.s3.put_object(
+            self.ctx.dynamodb.put_item(TableName=names.dynamodb_table(release), Item=item)
+        self.ctx.store.s3.put_object(
             Bucket=names.bucket,
             Key=f"{names.release_prefix(release)}fallback.json",
             Body=json.dumps(
@@ -68,7 +68,7 @@ class Shelf(Shop):
 
     def promote(self, release: str) -> None:
         """Put it live, as `kumo-assets promote` does."""
-        promote(self.world, release, by="the shop's keeper")
+        promote(self.ctx, release, by="the shop's keeper")
 
     def command(self, *arguments: str) -> None:
         """`kumo-assets ARGUMENTS`, as an operator types it."""
@@ -76,7 +76,7 @@ class Shelf(Shop):
         subprocess.run([program, *arguments], check=True, capture_output=True, timeout=60)
 
     def empty(self) -> None:
-        dynamodb, s3, names = self.world.dynamodb, self.world.store.s3, self.world.names
+        dynamodb, s3, names = self.ctx.dynamodb, self.ctx.store.s3, self.ctx.names
         for release in self.built:
             table = names.dynamodb_table(release)
             dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
@@ -90,7 +90,11 @@ class Shelf(Shop):
 def shelf(sandbox: SandboxHandle) -> Iterator[Shelf]:
     """The shipped query with no release yet; what a test builds is taken away again."""
     definition = load_query(QUERY)
-    found = Shelf(outside(definition, Environment.from_variables(), s3=client("s3"), dynamodb=client("dynamodb")))
+    found = Shelf(
+        ReleaseContext.from_environment(
+            definition, Environment.from_variables(), s3=client("s3"), dynamodb=client("dynamodb")
+        )
+    )
     yield found
     sandbox.start()
     sandbox.reset_faults()

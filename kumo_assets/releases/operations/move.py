@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from kumo_serving.errors import KumoAssetsError
 from kumo_serving.pointer import Pointer
 
+from kumo_assets.documents import Action, LedgerEntry, utc_now
 from kumo_assets.errors import GateBlocked, Refused, ReleaseError
-from kumo_assets.releases.documents import Action, LedgerEntry, utc_now
-from kumo_assets.releases.operations.outside import Outside
+from kumo_assets.pointers.store import RawPointer, VersionedPointer
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.plain_text import copy_plain_text
 from kumo_assets.releases.operations.reconcile import forget, reconcile
-from kumo_assets.releases.pointers import RawPointer, VersionedPointer
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Moved:
 
 
 def move_pointer(
-    world: Outside,
+    ctx: ReleaseContext,
     pointer: Pointer,
     found: VersionedPointer | RawPointer | None,
     *,
@@ -55,7 +55,7 @@ def move_pointer(
     A ledger or copy that cannot be written after the move is no failure of the move: it is told in `trouble`.
     """
     entry = LedgerEntry(
-        query=world.query,
+        query=ctx.query,
         at=at or utc_now(),
         action=action,
         by=by,
@@ -68,13 +68,13 @@ def move_pointer(
     trouble = []
     try:
         if isinstance(found, VersionedPointer):
-            reconcile(world, found)
+            reconcile(ctx, found)
     except KumoAssetsError as error:
         # A ledger that is down must not stop a rollback.
         trouble.append(str(error))
-    forget(world)
-    written = world.pointers.write(pointer, entry, found.version if found is not None else None)
-    for follow in (lambda: world.ledger.append(entry, written.mark), lambda: copy_plain_text(world)):
+    forget(ctx)
+    written = ctx.pointers.write(pointer, entry, found.version if found is not None else None)
+    for follow in (lambda: ctx.ledger.append(entry, written.mark), lambda: copy_plain_text(ctx)):
         try:
             follow()
         except KumoAssetsError as error:
@@ -84,14 +84,14 @@ def move_pointer(
 
 @contextmanager
 def refusals_recorded(
-    world: Outside, doing: str, *, by: str, run_id: str = "", from_release: str = "", to_release: str = ""
+    ctx: ReleaseContext, doing: str, *, by: str, run_id: str = "", from_release: str = "", to_release: str = ""
 ) -> Iterator[None]:
     """Whatever refuses what is done here, a lost race too, is in the ledger before the caller hears of it."""
     try:
         yield
     except (GateBlocked, Refused) as error:
         entry = LedgerEntry(
-            query=world.query,
+            query=ctx.query,
             at=utc_now(),
             action="refuse",
             by=by,
@@ -100,14 +100,14 @@ def refusals_recorded(
             to_release=to_release,
             run_id=run_id,
         )
-        record(world, entry)
+        record(ctx, entry)
         raise
 
 
-def record(world: Outside, entry: LedgerEntry) -> None:
+def record(ctx: ReleaseContext, entry: LedgerEntry) -> None:
     """Append what was no move (a refusal). What the ledger cannot take must not hide the refusal itself."""
     try:
-        world.ledger.append(entry)
+        ctx.ledger.append(entry)
     except ReleaseError as error:
         # The caller raises the refusal, which says more to a person than "the ledger is down" would.
         log.warning("%s", error)

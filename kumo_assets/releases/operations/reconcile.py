@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from kumo_assets.releases.documents import LedgerEntry, utc_text
+from kumo_assets.documents import LedgerEntry, utc_text
+from kumo_assets.pointers.store import VersionedPointer
+from kumo_assets.releases.context import ReleaseContext
+from kumo_assets.releases.evidence import put_back
 from kumo_assets.releases.ledger import SKEW, Recorded, name_of, time_in
-from kumo_assets.releases.operations.outside import Outside, put_back
 from kumo_assets.releases.operations.plain_text import copy_plain_text
-from kumo_assets.releases.pointers import VersionedPointer
 
 # The document that was last found in order, by address: nothing new can be said of it. Version and time, for an S3
 # version is a hash, and an old document put back has its old one.
@@ -29,65 +30,63 @@ class News:
     cursor: str
 
 
-def reconcile(world: Outside, found: VersionedPointer | None = None) -> LedgerEntry | None:
+def reconcile(ctx: ReleaseContext, found: VersionedPointer | None = None) -> LedgerEntry | None:
     """Record what the pointer that stands says and the ledger does not know; that entry, None when all was known.
 
     `found` is the pointer when it was read already. A pointer that has not moved since the last call costs nothing.
     Raises PointerMalformed, ReleaseError.
     """
-    found = found or world.pointers.read()
-    if found is None or _in_order.get(world.pointers.uri) == (found.version, found.modified):
+    found = found or ctx.pointers.read()
+    if found is None or _in_order.get(ctx.pointers.uri) == (found.version, found.modified):
         return None
-    words = put_back(world, found) if found.move is not None else f"edited by hand to {found.pointer.table}"
+    words = put_back(ctx, found) if found.move is not None else f"edited by hand to {found.pointer.table}"
     if found.edited_over is not None:
-        _record_edited_over(world, *found.edited_over)
-    entry = found.move if found.move is not None and words is None else _hand_edit(world, found, words or "")
+        _record_edited_over(ctx, *found.edited_over)
+    entry = found.move if found.move is not None and words is None else _hand_edit(ctx, found, words or "")
     name = name_of(entry, found.mark)
-    fresh = name not in world.ledger.names_since(datetime.fromisoformat(entry.at))
+    fresh = name not in ctx.ledger.names_since(datetime.fromisoformat(entry.at))
     if fresh:
-        now = world.pointers.peek()
+        now = ctx.pointers.peek()
         if now is None or now.version != found.version:
             return None  # it has moved on; the next call looks at what stands then
-        world.ledger.append(entry, found.mark)
-    copy_plain_text(world)
-    _in_order[world.pointers.uri] = (found.version, found.modified)
+        ctx.ledger.append(entry, found.mark)
+    copy_plain_text(ctx)
+    _in_order[ctx.pointers.uri] = (found.version, found.modified)
     return entry if fresh else None
 
 
-def forget(world: Outside) -> None:
+def forget(ctx: ReleaseContext) -> None:
     """Look again at the next call: the pointer was moved."""
-    _in_order.pop(world.pointers.uri, None)
+    _in_order.pop(ctx.pointers.uri, None)
 
 
-def news(world: Outside, cursor: str) -> News:
+def news(ctx: ReleaseContext, cursor: str) -> News:
     """What was recorded since `cursor`; with "", nothing, but where to begin.
 
     The cursor is the names of the last hour's entries, not the last name: an entry of a machine whose clock is behind
     sorts before one already told.
     """
     seen = cursor.split()
-    names = world.ledger.names_since(time_in(max(seen)) if seen else None)
+    names = ctx.ledger.names_since(time_in(max(seen)) if seen else None)
     newest = max([*names, *seen], default="")
     recent = [name for name in names if time_in(name) >= time_in(newest) - 2 * SKEW]
     if not seen:
         return News([], " ".join(recent) or "0")
-    fresh = world.ledger.read([name for name in names if name not in seen])
+    fresh = ctx.ledger.read([name for name in names if name not in seen])
     return News([record for record in fresh if record.entry.action != "refuse"], " ".join(recent) or cursor)
 
 
-def _record_edited_over(world: Outside, move: LedgerEntry, mark: str) -> None:
+def _record_edited_over(ctx: ReleaseContext, move: LedgerEntry, mark: str) -> None:
     """A move of ours whose process died before it was recorded, and over which a person then wrote. The entry is what
     the document tells; under the move's own name it is written once, whoever finds it."""
-    if move.query == world.query and name_of(move, mark) not in world.ledger.names_since(
-        datetime.fromisoformat(move.at)
-    ):
-        world.ledger.append(move, mark)
+    if move.query == ctx.query and name_of(move, mark) not in ctx.ledger.names_since(datetime.fromisoformat(move.at)):
+        ctx.ledger.append(move, mark)
 
 
-def _hand_edit(world: Outside, found: VersionedPointer, words: str) -> LedgerEntry:
-    moves = world.ledger.moves()
+def _hand_edit(ctx: ReleaseContext, found: VersionedPointer, words: str) -> LedgerEntry:
+    moves = ctx.ledger.moves()
     return LedgerEntry(
-        query=world.query,
+        query=ctx.query,
         at=utc_text(found.modified),
         action="hand_edit",
         by="a hand edit",

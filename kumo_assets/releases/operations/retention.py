@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 
 from kumo_serving.pointer import Pointer, release_of_table
 
+from kumo_assets.documents import LedgerEntry
+from kumo_assets.pointers.store import VersionedPointer
+from kumo_assets.releases.context import ReleaseContext, definition_of
 from kumo_assets.releases.decision import decide
-from kumo_assets.releases.documents import LedgerEntry
+from kumo_assets.releases.evidence import candidate_of, put_back
 from kumo_assets.releases.ledger import is_move, name_of
-from kumo_assets.releases.operations.outside import Outside, candidate_of, definition_of, put_back
-from kumo_assets.releases.pointers import VersionedPointer
 from kumo_assets.releases.store import OPENED, RETIRED, RETIRING, Listing
 from kumo_assets.resources.dynamodb import tables
 
@@ -39,23 +40,23 @@ class Plan:
     leftovers: list[str] = field(default_factory=list)
 
 
-def plan(world: Outside, now: datetime | None = None) -> Plan:
+def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
     """What retirement would do now; nothing is changed. PointerMalformed when nobody can tell what is active."""
-    moment = now or world.now()
-    listed = world.store.listings()
-    found = world.pointers.read()
-    names = tables.list_tables(world.dynamodb, f"{world.names.environment}-{world.query}-")
-    orphans = _orphans(world, listed, names)
+    moment = now or ctx.now()
+    listed = ctx.store.listings()
+    found = ctx.pointers.read()
+    names = tables.list_tables(ctx.dynamodb, f"{ctx.names.environment}-{ctx.query}-")
+    orphans = _orphans(ctx, listed, names)
     ours = [item for item in listed if OPENED in item.files and RETIRED not in item.files]
-    stop = _stop(world, found)
+    stop = _stop(ctx, found)
     if stop is not None or found is None:
         return Plan({}, {item.release_id: stop or "" for item in ours}, orphans)
-    protected = _protected(world, found.pointer, ours, moment)
-    policy = definition_of(world).spec.retention
-    times = world.ledger.listed_since()
-    recorded = world.ledger.read(list(times))
+    protected = _protected(ctx, found.pointer, ours, moment)
+    policy = definition_of(ctx).spec.retention
+    times = ctx.ledger.listed_since()
+    recorded = ctx.ledger.read(list(times))
     entries = [record.entry for record in recorded]
-    known_good = _known_good(world, found.pointer, entries, ours) - set(protected)
+    known_good = _known_good(ctx, found.pointer, entries, ours) - set(protected)
     newest = sorted(known_good, key=_order(ours), reverse=True)[: policy.keep]
     # By its writer's clock or by S3's, whichever is later: a clock that is behind must not shorten the grace.
     dated = [(one.entry, max(datetime.fromisoformat(one.entry.at), times[one.name])) for one in recorded]
@@ -87,45 +88,45 @@ def plan(world: Outside, now: datetime | None = None) -> Plan:
             going[release] = "rejected" if item.rejected else "old" if item.sealed else "never sealed"
         else:
             kept[release] = why
-    leftovers = [] if just_edited else attempts_left_over(world, found.pointer, ours, names)
+    leftovers = [] if just_edited else attempts_left_over(ctx, found.pointer, ours, names)
     return Plan(going, kept, orphans, leftovers)
 
 
-def references(world: Outside, listed: list[Listing]) -> dict[str, str]:
+def references(ctx: ReleaseContext, listed: list[Listing]) -> dict[str, str]:
     """Release -> one that adopted artefacts of it and is not retired."""
     found: dict[str, str] = {}
     for item in listed:
         if RETIRED in item.files:
             continue
-        opened = world.store.opened(item.release_id)
+        opened = ctx.store.opened(item.release_id)
         for home in opened.adopted.values() if opened is not None else ():
             found.setdefault(home, item.release_id)
     return found
 
 
-def attempts_left_over(world: Outside, pointer: Pointer, ours: list[Listing], names: list[str]) -> list[str]:
+def attempts_left_over(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing], names: list[str]) -> list[str]:
     """Tables of failed import attempts of releases that were sealed with a later one. None that the pointer names."""
     named = {pointer.table, *(entry.table for entry in pointer.previous)}
     found = []
     for item in ours:
-        sealed = world.store.sealed(item.release_id) if item.sealed else None
+        sealed = ctx.store.sealed(item.release_id) if item.sealed else None
         if sealed is None:
             continue
-        own = world.names.dynamodb_table(item.release_id)
+        own = ctx.names.dynamodb_table(item.release_id)
         found += [name for name in names if name.startswith(own) and name != sealed.seal.table and name not in named]
     return found
 
 
-def _stop(world: Outside, found: VersionedPointer | None) -> str | None:
+def _stop(ctx: ReleaseContext, found: VersionedPointer | None) -> str | None:
     """Why nothing at all may go: without a pointer of our own making nobody knows what a person relies on."""
     if found is None:
         return "there is no active pointer"
     if found.hand_edited:
         return "the pointer is edited by hand: nothing goes until `kumo-assets unhold`"
-    return put_back(world, found)
+    return put_back(ctx, found)
 
 
-def _protected(world: Outside, pointer: Pointer, ours: list[Listing], moment: datetime) -> dict[str, str]:
+def _protected(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing], moment: datetime) -> dict[str, str]:
     found: dict[str, str] = {}
     if pointer.served_release_id:
         found[pointer.served_release_id] = "active"
@@ -135,7 +136,7 @@ def _protected(world: Outside, pointer: Pointer, ours: list[Listing], moment: da
     if pointer.hold is not None:
         for release in (pointer.hold.from_release, pointer.hold.to_release):
             found.setdefault(release, "named by the hold")
-    for release, user in references(world, ours).items():
+    for release, user in references(ctx, ours).items():
         found.setdefault(release, f"adopted by {user}")
     order = _order(ours)
     active = order(pointer.served_release_id) if pointer.served_release_id else None
@@ -154,19 +155,19 @@ def _order(ours: list[Listing]) -> Callable[[str], tuple[str, str, str]]:
     return lambda release: (release[:8], sealed.get(release, ""), release)
 
 
-def _known_good(world: Outside, pointer: Pointer, entries: list[LedgerEntry], ours: list[Listing]) -> set[str]:
+def _known_good(ctx: ReleaseContext, pointer: Pointer, entries: list[LedgerEntry], ours: list[Listing]) -> set[str]:
     """Releases that a rollback could go back to: active once, sealed, not rejected, not forced, not going."""
     whole = {item.release_id for item in ours if item.sealed and not item.rejected and not item.retired}
     forced = {entry.to_release for entry in entries if entry.action == "force"}
     passed = {entry.to_release for entry in entries if entry.action in ("promote", "rollback")}
     named = {item.release_id for item in pointer.previous} | {entry.to_release for entry in entries if is_move(entry)}
     # What only a hand made active may have been blocked: it must not take the place of one that was not.
-    by_hand = {release for release in (named & whole) - passed if _passes_its_gates(world, release)}
+    by_hand = {release for release in (named & whole) - passed if _passes_its_gates(ctx, release)}
     return (passed & whole | by_hand) - forced
 
 
-def _passes_its_gates(world: Outside, release: str) -> bool:
-    candidate = replace(candidate_of(world, release), was_active=True)
+def _passes_its_gates(ctx: ReleaseContext, release: str) -> bool:
+    candidate = replace(candidate_of(ctx, release), was_active=True)
     return decide(candidate, None, rollback=True).outcome == "promote"
 
 
@@ -191,15 +192,15 @@ def _last_edit(
     return max(edits, default=None)
 
 
-def _orphans(world: Outside, listed: list[Listing], names: list[str]) -> list[str]:
+def _orphans(ctx: ReleaseContext, listed: list[Listing], names: list[str]) -> list[str]:
     """Tables and prefixes with our name and no `opened.json`, and tables of releases that were retired."""
     owned = {item.release_id for item in listed if OPENED in item.files}
     living = owned - {item.release_id for item in listed if RETIRED in item.files}
-    found = [name for name in names if (release_of_table(name) or "") not in living and _is_ours(world, name)]
-    prefixes = [world.names.releases_uri + item.release_id + "/" for item in listed if item.release_id not in owned]
+    found = [name for name in names if (release_of_table(name) or "") not in living and _is_ours(ctx, name)]
+    prefixes = [ctx.names.releases_uri + item.release_id + "/" for item in listed if item.release_id not in owned]
     return found + prefixes
 
 
-def _is_ours(world: Outside, name: str) -> bool:
+def _is_ours(ctx: ReleaseContext, name: str) -> bool:
     release = release_of_table(name)
-    return release is not None and name.startswith(f"{world.names.environment}-{world.query}-{release}")
+    return release is not None and name.startswith(f"{ctx.names.environment}-{ctx.query}-{release}")

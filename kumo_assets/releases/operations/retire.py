@@ -14,13 +14,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from kumo_serving.errors import KumoAssetsError
 from kumo_serving.pointer import Pointer
 
+from kumo_assets.documents import LedgerEntry, Retirement, utc_now
 from kumo_assets.errors import Refused, ReleaseError
-from kumo_assets.releases.documents import LedgerEntry, Retirement, utc_now
+from kumo_assets.pointers.store import VersionedPointer, describe_error
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.move import move_pointer, record, refusals_recorded
-from kumo_assets.releases.operations.outside import Outside
 from kumo_assets.releases.operations.retention import Plan, plan, references
 from kumo_assets.releases.operations.target import as_ours, next_generation
-from kumo_assets.releases.pointers import VersionedPointer, describe_error
 from kumo_assets.resources.dynamodb import tables
 from kumo_assets.resources.dynamodb.imports import MOST_ATTEMPTS
 
@@ -32,7 +32,7 @@ BATCH = 1000
 
 
 def retire(
-    world: Outside, drop_tables: DropTables, *, by: str, run_id: str = "", now: datetime | None = None
+    ctx: ReleaseContext, drop_tables: DropTables, *, by: str, run_id: str = "", now: datetime | None = None
 ) -> list[str]:
     """Delete what `plan` lets go; the releases retired. `drop_tables` drops Snowflake tables by unqualified name, and
     takes names that do not exist.
@@ -40,24 +40,24 @@ def retire(
     Raises Refused (LostRace when the pointer moved meanwhile; then nothing was deleted), ReleaseError after all others
     were tried when something of a release could not be deleted: it stays marked, and is finished next time.
     """
-    planned = plan(world, now)
-    with refusals_recorded(world, "retire", by=by, run_id=run_id):
-        return _retire(world, planned, drop_tables, by, run_id)
+    planned = plan(ctx, now)
+    with refusals_recorded(ctx, "retire", by=by, run_id=run_id):
+        return _retire(ctx, planned, drop_tables, by, run_id)
 
 
-def _retire(world: Outside, planned: Plan, drop_tables: DropTables, by: str, run_id: str) -> list[str]:
+def _retire(ctx: ReleaseContext, planned: Plan, drop_tables: DropTables, by: str, run_id: str) -> list[str]:
     for table in planned.leftovers:
-        _delete_table(world, table)
+        _delete_table(ctx, table)
     if not planned.going:
         return []
     for release, reason in planned.going.items():
-        world.store.mark_retiring(Retirement(query=world.query, release_id=release, at=utc_now(), by=by, reason=reason))
+        ctx.store.mark_retiring(Retirement(query=ctx.query, release_id=release, at=utc_now(), by=by, reason=reason))
     try:
-        _fence(world, planned, by, run_id)
+        _fence(ctx, planned, by, run_id)
     except Refused:
-        _unmark_what_is_live(world, planned)
+        _unmark_what_is_live(ctx, planned)
         raise
-    referenced = references(world, world.store.listings())
+    referenced = references(ctx, ctx.store.listings())
     done: list[str] = []
     trouble: list[str] = []
     for release, reason in planned.going.items():
@@ -65,36 +65,34 @@ def _retire(world: Outside, planned: Plan, drop_tables: DropTables, by: str, run
             trouble.append(f"{release} was adopted by {referenced[release]} meanwhile, and stays")
             continue
         try:
-            _delete(world, release, drop_tables)
-            world.store.mark_retired(
-                Retirement(query=world.query, release_id=release, at=utc_now(), by=by, reason=reason)
-            )
+            _delete(ctx, release, drop_tables)
+            ctx.store.mark_retired(Retirement(query=ctx.query, release_id=release, at=utc_now(), by=by, reason=reason))
         except KumoAssetsError as error:
             trouble.append(f"{release}: {error}")
             continue
         done.append(release)
         entry = LedgerEntry(
-            query=world.query, at=utc_now(), action="retire", by=by, reason=reason, from_release=release, run_id=run_id
+            query=ctx.query, at=utc_now(), action="retire", by=by, reason=reason, from_release=release, run_id=run_id
         )
-        record(world, entry)
+        record(ctx, entry)
     if trouble:
         raise ReleaseError(
             "retire all of",
-            to=f"{world.query} that may go",
+            to=f"{ctx.query} that may go",
             found=f"{len(done)} are retired; {'; '.join(trouble)}",
             next="run it again: what was begun is finished then",
         )
     return done
 
 
-def _fence(world: Outside, planned: Plan, by: str, run_id: str) -> None:
+def _fence(ctx: ReleaseContext, planned: Plan, by: str, run_id: str) -> None:
     """Move the pointer on by one generation, with what goes taken out of `previous`. From here on, whoever decided to
     promote or roll back to one of these before they were marked writes over an old version, and loses."""
-    found = _must_not_name(world, planned.going)
+    found = _must_not_name(ctx, planned.going)
     kept = tuple(item for item in found.pointer.previous if item.release_id not in planned.going)
-    pointer = as_ours(world, found, next_generation(world, found)).replace(previous=kept)
+    pointer = as_ours(ctx, found, next_generation(ctx, found)).replace(previous=kept)
     move_pointer(
-        world,
+        ctx,
         pointer,
         found,
         action="retire",
@@ -105,14 +103,14 @@ def _fence(world: Outside, planned: Plan, by: str, run_id: str) -> None:
     )
 
 
-def _unmark_what_is_live(world: Outside, planned: Plan) -> None:
+def _unmark_what_is_live(ctx: ReleaseContext, planned: Plan) -> None:
     """A rollback that was decided before the marks may have put one of these live: it stays, and is no longer going.
 
     Only what the pointer names now, which nobody deletes: another retirement may go by the other marks.
     """
-    found = world.pointers.read()
+    found = ctx.pointers.read()
     for release in planned.going.keys() & (_named(found.pointer) if found is not None else set()):
-        world.store.unmark_retiring(release)
+        ctx.store.unmark_retiring(release)
 
 
 def _named(pointer: Pointer) -> set[str]:
@@ -120,51 +118,51 @@ def _named(pointer: Pointer) -> set[str]:
     return {pointer.served_release_id, *((hold.from_release, hold.to_release) if hold is not None else ())}
 
 
-def _must_not_name(world: Outside, going: dict[str, str]) -> VersionedPointer:
+def _must_not_name(ctx: ReleaseContext, going: dict[str, str]) -> VersionedPointer:
     """The pointer, read now; Refused when it is gone, edited by hand, or names one of these."""
-    found = world.pointers.read()
+    found = ctx.pointers.read()
     if found is None or found.hand_edited:
-        raise _refused(world, "the pointer was edited by hand or deleted meanwhile")
+        raise _refused(ctx, "the pointer was edited by hand or deleted meanwhile")
     named = _named(found.pointer)
     for release in going:
         if release in named:
-            raise _refused(world, f"the pointer names {release} now")
+            raise _refused(ctx, f"the pointer names {release} now")
     return found
 
 
-def _refused(world: Outside, found: str) -> Refused:
+def _refused(ctx: ReleaseContext, found: str) -> Refused:
     return Refused(
-        "retire releases of", to=world.query, found=found, next="nothing more was deleted; look at `kumo-assets status`"
+        "retire releases of", to=ctx.query, found=found, next="nothing more was deleted; look at `kumo-assets status`"
     )
 
 
-def _delete(world: Outside, release: str, drop_tables: DropTables) -> None:
+def _delete(ctx: ReleaseContext, release: str, drop_tables: DropTables) -> None:
     """Tables first, then the export; the small objects stay, as the release's history."""
-    names = world.names
-    _must_not_name(world, {release: ""})
-    for table in tables.list_tables(world.dynamodb, names.dynamodb_table(release)):
-        _delete_table(world, table)
+    names = ctx.names
+    _must_not_name(ctx, {release: ""})
+    for table in tables.list_tables(ctx.dynamodb, names.dynamodb_table(release)):
+        _delete_table(ctx, table)
     warehouse = []
     for asset in ("predictions", "postprocessed"):
-        artefact = world.store.artefact(release, asset)
+        artefact = ctx.store.artefact(release, asset)
         # Without a record nobody knows which attempt the release died in; dropping one that is not there costs nothing.
         last = artefact.attempt if artefact is not None else MOST_ATTEMPTS
         warehouse += [names.warehouse_table(release, asset, attempt) for attempt in range(1, last + 1)]
     drop_tables(warehouse)
-    _delete_export(world, release)
+    _delete_export(ctx, release)
 
 
-def _delete_table(world: Outside, table: str) -> None:
+def _delete_table(ctx: ReleaseContext, table: str) -> None:
     """Delete one table, the pointer read right before: by the table's name too, which a person may have put there."""
-    found = world.pointers.read()
+    found = ctx.pointers.read()
     if found is None or table in (found.pointer.table, *(item.table for item in found.pointer.previous)):
-        raise _refused(world, f"the pointer names table {table}, or is gone")
-    tables.delete(world.dynamodb, table)
+        raise _refused(ctx, f"the pointer names table {table}, or is gone")
+    tables.delete(ctx.dynamodb, table)
 
 
-def _delete_export(world: Outside, release: str) -> None:
-    s3, bucket = world.store.s3, world.names.bucket
-    prefix = world.names.release_prefix(release) + "export"
+def _delete_export(ctx: ReleaseContext, release: str) -> None:
+    s3, bucket = ctx.store.s3, ctx.names.bucket
+    prefix = ctx.names.release_prefix(release) + "export"
     try:
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         keys = [item["Key"] for page in pages for item in page.get("Contents", [])]

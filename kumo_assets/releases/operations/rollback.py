@@ -12,16 +12,17 @@ from dataclasses import dataclass, replace
 from kumo_serving.errors import PointerMalformed
 from kumo_serving.pointer import MAX_PREVIOUS, Hold, Pointer, Previous
 
+from kumo_assets.config.query import Table
+from kumo_assets.documents import Rejection, utc_now
 from kumo_assets.errors import ConfigError, Refused, ReleaseError
+from kumo_assets.pointers.store import RawPointer, VersionedPointer, from_raw
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Active, Candidate, Decision, decide
-from kumo_assets.releases.documents import Rejection, utc_now
+from kumo_assets.releases.evidence import active_of, candidate_of
 from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
-from kumo_assets.releases.operations.outside import Outside, active_of, candidate_of
 from kumo_assets.releases.operations.target import next_generation, pointer_to, previous_after, stands, try_lookups
-from kumo_assets.releases.pointers import RawPointer, VersionedPointer, from_raw
 from kumo_assets.releases.store import SealedRelease
 from kumo_assets.resources.dynamodb import tables
-from kumo_assets.spec.query import Table
 
 # Only that the table is ACTIVE here: at 3 a.m. a cold table or a replica that lags is better than what is being left.
 ENOUGH = Table()
@@ -37,7 +38,7 @@ class Rollback:
     words: str
 
 
-def rollback(world: Outside, *, by: str, reason: str, to: str | None = None, run_id: str = "") -> Rollback:
+def rollback(ctx: ReleaseContext, *, by: str, reason: str, to: str | None = None, run_id: str = "") -> Rollback:
     """Go back to `to`, else to the newest earlier known good release.
 
     Raises ConfigError without a reason; Refused when held by an earlier rollback and no target is named, or the target
@@ -45,17 +46,17 @@ def rollback(world: Outside, *, by: str, reason: str, to: str | None = None, run
     """
     if not reason.strip():
         raise ConfigError(
-            "roll back", to=world.query, found="no reason", next="give --reason TEXT, for whoever comes after you"
+            "roll back", to=ctx.query, found="no reason", next="give --reason TEXT, for whoever comes after you"
         )
-    raw = world.pointers.peek()
-    found = _readable(world, raw)
+    raw = ctx.pointers.peek()
+    found = _readable(ctx, raw)
     leaving = found.pointer.served_release_id if found is not None else ""
-    with refusals_recorded(world, "rollback", by=by, run_id=run_id, from_release=leaving, to_release=to or ""):
-        return _roll_back(world, raw, found, by=by, reason=reason, to=to, run_id=run_id)
+    with refusals_recorded(ctx, "rollback", by=by, run_id=run_id, from_release=leaving, to_release=to or ""):
+        return _roll_back(ctx, raw, found, by=by, reason=reason, to=to, run_id=run_id)
 
 
 def _roll_back(
-    world: Outside,
+    ctx: ReleaseContext,
     raw: RawPointer | None,
     found: VersionedPointer | None,
     *,
@@ -65,37 +66,35 @@ def _roll_back(
     run_id: str,
 ) -> Rollback:
     if to is None:
-        _must_not_be_held(world, found)
-    leaving = _left_release(world, raw, found)
-    active = active_of(world, found)
+        _must_not_be_held(ctx, found)
+    leaving = _left_release(ctx, raw, found)
+    active = active_of(ctx, found)
     target, decision = (
-        _named(world, found, active, to) if to is not None else _newest_known_good(world, found, active, leaving)
+        _named(ctx, found, active, to) if to is not None else _newest_known_good(ctx, found, active, leaving)
     )
     if target is None:
-        raise _refused(world, to, decision)
+        raise _refused(ctx, to, decision)
     if leaving == target.release_id and found is not None:
         # A person put it there by hand already: what is left, and rejected, is what that edit left.
-        leaving = _left_by_hand(world, found, target.release_id)
-    try_lookups(world, target)
+        leaving = _left_by_hand(ctx, found, target.release_id)
+    try_lookups(ctx, target)
     now = utc_now()
     if leaving:
         # First: from here on it can never come back by itself, even if this process dies before the pointer moves.
-        world.store.reject(Rejection(query=world.query, release_id=leaving, at=now, by=by, reason=reason))
+        ctx.store.reject(Rejection(query=ctx.query, release_id=leaving, at=now, by=by, reason=reason))
     pointer = pointer_to(
-        world,
+        ctx,
         target,
         found,
         at=now,
         by=by,
         run_id=run_id,
         hold=Hold(by=by, at=now, reason=reason, from_release=leaving, to_release=target.release_id),
-        generation=next_generation(world, found),
-        previous=previous_after(world, found, target.seal.table)
-        if found is not None
-        else _previous_told(world, target),
+        generation=next_generation(ctx, found),
+        previous=previous_after(ctx, found, target.seal.table) if found is not None else _previous_told(ctx, target),
     )
     moved = move_pointer(
-        world,
+        ctx,
         pointer,
         found or raw,
         action="rollback",
@@ -107,23 +106,23 @@ def _roll_back(
     )
     words = (
         f"{target.release_id} (partition {target.seal.partition}) is live again, after {leaving or 'an unreadable pointer'}"
-        f"{', which is rejected' if leaving else ''}. Promotion is on hold until `kumo-assets unhold {world.query}`"
+        f"{', which is rejected' if leaving else ''}. Promotion is on hold until `kumo-assets unhold {ctx.query}`"
     )
     told = words + (f". But: {moved.trouble}" if moved.trouble else "")
-    return Rollback(leaving, moved.pointer, world.pointers.uri, told)
+    return Rollback(leaving, moved.pointer, ctx.pointers.uri, told)
 
 
-def _readable(world: Outside, raw: RawPointer | None) -> VersionedPointer | None:
+def _readable(ctx: ReleaseContext, raw: RawPointer | None) -> VersionedPointer | None:
     """The pointer, None when there is none or it is damaged: it will be replaced as a whole either way."""
     if raw is None:
         return None
     try:
-        return from_raw(raw, world.names)
+        return from_raw(raw, ctx.names)
     except PointerMalformed:
         return None
 
 
-def _must_not_be_held(world: Outside, found: VersionedPointer | None) -> None:
+def _must_not_be_held(ctx: ReleaseContext, found: VersionedPointer | None) -> None:
     """A second rollback must say where to: by default it would leave what the first one chose."""
     if found is None:
         return
@@ -139,71 +138,71 @@ def _must_not_be_held(world: Outside, found: VersionedPointer | None) -> None:
         return
     raise Refused(
         "roll back",
-        to=world.query,
+        to=ctx.query,
         found=f"it is on hold already: {told}",
-        next=f"name the target, if you want another: kumo-assets rollback {world.query} --to RELEASE --reason TEXT",
+        next=f"name the target, if you want another: kumo-assets rollback {ctx.query} --to RELEASE --reason TEXT",
     )
 
 
-def _left_release(world: Outside, raw: RawPointer | None, found: VersionedPointer | None) -> str:
+def _left_release(ctx: ReleaseContext, raw: RawPointer | None, found: VersionedPointer | None) -> str:
     if found is not None:
         return found.pointer.served_release_id
     # Damaged or deleted: nobody can say that the release it named was bad, so none is rejected.
-    if raw is None and not world.ledger.names_since():
+    if raw is None and not ctx.ledger.names_since():
         raise Refused(
             "roll back",
-            to=world.query,
+            to=ctx.query,
             found="nothing has been promoted yet",
-            next=f"kumo-assets promote {world.query}",
+            next=f"kumo-assets promote {ctx.query}",
         )
     return ""
 
 
-def _left_by_hand(world: Outside, found: VersionedPointer, target: str) -> str:
+def _left_by_hand(ctx: ReleaseContext, found: VersionedPointer, target: str) -> str:
     """The release that a hand edit to `target` left: the one the document still names, or the last one moved to."""
     if found.pointer.release_id != target:
         return found.pointer.release_id
-    last = [entry.to_release for entry in world.ledger.moves() if entry.to_release][-1:]
+    last = [entry.to_release for entry in ctx.ledger.moves() if entry.to_release][-1:]
     return next((release for release in last if release != target), "")
 
 
-def _candidate(world: Outside, release: str, *, was_active: bool) -> Candidate:
+def _candidate(ctx: ReleaseContext, release: str, *, was_active: bool) -> Candidate:
     """The evidence about a target, its table looked at with a rollback's lesser demands."""
-    candidate = candidate_of(world, release)
+    candidate = candidate_of(ctx, release)
     fault = None
     if candidate.sealed is not None and not candidate.rejected and not candidate.retired:
-        fault = tables.fault(tables.describe(world.dynamodb, candidate.sealed.seal.table), ENOUGH)
-    return replace(candidate, table_fault=fault, forced=_went_live_by_force(world, release), was_active=was_active)
+        fault = tables.fault(tables.describe(ctx.dynamodb, candidate.sealed.seal.table), ENOUGH)
+    return replace(candidate, table_fault=fault, forced=_went_live_by_force(ctx, release), was_active=was_active)
 
 
-def _went_live_by_force(world: Outside, release: str) -> bool:
+def _went_live_by_force(ctx: ReleaseContext, release: str) -> bool:
     """`forced.json` is written before the pointer moves, and that move may have lost its race: the ledger knows."""
-    if world.store.forcing(release) is None:
+    if ctx.store.forcing(release) is None:
         return False
     try:
-        return any(entry.action == "force" and entry.to_release == release for entry in world.ledger.moves())
+        return any(entry.action == "force" and entry.to_release == release for entry in ctx.ledger.moves())
     except ReleaseError:
         return True  # a ledger that is down proves nothing
 
 
 def _named(
-    world: Outside, found: VersionedPointer | None, active: Active | None, release: str
+    ctx: ReleaseContext, found: VersionedPointer | None, active: Active | None, release: str
 ) -> tuple[SealedRelease | None, Decision]:
-    world.names.release_prefix(release)  # ConfigError for what is no release id
-    was_active = release in _named_in(found) or release in _told_by_ledger(world)
-    candidate = _candidate(world, release, was_active=was_active)
+    ctx.names.release_prefix(release)  # ConfigError for what is no release id
+    was_active = release in _named_in(found) or release in _told_by_ledger(ctx)
+    candidate = _candidate(ctx, release, was_active=was_active)
     decision = decide(candidate, active, rollback=True)
     return (candidate.sealed if decision.outcome == "promote" else None), decision
 
 
 def _newest_known_good(
-    world: Outside, found: VersionedPointer | None, active: Active | None, leaving: str
+    ctx: ReleaseContext, found: VersionedPointer | None, active: Active | None, leaving: str
 ) -> tuple[SealedRelease | None, Decision]:
     """The newest release before the one that is left that is known good, and the decision on it, or on the last tried."""
-    left = world.store.sealed(leaving) if leaving else None
-    decision = Decision("refuse", "no earlier known good release is left", f"kumo-assets releases {world.query}")
-    for release in _earlier(world, found):
-        candidate = _candidate(world, release, was_active=True)
+    left = ctx.store.sealed(leaving) if leaving else None
+    decision = Decision("refuse", "no earlier known good release is left", f"kumo-assets releases {ctx.query}")
+    for release in _earlier(ctx, found):
+        candidate = _candidate(ctx, release, was_active=True)
         if left is not None and candidate.sealed is not None and candidate.sealed.order >= left.order:
             continue
         tried = decide(candidate, active, rollback=True)
@@ -216,36 +215,36 @@ def _newest_known_good(
     return None, decision
 
 
-def _earlier(world: Outside, found: VersionedPointer | None) -> Iterator[str]:
+def _earlier(ctx: ReleaseContext, found: VersionedPointer | None) -> Iterator[str]:
     """Releases that were active, newest partition first: those the pointer names, then all that the ledger knows."""
     named = sorted(_named_in(found), reverse=True)
     yield from named
-    yield from sorted(_told_by_ledger(world) - set(named), reverse=True)
+    yield from sorted(_told_by_ledger(ctx) - set(named), reverse=True)
 
 
 def _named_in(found: VersionedPointer | None) -> set[str]:
     return {item.release_id for item in found.pointer.previous if item.release_id} if found is not None else set()
 
 
-def _told_by_ledger(world: Outside) -> set[str]:
-    return {entry.to_release for entry in world.ledger.moves() if entry.to_release}
+def _told_by_ledger(ctx: ReleaseContext) -> set[str]:
+    return {entry.to_release for entry in ctx.ledger.moves() if entry.to_release}
 
 
-def _previous_told(world: Outside, target: SealedRelease) -> tuple[Previous, ...]:
+def _previous_told(ctx: ReleaseContext, target: SealedRelease) -> tuple[Previous, ...]:
     """`previous` when the pointer that stood cannot say: the last active releases by the ledger, newest first."""
     told: dict[str, Previous] = {}
-    for entry in reversed(world.ledger.moves()):
+    for entry in reversed(ctx.ledger.moves()):
         release = entry.to_release
         if not release or release == target.release_id or release in told or len(told) == MAX_PREVIOUS:
             continue
-        sealed = world.store.sealed(release)
-        if sealed is None or not stands(world, release):
+        sealed = ctx.store.sealed(release)
+        if sealed is None or not stands(ctx, release):
             continue
         told[release] = Previous(release, sealed.seal.partition, sealed.seal.table, sealed.seal.fallback)
     return tuple(told.values())
 
 
-def _refused(world: Outside, to: str | None, decision: Decision) -> Refused:
-    what = f"{world.query} to {to}" if to else world.query
-    following = decision.next or f"kumo-assets releases {world.query} lists what there is"
+def _refused(ctx: ReleaseContext, to: str | None, decision: Decision) -> Refused:
+    what = f"{ctx.query} to {to}" if to else ctx.query
+    following = decision.next or f"kumo-assets releases {ctx.query} lists what there is"
     return Refused("roll back", to=what, found=decision.reason, next=following)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from kumo_serving.errors import PointerMalformed
 from kumo_serving.pointer import Pointer, release_of_table
 
+from kumo_assets.documents import IMPORT_GATE, Verdict
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import decide
-from kumo_assets.releases.documents import IMPORT_GATE, Verdict
-from kumo_assets.releases.operations.outside import Outside, candidate_of
+from kumo_assets.releases.evidence import candidate_of
 from kumo_assets.releases.store import RETIRED, Listing
 
 # Unsealed releases before the active one in which the last block is looked for.
@@ -30,19 +31,19 @@ class ReleaseView:
     words: str = ""
 
 
-def releases(world: Outside) -> list[ReleaseView]:
+def releases(ctx: ReleaseContext) -> list[ReleaseView]:
     """Every release, newest first, with state, counts and verdicts. A damaged pointer makes none of them active."""
     try:
-        found = world.pointers.read()
+        found = ctx.pointers.read()
     except PointerMalformed:
         found = None
     pointer = found.pointer if found is not None else None
-    listed = sorted(world.store.listings(), key=lambda item: (item.release_id[:8], item.sealed_at or "~"), reverse=True)
+    listed = sorted(ctx.store.listings(), key=lambda item: (item.release_id[:8], item.sealed_at or "~"), reverse=True)
     with ThreadPoolExecutor(max_workers=16) as pool:
-        return list(pool.map(lambda item: _view(world, item, pointer), listed))
+        return list(pool.map(lambda item: _view(ctx, item, pointer), listed))
 
 
-def last_block(world: Outside, listed: list[Listing], active: str) -> dict[str, str] | None:
+def last_block(ctx: ReleaseContext, listed: list[Listing], active: str) -> dict[str, str] | None:
     """The newest release that a gate stopped, with the gate's words. `resolved` is "yes" once the active release is as
     new as it, else "". All releases after the active one are looked at, and a few unsealed ones before it."""
     before = 0
@@ -55,7 +56,7 @@ def last_block(world: Outside, listed: list[Listing], active: str) -> dict[str, 
             before += 1
             if before > MOST_LOOKED_AT:
                 return None
-        for verdict in _stored_verdicts(world, item):
+        for verdict in _stored_verdicts(ctx, item):
             if verdict.blocks or (verdict.gate == IMPORT_GATE and not verdict.passed):
                 return {
                     "release_id": item.release_id,
@@ -68,28 +69,28 @@ def last_block(world: Outside, listed: list[Listing], active: str) -> dict[str, 
     return None
 
 
-def _stored_verdicts(world: Outside, item: Listing) -> list[Verdict]:
+def _stored_verdicts(ctx: ReleaseContext, item: Listing) -> list[Verdict]:
     """The verdicts that the listing shows, by gate: no second listing."""
     gates = sorted(name[9:-5] for name in item.files if name.startswith("verdicts/") and name.endswith(".json"))
-    found = (world.store.verdict(item.release_id, gate) for gate in gates)
+    found = (ctx.store.verdict(item.release_id, gate) for gate in gates)
     return [verdict for verdict in found if verdict is not None]
 
 
-def _view(world: Outside, item: Listing, pointer: Pointer | None) -> ReleaseView:
-    sealed = world.store.sealed(item.release_id) if item.sealed else None
-    state, words = _state(item, pointer, world)
+def _view(ctx: ReleaseContext, item: Listing, pointer: Pointer | None) -> ReleaseView:
+    sealed = ctx.store.sealed(item.release_id) if item.sealed else None
+    state, words = _state(item, pointer, ctx)
     return ReleaseView(
         release_id=item.release_id,
         partition=f"{item.release_id[:4]}-{item.release_id[4:6]}-{item.release_id[6:8]}",
         state=state,
         sealed_at=item.sealed_at,
         counts=sealed.seal.counts if sealed is not None else {},
-        verdicts={verdict.gate: verdict.severity for verdict in _stored_verdicts(world, item)},
+        verdicts={verdict.gate: verdict.severity for verdict in _stored_verdicts(ctx, item)},
         words=words,
     )
 
 
-def _state(item: Listing, pointer: Pointer | None, world: Outside) -> tuple[str, str]:
+def _state(item: Listing, pointer: Pointer | None, ctx: ReleaseContext) -> tuple[str, str]:
     release = item.release_id
     if pointer is not None and release == pointer.served_release_id:
         notes = ["forced"] if pointer.forced is not None and not pointer.edited else []
@@ -98,11 +99,11 @@ def _state(item: Listing, pointer: Pointer | None, world: Outside) -> tuple[str,
     if item.retired:
         return "retired" if RETIRED in item.files else "retiring", ""
     if item.rejected:
-        rejection = world.store.rejection(release)
+        rejection = ctx.store.rejection(release)
         return "rejected", rejection.reason if rejection is not None else ""
     if pointer is not None and release in {_id(entry.release_id, entry.table) for entry in pointer.previous}:
         return "previous", ""
-    decision = decide(candidate_of(world, release), None)
+    decision = decide(candidate_of(ctx, release), None)
     if decision.outcome == "blocked":
         return "blocked", decision.reason
     if not item.sealed:

@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 from kumo_serving.errors import KumoAssetsError, PointerMalformed
 from kumo_serving.pointer import Pointer
 
+from kumo_assets.documents import hours_since, utc_text
+from kumo_assets.pointers.store import VersionedPointer
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Decision
-from kumo_assets.releases.documents import hours_since, utc_text
 from kumo_assets.releases.operations.hold import hold_words, would_follow
-from kumo_assets.releases.operations.outside import Outside
 from kumo_assets.releases.operations.promote import next_promotion
 from kumo_assets.releases.operations.states import ReleaseView, last_block, releases
-from kumo_assets.releases.pointers import VersionedPointer
 from kumo_assets.releases.store import Listing
 from kumo_assets.resources.dynamodb import tables
 
@@ -59,36 +59,36 @@ class StatusReport:
     problems: list[str] = field(default_factory=list)
 
 
-def report(world: Outside, now: datetime | None = None) -> StatusReport:
+def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
     """The state of one query, read now. Raises ReleaseError when S3 or ZooKeeper does not answer."""
-    moment = now or world.now()
+    moment = now or ctx.now()
     problems: list[str] = []
     found: VersionedPointer | None = None
     damaged = False
     try:
-        found = world.pointers.read()
+        found = ctx.pointers.read()
     except PointerMalformed as error:
         damaged = True
         problems.append(str(error))
     pointer = found.pointer if found is not None else None
-    held = hold_words(world, found) if found is not None else None
-    release, decision = _waiting(world, found, held, damaged)
+    held = hold_words(ctx, found) if found is not None else None
+    release, decision = _waiting(ctx, found, held, damaged)
     active = pointer.served_release_id if pointer is not None else ""
     if found is not None:
-        problems += _problems(world, found)
+        problems += _problems(ctx, found)
     elif not damaged and decision.outcome == "refuse":
         problems.append(decision.reason)
     broken = bool(problems)
     age = hours_since(pointer.promoted.at, moment) if pointer is not None else None
-    limit = world.definition.spec.stale_after_hours if world.definition is not None else None
-    listed = world.store.listings()
+    limit = ctx.definition.spec.stale_after_hours if ctx.definition is not None else None
+    listed = ctx.store.listings()
     waits = {item.release_id: item.sealed_at for item in listed}.get(release or "")
     stale = age is None or (limit is not None and age > limit)
     if stale and age is not None and limit is not None:
         problems.append(f"stale: promoted {age:.1f} h ago, and the limit is {limit:g} h")
-    blocked = last_block(world, listed, active)
+    blocked = last_block(ctx, listed, active)
     return StatusReport(
-        query=world.query,
+        query=ctx.query,
         generation=pointer.generation if pointer is not None else 0,
         release_id=active or None,
         partition=(pointer.served_partition or None) if pointer is not None else None,
@@ -104,8 +104,8 @@ def report(world: Outside, now: datetime | None = None) -> StatusReport:
         candidate_waits_hours=round(hours_since(waits, moment) or 0.0, 2) if waits else None,
         last_block=blocked,
         building=[item.release_id for item in listed[-MOST_BUILDING:] if _is_building(item, blocked)],
-        next_command=_next_command(world, pointer, held, broken, release, decision, blocked, stale, moment),
-        pointer=world.pointers.uri,
+        next_command=_next_command(ctx, pointer, held, broken, release, decision, blocked, stale, moment),
+        pointer=ctx.pointers.uri,
         promoted=vars(pointer.promoted) if pointer is not None else None,
         previous=[item.release_id for item in pointer.previous] if pointer is not None else [],
         problems=problems,
@@ -113,32 +113,32 @@ def report(world: Outside, now: datetime | None = None) -> StatusReport:
 
 
 def _waiting(
-    world: Outside, found: VersionedPointer | None, held: str | None, damaged: bool
+    ctx: ReleaseContext, found: VersionedPointer | None, held: str | None, damaged: bool
 ) -> tuple[str | None, Decision]:
     """The newest release that waits, and what stands in its way. Under a hold: what would follow it."""
     if damaged:
         return None, Decision("refuse", "nothing is promoted over a pointer that cannot be read")
     if found is None or held is None:
-        release, decision = next_promotion(world, found)
+        release, decision = next_promotion(ctx, found)
         return release, decision
-    release, decision = would_follow(world, found)
+    release, decision = would_follow(ctx, found)
     if decision.outcome == "promote":
         return release, Decision("refuse", f"waits for the hold to be lifted: {held}")
     return release, decision
 
 
-def _problems(world: Outside, found: VersionedPointer) -> list[str]:
+def _problems(ctx: ReleaseContext, found: VersionedPointer) -> list[str]:
     """What is wrong with what is live."""
     pointer = found.pointer
     wrong = []
     try:
-        fault = tables.fault(tables.describe(world.dynamodb, pointer.table), world.table)
+        fault = tables.fault(tables.describe(ctx.dynamodb, pointer.table), ctx.table)
         if fault is not None:
             wrong.append(f"the active table {pointer.table} {fault}")
     except KumoAssetsError as error:
         wrong.append(str(error))
     release = pointer.served_release_id
-    if release and world.store.rejection(release) is not None:
+    if release and ctx.store.rejection(release) is not None:
         wrong.append(f"the active release {release} is rejected: a rollback was begun and not finished")
     if found.hand_edited:
         wrong.append(f"the pointer was edited by hand to {pointer.table}; promotion is held until unhold")
@@ -159,7 +159,7 @@ def _is_building(item: Listing, blocked: dict[str, str] | None) -> bool:
 
 
 def _next_command(
-    world: Outside,
+    ctx: ReleaseContext,
     pointer: Pointer | None,
     held: str | None,
     broken: bool,
@@ -170,7 +170,7 @@ def _next_command(
     moment: datetime,
 ) -> str:
     """What a person would most likely type next: first what is wrong with what is live, then what stops the next."""
-    query = world.query
+    query = ctx.query
     if broken and held is None:
         return f"kumo-assets rollback {query} --reason 'WHY'"
     if broken and (pointer is None or pointer.hold is not None):
@@ -182,7 +182,7 @@ def _next_command(
     if candidate is not None and decision.outcome == "promote":
         return f"kumo-assets promote {query} {candidate}"
     if pointer is None or stale:
-        zone = ZoneInfo(world.definition.spec.schedule.time_zone if world.definition is not None else "UTC")
+        zone = ZoneInfo(ctx.definition.spec.schedule.time_zone if ctx.definition is not None else "UTC")
         yesterday = (moment.astimezone(zone) - timedelta(days=1)).date()
         return f"kumo-assets materialize {query} --partition {yesterday}"
     return f"nothing; if what is live is bad: kumo-assets rollback {query} --reason 'WHY'"

@@ -16,16 +16,16 @@ from kumo_serving.pointer import (
     partition_of_release,
 )
 
+from kumo_assets.documents import moment_in, utc_text
 from kumo_assets.errors import ReleaseError
-from kumo_assets.releases.documents import moment_in, utc_text
+from kumo_assets.pointers.store import VersionedPointer
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.ledger import is_move
-from kumo_assets.releases.operations.outside import Outside
-from kumo_assets.releases.pointers import VersionedPointer
 from kumo_assets.releases.store import SealedRelease
 
 
 def pointer_to(
-    world: Outside,
+    ctx: ReleaseContext,
     sealed: SealedRelease,
     found: VersionedPointer | None,
     *,
@@ -40,12 +40,12 @@ def pointer_to(
     """The pointer document that names `sealed`, following the one that stands. `previous`, unless given, is that one's
     with what is left in front; a rejected release is left out, for a reader falls back to what stands there."""
     if previous is None:
-        previous = previous_after(world, found, sealed.seal.table)
+        previous = previous_after(ctx, found, sealed.seal.table)
     if generation is None:
         generation = found.pointer.generation + 1 if found is not None else 1
     return Pointer(
-        query=world.query,
-        environment=world.names.environment,
+        query=ctx.query,
+        environment=ctx.names.environment,
         generation=generation,
         release_id=sealed.release_id,
         partition=sealed.seal.partition,
@@ -54,7 +54,7 @@ def pointer_to(
         key=KeyAttribute(**sealed.seal.key),
         item_format=sealed.seal.item_format,
         fallback=sealed.seal.fallback,
-        releases=world.names.releases_uri,
+        releases=ctx.names.releases_uri,
         promoted=Promoted(at=at, by=by, run_id=run_id),
         previous=previous[:MAX_PREVIOUS],
         hold=hold,
@@ -62,28 +62,28 @@ def pointer_to(
     )
 
 
-def previous_after(world: Outside, found: VersionedPointer | None, table: str) -> tuple[Previous, ...]:
+def previous_after(ctx: ReleaseContext, found: VersionedPointer | None, table: str) -> tuple[Previous, ...]:
     """`previous` of a document that follows `found` and names `table`."""
     if found is None:
         return ()
     old = found.pointer
     leaving = Previous(old.served_release_id, old.served_partition, old.table, old.served_fallback)
     once = {item.table: item for item in reversed((leaving, *old.previous)) if item.table != table}
-    return _to_fall_back_to(world, tuple(once.values())[::-1])
+    return _to_fall_back_to(ctx, tuple(once.values())[::-1])
 
 
-def _to_fall_back_to(world: Outside, items: tuple[Previous, ...]) -> tuple[Previous, ...]:
+def _to_fall_back_to(ctx: ReleaseContext, items: tuple[Previous, ...]) -> tuple[Previous, ...]:
     """Those of `items` that a reader may be sent to. What stands in `previous` can have been rejected or retired since:
     a person who edits the pointer, or puts an old document back, may have named it again, and be rolled back from it."""
-    return tuple(item for item in items if not item.release_id or stands(world, item.release_id))
+    return tuple(item for item in items if not item.release_id or stands(ctx, item.release_id))
 
 
-def stands(world: Outside, release: str) -> bool:
+def stands(ctx: ReleaseContext, release: str) -> bool:
     """True while a release is neither rejected nor retired."""
-    return world.store.rejection(release) is None and world.store.retirement(release) is None
+    return ctx.store.rejection(release) is None and ctx.store.retirement(release) is None
 
 
-def as_ours(world: Outside, found: VersionedPointer, generation: int) -> Pointer:
+def as_ours(ctx: ReleaseContext, found: VersionedPointer, generation: int) -> Pointer:
     """The document that stands, told as we would have written it: a person's edit made regular. Its hold is kept.
 
     The table is never changed. One of no release of ours stays what it is, with no release named.
@@ -91,20 +91,20 @@ def as_ours(world: Outside, found: VersionedPointer, generation: int) -> Pointer
     old = found.pointer
     if not found.hand_edited:
         return old.replace(generation=generation)
-    sealed = world.store.sealed(old.served_release_id) if old.served_release_id else None
+    sealed = ctx.store.sealed(old.served_release_id) if old.served_release_id else None
     promoted = Promoted(at=utc_text(found.modified), by="a hand edit")
     if sealed is None or sealed.seal.table != old.table:
         return old.replace(
-            environment=world.names.environment,
+            environment=ctx.names.environment,
             generation=generation,
             release_id=old.served_release_id,
             partition=old.served_partition,
             fallback=old.served_fallback,
-            releases=world.names.releases_uri,
+            releases=ctx.names.releases_uri,
             promoted=promoted if old.edited else old.promoted,
         )
     return pointer_to(
-        world,
+        ctx,
         sealed,
         None,
         at=promoted.at if old.edited else old.promoted.at,
@@ -113,41 +113,39 @@ def as_ours(world: Outside, found: VersionedPointer, generation: int) -> Pointer
         forced=None if old.edited else old.forced,
         hold=old.hold,
         generation=generation,
-        previous=_previous_of_edit(world, old),
+        previous=_previous_of_edit(ctx, old),
     )
 
 
-def _previous_of_edit(world: Outside, old: Pointer) -> tuple[Previous, ...]:
+def _previous_of_edit(ctx: ReleaseContext, old: Pointer) -> tuple[Previous, ...]:
     """`previous` of a document whose table was changed by hand: the release it still names was active before."""
-    kept = _to_fall_back_to(world, tuple(item for item in old.previous if item.table != old.table))
-    left = world.store.sealed(old.release_id) if old.edited and partition_of_release(old.release_id) else None
+    kept = _to_fall_back_to(ctx, tuple(item for item in old.previous if item.table != old.table))
+    left = ctx.store.sealed(old.release_id) if old.edited and partition_of_release(old.release_id) else None
     if left is None or left.seal.table in (old.table, *(item.table for item in kept)):
         return kept
     item = Previous(left.release_id, left.seal.partition, left.seal.table, left.seal.fallback)
-    return (*_to_fall_back_to(world, (item,)), *kept)
+    return (*_to_fall_back_to(ctx, (item,)), *kept)
 
 
-def next_generation(world: Outside, found: VersionedPointer | None) -> int:
+def next_generation(ctx: ReleaseContext, found: VersionedPointer | None) -> int:
     """One more than any generation there was: a person may have written a smaller one, or put an old document back."""
     since = None
     if found is not None:
         since = moment_in(found.move.at if found.move is not None else found.pointer.promoted.at)
     known = [
-        record.entry.generation
-        for record in world.ledger.read(world.ledger.names_since(since))
-        if is_move(record.entry)
+        record.entry.generation for record in ctx.ledger.read(ctx.ledger.names_since(since)) if is_move(record.entry)
     ]
     return max([found.pointer.generation if found is not None else 0, *known]) + 1
 
 
-def try_lookups(world: Outside, sealed: SealedRelease) -> None:
+def try_lookups(ctx: ReleaseContext, sealed: SealedRelease) -> None:
     """Read the sampled items of a release through the reader that services use; ReleaseError when one gets no answer.
 
     Items are compared byte for byte by the import's verdict already; this proves that a reader gets an answer at all.
     """
-    opened = world.store.opened(sealed.release_id)
-    home = world.store.home(opened, "dynamodb_table") if opened is not None else sealed.release_id
-    artefact = world.store.artefact(home, "dynamodb_table")
+    opened = ctx.store.opened(sealed.release_id)
+    home = ctx.store.home(opened, "dynamodb_table") if opened is not None else sealed.release_id
+    artefact = ctx.store.artefact(home, "dynamodb_table")
     sample = [item["entity"] for item in artefact.details.get("sample", [])] if artefact is not None else []
     if not sample:
         raise ReleaseError(
@@ -156,7 +154,7 @@ def try_lookups(world: Outside, sealed: SealedRelease) -> None:
             found="its record names no sampled items",
             next="build a new release",
         )
-    wrong = world.trial(sealed.seal, sample)
+    wrong = ctx.trial(sealed.seal, sample)
     if wrong:
         entity, words = next(iter(wrong.items()))
         raise ReleaseError(

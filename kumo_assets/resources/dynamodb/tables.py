@@ -19,7 +19,7 @@ from kumo_assets.resources.aws import trouble
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from kumo_assets.spec.query import Table
+    from kumo_assets.config.query import Table
 
 # One change of a table at a time: tries at the next one, some 9 minutes together.
 UPDATE_ATTEMPTS = 60

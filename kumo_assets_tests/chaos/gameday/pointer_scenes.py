@@ -27,11 +27,11 @@ SETTLE_SECONDS = 3.0
 def zookeeper_dies(stage: Stage, timeline: Timeline) -> None:
     with timeline.scene("c ZooKeeper dies"), contextlib.ExitStack() as stack:
         made, defs = stage.open_shop("zookeeper")
-        stack.callback(made.world.close)
+        stack.callback(made.ctx.close)
         first, second = made.build("2017-11-28"), made.build("2017-11-29")
         live = stage.type("promote", made.query, first, defs=defs)
         timeline.demand(live.status == 0, f"kumo-assets promote QUERY {first}", live.words)
-        uri = made.world.pointers.uri
+        uri = made.ctx.pointers.uri
         with timeline.readers(made.query, uri) as seen:
             with Reader(made.query, pointer=open_pointer(uri), cache_dir=stage.home / "witness") as witness:
                 _out_and_back(stage, timeline, made, defs, witness, first, second)
@@ -72,11 +72,11 @@ def backfill_races(stage: Stage, timeline: Timeline) -> None:
     for store, name in STORES.items():
         with timeline.scene(f"d a race on {name}"), contextlib.ExitStack() as stack:
             made, defs = stage.open_shop(store)
-            stack.callback(made.world.close)
+            stack.callback(made.ctx.close)
             days = (f"2017-11-{day:02d}" for day in count(1))
             base = made.build(next(days))
-            promote(made.world, base, by="game day")
-            with timeline.readers(made.query, made.world.pointers.uri) as seen:
+            promote(made.ctx, base, by="game day")
+            with timeline.readers(made.query, made.ctx.pointers.uri) as seen:
                 for number in range(RACES):
                     older, newer = made.build(next(days)), made.build(next(days))
                     _race(stage, timeline, made, defs, older, newer, newer_first=bool(number % 2))
@@ -106,7 +106,7 @@ def _race(
 
 def _nobody_went_back(timeline: Timeline, made: Shop, sights: list[list[tuple[str, float]]]) -> None:
     """Neither the history nor any reader ever saw an older day after a newer one."""
-    moves = [(entry.generation, entry.to_release) for entry in made.world.ledger.moves()]
+    moves = [(entry.generation, entry.to_release) for entry in made.ctx.ledger.moves()]
     linear = [generation for generation, _ in moves] == list(range(1, len(moves) + 1))
     releases = [release for _, release in moves]
     backwards = sum([release for release, _ in seen] != sorted(release for release, _ in seen) for seen in sights)

@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "releases"))
 from releases_support import Shop, shop
 from zookeeper_support import ZooKeeper, restartable_zookeeper
 
-from kumo_assets.spec.environment import Environment
-from kumo_assets.spec.load import load_query
+from kumo_assets.config.environment import Environment
+from kumo_assets.config.load import load_query
 
 ROOT = Path(__file__).parents[3]
 

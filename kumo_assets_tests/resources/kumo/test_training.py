@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
+from kumo_assets.config.names import QueryNames
+from kumo_assets.config.query import Kumo, Poll, Training
 from kumo_assets.errors import ConfigError
-from kumo_assets.releases.model_book import ModelBooks
-from kumo_assets.releases.operations.train import decide, remember_model_in_use, train
+from kumo_assets.models.registry import ModelRegistry
+from kumo_assets.models.training import decide, remember_model_in_use, train
 from kumo_assets.resources.kumo.client import open_client
 from kumo_assets.resources.kumo.errors import KumoJobFailed, KumoRefused, KumoUnreachable
 from kumo_assets.resources.kumo.model import PollPolicy
 from kumo_assets.resources.kumo.snapshots import in_words
-from kumo_assets.spec.names import QueryNames
-from kumo_assets.spec.query import Kumo, Poll, Training
 from kumo_assets_tests.releases.memory_aws import Memory
 from kumo_assets_tests.resources.kumo.scripted import Answer, Asked, ScriptedServer, ok
 from kumo_assets_tests.resources.kumo.world import POLL, QUERY, World
@@ -31,8 +31,8 @@ def spec(**changes: Any) -> Kumo:
     return Kumo(**(fields | changes))
 
 
-def books() -> ModelBooks:
-    return ModelBooks(QueryNames("tests", "client_ranking", "kumo-tests"), Memory().s3())
+def registry() -> ModelRegistry:
+    return ModelRegistry(QueryNames("tests", "client_ranking", "kumo-tests"), Memory().s3())
 
 
 def tags() -> dict[str, str]:
@@ -44,15 +44,15 @@ def silent(text: str) -> None:
 
 
 def test_training_by_rest_gives_a_candidate_that_is_compared_with_the_model_in_use(world: World) -> None:
-    kept = books()
+    kept = registry()
     with world.client() as client:
         before = client.newest_model(QUERY)
         model, adopted = train(client, kept, spec(), tags(), say=silent)
         assert not adopted
-        book = kept.read()
-        assert book.in_use is not None
-        assert book.in_use.training_job_id == before.job_id
-        assert book.candidate == model
+        registered = kept.read()
+        assert registered.in_use is not None
+        assert registered.in_use.training_job_id == before.job_id
+        assert registered.candidate == model
         assert model.metrics["ndcg@5"] > 0
         # On a fresh snapshot of the graph that the model in use was trained on; nobody had to name it.
         assert (model.snapshot_id or "").startswith(str(before.graph_id))
@@ -63,7 +63,7 @@ def test_training_by_rest_gives_a_candidate_that_is_compared_with_the_model_in_u
 
 
 def test_a_worse_model_is_kept_out_of_use(world: World) -> None:
-    kept = books()
+    kept = registry()
     world.fault({"kind": "training_metrics", "with": {"metrics": {"precision@5": 0.01}}})
     with world.client() as client:
         before = client.newest_model(QUERY)
@@ -72,16 +72,16 @@ def test_a_worse_model_is_kept_out_of_use(world: World) -> None:
     made = decide(kept, spec(), by="me")
     assert made is not None
     assert not made[0].in_use
-    book = kept.read()
-    assert book.in_use is not None
-    assert book.in_use.training_job_id == before.job_id
+    registered = kept.read()
+    assert registered.in_use is not None
+    assert registered.in_use.training_job_id == before.job_id
 
 
 def test_a_training_with_the_same_tags_is_adopted(world: World) -> None:
     wanted = tags()
     with world.client() as client:
-        first, _ = train(client, books(), spec(), wanted, say=silent)
-        second, adopted = train(client, books(), spec(), wanted, say=silent)
+        first, _ = train(client, registry(), spec(), wanted, say=silent)
+        second, adopted = train(client, registry(), spec(), wanted, say=silent)
     assert adopted
     assert first == second
     assert len([job for job in world.jobs("training") if job["tags"]]) == 1
@@ -98,13 +98,13 @@ def test_a_training_whose_answer_was_lost_is_found(world: World, fault: str) -> 
 
 
 def test_a_training_that_failed_is_an_error_and_the_old_model_stays(world: World) -> None:
-    kept = books()
+    kept = registry()
     world.fault({"kind": "failed", "operation": "training_launch"})
     with world.client() as client, pytest.raises(KumoJobFailed, match="training job"):
         train(client, kept, spec(), tags(), say=silent)
-    book = kept.read()
-    assert book.candidate is None
-    assert book.in_use is not None
+    registered = kept.read()
+    assert registered.candidate is None
+    assert registered.in_use is not None
 
 
 def test_training_takes_over_the_plan_of_the_model_before(world: World) -> None:
@@ -119,18 +119,18 @@ def test_training_takes_over_the_plan_of_the_model_before(world: World) -> None:
 
 def test_the_older_dialect_cannot_train_and_says_so(world: World) -> None:
     with world.client(dialect="pquery") as client, pytest.raises(ConfigError, match="no training jobs"):
-        train(client, books(), spec(), tags(), say=silent)
+        train(client, registry(), spec(), tags(), say=silent)
 
 
 def test_a_pinned_model_is_the_one_in_use_before_the_first_training(world: World) -> None:
-    kept = books()
+    kept = registry()
     with world.client() as client:
         pinned = client.newest_model(QUERY).job_id
         first, _ = client.launch_training(QUERY, tags())
         client.wait_training(first, POLL)
-        book = remember_model_in_use(kept, client, spec(training_job_id=pinned))
-    assert book.in_use is not None
-    assert book.in_use.training_job_id == pinned
+        registered = remember_model_in_use(kept, client, spec(training_job_id=pinned))
+    assert registered.in_use is not None
+    assert registered.in_use.training_job_id == pinned
 
 
 def trained(key: str, at: str, query: str = "pquery-1", status: str = "DONE") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from kumo_airflow.live import decide_live
 from kumo_airflow.operations import PointerMove, pointer_moves
 
 from kumo_assets.assets.active_pointer import move_metadata
-from kumo_assets.releases.documents import LedgerEntry
+from kumo_assets.documents import LedgerEntry
 
 DAY = "2017-11-28"
 OURS, OTHER = "20171128-aaaaaaaa", "20171128-bbbbbbbb"

@@ -25,8 +25,8 @@ from kumo_airflow.partitions import Occasion, partition_of
 
 from kumo_assets.components.predictive_query import build_query
 from kumo_assets.components.raw_logs import build_raw_logs
+from kumo_assets.config.load import load_query, load_raw_logs
 from kumo_assets.definitions import shell
-from kumo_assets.spec.load import load_query, load_raw_logs
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "kumo_assets" / "defs"

@@ -67,7 +67,7 @@ import dagster as dg
 from kumo_assets.components.predictive_query import build_query
 from kumo_assets.components.raw_logs import build_raw_logs
 from kumo_assets.definitions import shell
-from kumo_assets.spec.load import load_query, load_raw_logs
+from kumo_assets.config.load import load_query, load_raw_logs
 
 folder = Path(__file__).parent / "defs"
 defs = dg.Definitions.merge(
@@ -289,7 +289,7 @@ def serves(dagster: Dagster) -> bool:
 def project(folder: Path) -> None:
     """A Dagster project of the shipped query, clocked by Airflow. Its gates warn about drift, which is nobody's subject
     here and which two thousand made-up baskets have; Kumo's own warnings and broken keys block."""
-    from kumo_assets.spec.gates import GatesSpec
+    from kumo_assets.config.gates import GatesSpec
 
     for name in ("raw_logs", QUERY):
         (folder / "defs" / name).mkdir(parents=True)

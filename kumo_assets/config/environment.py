@@ -10,8 +10,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kumo_assets.config.names import QueryNames
 from kumo_assets.errors import ConfigError
-from kumo_assets.spec.names import QueryNames
 
 
 def required(variable: str, meaning: str, environ: Mapping[str, str] | None = None) -> str:

@@ -1,8 +1,8 @@
 """The write side of the pointer stores: one contract, and how a hand edit is told apart (rules 4 and 9).
 
 The document itself, and reading it, belong to `kumo_serving.pointer`. What we write carries, beside its fields, the move
-that led to it and a digest of both: a document without them was written by a person. The two stores are in `pointer_s3`
-and `pointer_zookeeper`; what moves a pointer, and when, is in `operations`.
+that led to it and a digest of both: a document without them was written by a person. Each store is a module of
+its own beside this one; what moves a pointer, and when, is in `releases.operations`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,13 +19,12 @@ from kumo_serving.errors import KumoAssetsError
 from kumo_serving.pointer import Pointer, dump_pointer, parse_pointer
 from pydantic import ValidationError
 
-from kumo_assets.errors import ConfigError, LostRace, ReleaseError
-from kumo_assets.releases.documents import LedgerEntry
-from kumo_assets.spec.environment import Environment
-from kumo_assets.spec.names import QueryNames
+from kumo_assets.config.names import QueryNames
+from kumo_assets.documents import LedgerEntry
+from kumo_assets.errors import LostRace, ReleaseError
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+    pass
 
 
 _DIGEST = re.compile(r"[0-9a-f]{16}\Z")
@@ -102,7 +101,7 @@ def document_of(pointer: Pointer, move: LedgerEntry) -> dict[str, Any]:
 
 
 def to_bytes(pointer: Pointer, move: LedgerEntry) -> bytes:
-    """Indented JSON, for people edit it."""
+    """Indented, because people edit this file by hand."""
     return (json.dumps(document_of(pointer, move), indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -124,39 +123,6 @@ def from_raw(raw: RawPointer, names: QueryNames) -> VersionedPointer:
         move=move if ours else None,
         mark=str(written)[:8] if ours else raw.mark,
         edited_over=(move, str(written)[:8]) if not ours and move is not None and _DIGEST.match(str(written)) else None,
-    )
-
-
-def open_pointer_store(
-    store: str, names: QueryNames, s3: Callable[[], S3Client], environment: Environment
-) -> PointerStore:
-    """The store a query's definition names: `s3` or `zookeeper`. `s3` makes the client when one is wanted."""
-    if store == "zookeeper":
-        from kumo_assets.releases.pointer_zookeeper import ZooKeeperPointerStore
-
-        return ZooKeeperPointerStore(names, environment.zookeeper)
-    from kumo_assets.releases.pointer_s3 import S3PointerStore
-
-    return S3PointerStore(names, s3())
-
-
-def pointer_store_at(uri: str, names: QueryNames, s3: Callable[[], S3Client]) -> PointerStore:
-    """The store of a pointer at an address (`s3://bucket/key`, `zk://host:port/path`). ConfigError for another text."""
-    if uri.startswith("s3://"):
-        from kumo_assets.releases.pointer_s3 import S3PointerStore
-
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        return S3PointerStore(names, s3(), bucket=bucket, key=key)
-    if uri.startswith("zk://"):
-        from kumo_assets.releases.pointer_zookeeper import ZooKeeperPointerStore
-
-        hosts, slash, path = uri.removeprefix("zk://").partition("/")
-        return ZooKeeperPointerStore(names, hosts, path=slash + path)
-    raise ConfigError(
-        "open the active pointer",
-        to=repr(uri),
-        found="it is not a pointer's address",
-        next="write s3://bucket/<env>/<query>/active.json or zk://host:port/kumo_assets/<env>/<query>/active",
     )
 
 

@@ -11,8 +11,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from kumo_assets.spec.gates import GatesSpec
-from kumo_assets.spec.raw_logs import Owner, Strict, check_time_zone
+from kumo_assets.config.gates import GatesSpec
+from kumo_assets.config.raw_logs import Owner, Strict, check_time_zone
 
 Task = Literal["ranking", "regression", "binary_classification", "multiclass_classification"]
 ITEM_FORMATS: dict[str, str] = {

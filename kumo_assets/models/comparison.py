@@ -1,7 +1,7 @@
 """Is a new model as good as the one in use? One pure function over two sets of evaluation metrics.
 
 The metrics are Kumo's own, each model's on its own test split (the newest data it had), so small differences say little:
-hence a tolerance. Where the decision is stored is in `model_book`.
+hence a tolerance. Where the decision is stored is in `registry`.
 """
 
 from __future__ import annotations

@@ -15,14 +15,15 @@ from kumo_serving.errors import PointerMalformed
 
 from kumo_assets.assets.active_pointer import move_metadata
 from kumo_assets.assets.keys import key_of
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.names import POINTER_ASSET
+from kumo_assets.documents import hours_since
+from kumo_assets.pointers.store import VersionedPointer
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Decision
-from kumo_assets.releases.documents import hours_since
+from kumo_assets.releases.evidence import put_back
 from kumo_assets.releases.ledger import Recorded
-from kumo_assets.releases.operations.outside import Outside, put_back
 from kumo_assets.releases.operations.reconcile import News, news, reconcile
-from kumo_assets.releases.pointers import VersionedPointer
-from kumo_assets.spec.load import QueryDefinition
-from kumo_assets.spec.names import POINTER_ASSET
 
 # Actions after which another release is served, or a person put the same one there: a materialisation. The others change
 # the document only: an observation, which does not make the pointer look fresh.
@@ -44,17 +45,17 @@ class Alarm:
     lines: tuple[str, ...] = ()
 
 
-def news_of(world: Outside, found: VersionedPointer | None, cursor: str) -> News:
+def news_of(ctx: ReleaseContext, found: VersionedPointer | None, cursor: str) -> News:
     """What happened to the pointer since `cursor`; writes down what the ledger did not know. Raises KumoAssetsError.
 
     A pointer that has not moved since the last call costs nothing.
     """
-    reconcile(world, found)
+    reconcile(ctx, found)
     mark = (found.version, found.modified) if found is not None else ("", datetime.min.replace(tzinfo=UTC))
-    if cursor and _told.get(world.pointers.uri) == (mark, cursor):
+    if cursor and _told.get(ctx.pointers.uri) == (mark, cursor):
         return News([], cursor)
-    fresh = news(world, cursor)
-    _told[world.pointers.uri] = (mark, fresh.cursor)
+    fresh = news(ctx, cursor)
+    _told[ctx.pointers.uri] = (mark, fresh.cursor)
     return fresh
 
 
@@ -85,7 +86,7 @@ def events_of(
 
 
 def alarms(
-    world: Outside,
+    ctx: ReleaseContext,
     definition: QueryDefinition,
     found: VersionedPointer | None,
     release: str | None,
@@ -104,10 +105,10 @@ def alarms(
         if age is not None and age > spec.stale_after_hours:
             title = f"{served} is stale: promoted {age:.0f} h ago, and the limit is {spec.stale_after_hours:g} h"
             told.append(Alarm(f"stale {found.pointer.generation}", "stale", title, (decision.reason, look)))
-    elif gone := put_back(world, None):
+    elif gone := put_back(ctx, None):
         following = f"services go on with what they last read; kumo-assets rollback {query} --reason TEXT puts one back"
         told.append(Alarm(f"deleted {gone}", "deleted", gone, (following, look)))
-    sealed = world.store.sealed(release) if release is not None else None
+    sealed = ctx.store.sealed(release) if release is not None else None
     waits = hours_since(sealed.sealed_at, now) if sealed is not None else None
     if release is not None and waits is not None and waits > spec.waiting_after_hours:
         title = f"{release} has waited {waits:.0f} h to go live; {served} is served"

@@ -1,4 +1,5 @@
-"""The pointer as an S3 object: `If-None-Match: *` creates, `If-Match: <etag>` moves; 412 lost, 409 asked again.
+"""The pointer as an S3 object: `If-None-Match: *` creates, `If-Match: <etag>` moves; 412 means another writer
+won; 409 means one is in progress, so the write is retried.
 
 An ETag is a hash of the content, so equal bytes have equal tags; the body's generation keeps every version different.
 """
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 from kumo_serving.pointer import Pointer
 
-from kumo_assets.releases.documents import LedgerEntry
-from kumo_assets.releases.pointers import (
+from kumo_assets.config.names import QueryNames
+from kumo_assets.documents import LedgerEntry
+from kumo_assets.pointers.store import (
     RawPointer,
     VersionedPointer,
     confirm,
@@ -20,7 +22,6 @@ from kumo_assets.releases.pointers import (
     read_failed,
     to_bytes,
 )
-from kumo_assets.spec.names import QueryNames
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

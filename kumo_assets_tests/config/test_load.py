@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from kumo_assets.config.load import defs_folder, load_query, load_raw_logs, query_names, raw_sources
 from kumo_assets.errors import ConfigError
-from kumo_assets.spec.load import defs_folder, load_query, load_raw_logs, query_names, raw_sources
 
 GOOD = """
 type: kumo_assets.components.PredictiveQuery

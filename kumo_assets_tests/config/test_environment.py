@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from kumo_assets.config.environment import Environment
 from kumo_assets.errors import ConfigError
-from kumo_assets.spec.environment import Environment
 
 
 def test_missing_environment_is_named() -> None:

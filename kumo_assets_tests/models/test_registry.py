@@ -1,4 +1,4 @@
-"""Which of two models is used: the pure comparison; and the book that keeps the decision, written by many at once."""
+"""Which of two models is used: the pure comparison; and the registry that keeps the decision, written by many at once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from memory_aws import Memory, MemoryS3
 from releases_support import BUCKET
 
-from kumo_assets.releases.model_book import MOST_HISTORY, Model, ModelBooks
-from kumo_assets.releases.model_decision import better_end, compare
-from kumo_assets.releases.operations.train import decide, use
+from kumo_assets.config.names import QueryNames
+from kumo_assets.config.query import Kumo, Training
+from kumo_assets.models.comparison import better_end, compare
+from kumo_assets.models.registry import MOST_HISTORY, Model, ModelRegistry
+from kumo_assets.models.training import decide, use
 from kumo_assets.resources.kumo.model import TrainedModel
-from kumo_assets.spec.names import QueryNames
-from kumo_assets.spec.query import Kumo, Training
 
 VALUES = st.dictionaries(st.sampled_from(["ndcg@5", "auroc", "mae", "rmse"]), st.floats(0.01, 100), min_size=1)
 
@@ -86,8 +86,8 @@ class Atomic(MemoryS3):
             return super().put_object(**options)
 
 
-def books() -> ModelBooks:
-    return ModelBooks(QueryNames(environment="local", query="next_best_product", bucket=BUCKET), Atomic())  # type: ignore[arg-type]
+def registry() -> ModelRegistry:
+    return ModelRegistry(QueryNames(environment="local", query="next_best_product", bucket=BUCKET), Atomic())  # type: ignore[arg-type]
 
 
 def model(number: int, value: float) -> Model:
@@ -95,8 +95,8 @@ def model(number: int, value: float) -> Model:
 
 
 def test_the_first_model_is_used_without_a_comparison() -> None:
-    kept = books()
-    kept.change(lambda book: book.with_candidate(model(1, 0.1)))
+    kept = registry()
+    kept.change(lambda registered: registered.with_candidate(model(1, 0.1)))
     made = decide(kept, kumo(), by="me")
     assert made is not None
     assert made[0].in_use
@@ -104,30 +104,30 @@ def test_the_first_model_is_used_without_a_comparison() -> None:
 
 
 def test_a_worse_candidate_is_written_down_and_not_used() -> None:
-    kept = books()
+    kept = registry()
     for number, value in ((1, 0.5), (2, 0.3)):
-        kept.change(lambda book, n=number, v=value: book.with_candidate(model(n, v)))  # type: ignore[misc]
+        kept.change(lambda registered, n=number, v=value: registered.with_candidate(model(n, v)))  # type: ignore[misc]
         decide(kept, kumo(), by="me")
-    book = kept.read()
-    assert book.in_use == model(1, 0.5)
-    assert book.candidate is None
-    assert [(item.training_job_id, item.in_use) for item in book.history] == [
+    registered = kept.read()
+    assert registered.in_use == model(1, 0.5)
+    assert registered.candidate is None
+    assert [(item.training_job_id, item.in_use) for item in registered.history] == [
         ("trainingjob-2", False),
         ("trainingjob-1", True),
     ]
 
 
 def test_deciding_twice_decides_once() -> None:
-    kept = books()
-    kept.change(lambda book: book.with_candidate(model(1, 0.5)))
+    kept = registry()
+    kept.change(lambda registered: registered.with_candidate(model(1, 0.5)))
     assert decide(kept, kumo(), by="me") is not None
     assert decide(kept, kumo(), by="me") is None
     assert len(kept.read().history) == 1
 
 
 def test_a_person_may_take_a_worse_model_into_use() -> None:
-    kept = books()
-    kept.change(lambda book: book.with_candidate(model(1, 0.5)))
+    kept = registry()
+    kept.change(lambda registered: registered.with_candidate(model(1, 0.5)))
     decide(kept, kumo(), by="me")
     made = use(kept, TrainedModel("trainingjob-9", "q", None, {"ndcg@5": 0.1}), "me", "the catalogue changed")
     assert made.instead_of == "trainingjob-1"
@@ -137,14 +137,14 @@ def test_a_person_may_take_a_worse_model_into_use() -> None:
 
 
 def test_history_is_bounded() -> None:
-    kept = books()
+    kept = registry()
     for number in range(MOST_HISTORY + 3):
         use(kept, TrainedModel(f"trainingjob-{number}", "q", None, {}), "me", "why")
     assert len(kept.read().history) == MOST_HISTORY
 
 
 def test_of_many_writers_none_is_lost() -> None:
-    kept = books()
+    kept = registry()
     threads = [
         threading.Thread(target=use, args=(kept, TrainedModel(f"trainingjob-{n}", "q", None, {}), "me", "why"))
         for n in range(4)
@@ -153,8 +153,8 @@ def test_of_many_writers_none_is_lost() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    book = kept.read()
-    assert len({item.training_job_id for item in book.history}) == 4
+    registered = kept.read()
+    assert len({item.training_job_id for item in registered.history}) == 4
     # Each says truly what it replaced: the chain of decisions has no gap.
-    for newer, older in zip(book.history, book.history[1:], strict=False):
+    for newer, older in zip(registered.history, registered.history[1:], strict=False):
         assert newer.instead_of == older.training_job_id

@@ -1,7 +1,7 @@
 """Which model a query predicts with: one small S3 object per query, changed by compare-and-set, with its own history.
 
-A newly trained model stands here as `candidate` until it has been compared; until then, and for ever if it is worse,
-predictions go on with the model in use. What "worse" means is in `model_decision`; training is in `operations/train`.
+A newly trained model is the `candidate` until it has been compared; until then, and for ever if it is worse, predictions
+go on with the model in use. What "worse" means is in `comparison`; training is in `training`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, Field
 
+from kumo_assets.config.names import QueryNames
+from kumo_assets.documents import Document
 from kumo_assets.errors import ReleaseError
-from kumo_assets.releases.documents import Document
-from kumo_assets.spec.names import QueryNames
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -36,7 +36,7 @@ class Model(BaseModel):
     tracking_url: str | None = None
 
 
-class Decision(BaseModel):
+class ModelDecision(BaseModel):
     """What became of a model: taken into use, or not, by whom and why."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -50,18 +50,18 @@ class Decision(BaseModel):
     why: str
 
 
-class ModelBook(Document):
+class RegisteredModels(Document):
     """The model in use, the one that waits to be compared, and past decisions, newest first."""
 
     in_use: Model | None = None
     candidate: Model | None = None
-    history: list[Decision] = Field(default_factory=list)
+    history: list[ModelDecision] = Field(default_factory=list)
 
-    def with_candidate(self, model: Model) -> ModelBook:
+    def with_candidate(self, model: Model) -> RegisteredModels:
         return self.model_copy(update={"candidate": model})
 
-    def decided(self, model: Model, decision: Decision) -> ModelBook:
-        """The book after a decision on `model`; it is in use if the decision says so, and no candidate any more."""
+    def decided(self, model: Model, decision: ModelDecision) -> RegisteredModels:
+        """The document after a decision on `model`: in use if the decision says so, and no longer the candidate."""
         changes: dict[str, Any] = {"history": [decision, *self.history][:MOST_HISTORY]}
         if decision.in_use:
             changes["in_use"] = model
@@ -70,8 +70,8 @@ class ModelBook(Document):
         return self.model_copy(update=changes)
 
 
-class ModelBooks:
-    """The book of one query on S3. Every failure is a ReleaseError."""
+class ModelRegistry:
+    """The registered models of one query on S3. Every failure is a ReleaseError."""
 
     def __init__(self, names: QueryNames, s3: S3Client) -> None:
         self.names = names
@@ -79,37 +79,37 @@ class ModelBooks:
         self.key = f"{names.root}model.json"
         self.uri = f"s3://{names.bucket}/{self.key}"
 
-    def read(self) -> ModelBook:
-        """The book; an empty one when the query has none yet."""
+    def read(self) -> RegisteredModels:
+        """The registered models; none yet for a query that was never trained."""
         return self._read()[0]
 
-    def change(self, change: Callable[[ModelBook], ModelBook]) -> ModelBook:
-        """Apply a pure change to the newest book, however many change it at once; what was written."""
+    def change(self, change: Callable[[RegisteredModels], RegisteredModels]) -> RegisteredModels:
+        """Apply a pure change to the newest document, however many writers there are at once. Returns what was written."""
         for attempt in range(TRIES):
-            book, tag = self._read()
-            changed = change(book)
-            if changed == book or self._write(changed, tag):
+            registered, tag = self._read()
+            changed = change(registered)
+            if changed == registered or self._write(changed, tag):
                 return changed
             time.sleep(0.05 * 2**attempt)
         raise ReleaseError(
-            "write the model book", to=self.uri, found=f"{TRIES} conflicts with other writers", next="try again"
+            "write the model registry", to=self.uri, found=f"{TRIES} conflicts with other writers", next="try again"
         )
 
-    def _read(self) -> tuple[ModelBook, str | None]:
+    def _read(self) -> tuple[RegisteredModels, str | None]:
         try:
             answer = self.s3.get_object(Bucket=self.names.bucket, Key=self.key)
-            return ModelBook.from_json(answer["Body"].read(), self.uri), answer["ETag"]
+            return RegisteredModels.from_json(answer["Body"].read(), self.uri), answer["ETag"]
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                return ModelBook(query=self.names.query), None
+                return RegisteredModels(query=self.names.query), None
             raise self._failed("read", error) from error
         except (BotoCoreError, OSError) as error:
             raise self._failed("read", error) from error
 
-    def _write(self, book: ModelBook, tag: str | None) -> bool:
+    def _write(self, registered: RegisteredModels, tag: str | None) -> bool:
         """True when written over exactly what was read."""
         condition: dict[str, Any] = {"IfMatch": tag} if tag is not None else {"IfNoneMatch": "*"}
-        data = book.to_json()
+        data = registered.to_json()
         try:
             self.s3.put_object(
                 Bucket=self.names.bucket, Key=self.key, Body=data, ContentType="application/json", **condition
@@ -130,7 +130,7 @@ class ModelBooks:
 
     def _failed(self, doing: str, error: Exception) -> ReleaseError:
         return ReleaseError(
-            f"{doing} the model book",
+            f"{doing} the model registry",
             to=self.uri,
             found=f"{type(error).__name__}: {error}",
             next="try again; `kumo-assets doctor` tries the bucket's permissions",

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kumo_assets.config import names
+from kumo_assets.config.names import QueryNames
 from kumo_assets.errors import ConfigError
-from kumo_assets.spec import names
-from kumo_assets.spec.names import QueryNames
 
 days = st.dates().map(lambda day: day.isoformat())
 runs = st.uuids().map(str)

@@ -1,7 +1,7 @@
 """Train a query again, and decide whether the new model is used: what the `model` asset and `kumo-assets train` share.
 
-No Dagster and no Snowflake here. The book of models is in `model_book`, the comparison in `model_decision`; waiting and
-launching once are the Kumo client's.
+No Dagster and no Snowflake here. The registered models are in `registry`, the comparison in `comparison`;
+waiting and launching once are the Kumo client's.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kumo_assets.config.query import Kumo, Training
+from kumo_assets.documents import utc_now, utc_text
 from kumo_assets.errors import ConfigError
-from kumo_assets.releases.documents import utc_now, utc_text
-from kumo_assets.releases.model_book import Decision, Model, ModelBook, ModelBooks
-from kumo_assets.releases.model_decision import Comparison, compare
+from kumo_assets.models.comparison import Comparison, compare
+from kumo_assets.models.registry import Model, ModelDecision, ModelRegistry, RegisteredModels
 from kumo_assets.resources.kumo.client import KumoClient
 from kumo_assets.resources.kumo.model import KumoJob, PollPolicy, Progress, TrainedModel
 from kumo_assets.resources.kumo.snapshots import in_words
 from kumo_assets.resources.kumo.wire import job_of
-from kumo_assets.spec.query import Kumo, Training
 
 
 def policy_of(spec: Kumo) -> PollPolicy:
@@ -39,22 +39,22 @@ def training_tags(environment: str, query: str, purpose: str) -> dict[str, str]:
     }
 
 
-def remember_model_in_use(books: ModelBooks, client: KumoClient, spec: Kumo) -> ModelBook:
-    """The book with a model in use: the one it names, else the pinned or newest one, before anything newer exists.
+def remember_model_in_use(registry: ModelRegistry, client: KumoClient, spec: Kumo) -> RegisteredModels:
+    """The registered models with one in use: the one it names, else the pinned or newest one, before anything newer exists.
 
     A query that was never trained stays without.
     """
-    book = books.read()
-    if book.in_use is not None:
-        return book
+    registered = registry.read()
+    if registered.in_use is not None:
+        return registered
     if spec.training_job_id is not None:
         found: TrainedModel | None = client.model(spec.training_job_id)
     else:
         found = next(reversed(client.models(spec.predictive_query_id)), None)
     if found is None:
-        return book
+        return registered
     model = model_entry(found)
-    first = Decision(
+    first = ModelDecision(
         at=utc_now(),
         by="kumo_assets",
         training_job_id=model.training_job_id,
@@ -63,12 +63,12 @@ def remember_model_in_use(books: ModelBooks, client: KumoClient, spec: Kumo) -> 
         metrics=model.metrics,
         why="the model that was there before the first training of this project",
     )
-    return books.change(lambda now: now if now.in_use is not None else now.decided(model, first))
+    return registry.change(lambda now: now if now.in_use is not None else now.decided(model, first))
 
 
 def train(
     client: KumoClient,
-    books: ModelBooks,
+    registry: ModelRegistry,
     spec: Kumo,
     tags: Mapping[str, str],
     *,
@@ -77,7 +77,7 @@ def train(
     on_progress: Callable[[KumoJob, Progress | None], None] = lambda job, progress: None,
     plan: Mapping[str, Any] | None = None,
 ) -> tuple[Model, bool]:
-    """(the new model, adopted): train on a fresh snapshot, wait, and put it into the book as a candidate.
+    """(the new model, adopted): train on a fresh snapshot, wait, and register it as the candidate.
 
     A live or DONE training with the same tags is adopted. Raises KumoApiError; the model in use is not touched.
     """
@@ -89,10 +89,10 @@ def train(
             next="train in Kumo's own UI, and leave kumo.training out of the definition",
         )
     policy = policy_of(spec)
-    book = remember_model_in_use(books, client, spec)
+    registered = remember_model_in_use(registry, client, spec)
     job_id, adopted = client.find_training(tags), True
     if job_id is None:
-        graph = spec.graph_id or _graph_of(book.in_use)
+        graph = spec.graph_id or _graph_of(registered.in_use)
         snapshot = None
         if graph is not None and spec.refresh_graph:
             say(f"Refreshing the snapshot of graph {graph}, so that the newest raw logs are used")
@@ -101,23 +101,23 @@ def train(
     on_launch(job_id)
     say(f"{'Adopted' if adopted else 'Launched'} Kumo training job {job_id}")
     model = model_entry(client.wait_training(job_id, policy, on_progress=on_progress))
-    books.change(lambda now: _as_candidate(now, model))
+    registry.change(lambda now: _as_candidate(now, model))
     return model, adopted
 
 
-def decide(books: ModelBooks, spec: Kumo, by: str) -> tuple[Decision, Comparison | None] | None:
+def decide(registry: ModelRegistry, spec: Kumo, by: str) -> tuple[ModelDecision, Comparison | None] | None:
     """Compare the candidate with the model in use and write the outcome down; None when there is no candidate.
 
     The comparison is None for a query's first model, which has nothing to be compared with.
     """
     options = spec.training or Training()
-    made: list[tuple[Decision, Comparison | None]] = []
+    made: list[tuple[ModelDecision, Comparison | None]] = []
 
-    def change(book: ModelBook) -> ModelBook:
+    def change(registered: RegisteredModels) -> RegisteredModels:
         made.clear()
-        new, old = book.candidate, book.in_use
+        new, old = registered.candidate, registered.in_use
         if new is None:
-            return book
+            return registered
         comparison = None
         if old is not None:
             comparison = compare(
@@ -127,7 +127,7 @@ def decide(books: ModelBooks, spec: Kumo, by: str) -> tuple[Decision, Comparison
                 lower_is_better=options.lower_is_better,
                 tolerance=options.tolerance,
             )
-        decision = Decision(
+        decision = ModelDecision(
             at=utc_now(),
             by=by,
             training_job_id=new.training_job_id,
@@ -137,21 +137,21 @@ def decide(books: ModelBooks, spec: Kumo, by: str) -> tuple[Decision, Comparison
             why=comparison.words if comparison is not None else "the query's first model",
         )
         made.append((decision, comparison))
-        return book.decided(new, decision)
+        return registered.decided(new, decision)
 
-    books.change(change)
+    registry.change(change)
     return made[0] if made else None
 
 
-def use(books: ModelBooks, model: TrainedModel, by: str, why: str) -> Decision:
+def use(registry: ModelRegistry, model: TrainedModel, by: str, why: str) -> ModelDecision:
     """Take a model into use because a person says so, whatever its metrics."""
     entry = model_entry(model)
-    made: list[Decision] = []
+    made: list[ModelDecision] = []
 
-    def change(book: ModelBook) -> ModelBook:
-        old = book.in_use.training_job_id if book.in_use is not None else None
+    def change(registered: RegisteredModels) -> RegisteredModels:
+        old = registered.in_use.training_job_id if registered.in_use is not None else None
         made[:] = [
-            Decision(
+            ModelDecision(
                 at=utc_now(),
                 by=by,
                 training_job_id=entry.training_job_id,
@@ -161,14 +161,14 @@ def use(books: ModelBooks, model: TrainedModel, by: str, why: str) -> Decision:
                 why=why,
             )
         ]
-        return book.decided(entry, made[0])
+        return registered.decided(entry, made[0])
 
-    books.change(change)
+    registry.change(change)
     return made[0]
 
 
 def model_entry(model: TrainedModel) -> Model:
-    """A training job as the book keeps it."""
+    """A training job as the registry keeps it."""
     return Model(
         training_job_id=model.job_id,
         metrics=model.metrics,
@@ -178,10 +178,10 @@ def model_entry(model: TrainedModel) -> Model:
     )
 
 
-def _as_candidate(book: ModelBook, model: Model) -> ModelBook:
+def _as_candidate(registered: RegisteredModels, model: Model) -> RegisteredModels:
     """A model that was decided on already (the run was executed again) does not become a candidate once more."""
-    known = {decision.training_job_id for decision in book.history}
-    return book if model.training_job_id in known else book.with_candidate(model)
+    known = {decision.training_job_id for decision in registered.history}
+    return registered if model.training_job_id in known else registered.with_candidate(model)
 
 
 def _graph_of(model: Model | None) -> str | None:

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from kumo_assets.notify import VARIABLE, notify
 from kumo_assets.redaction import without_secrets
+from kumo_assets.resources.webhook import VARIABLE, notify
 from kumo_assets_tests.chat import SECRET, Chat
 
 
@@ -48,7 +48,7 @@ def test_a_redirect_is_not_followed(chat: Chat) -> None:
 
 
 def test_a_chat_that_hangs_is_given_up(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kumo_assets.notify.SECONDS", 0.3)
+    monkeypatch.setattr("kumo_assets.resources.webhook.SECONDS", 0.3)
     chat.hang = threading.Event()
     assert not notify("q1", "blocked", "title")
 

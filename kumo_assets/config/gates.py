@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from kumo_assets.spec.names import RELEASE_PATTERN
-from kumo_assets.spec.raw_logs import IDENTIFIER, Strict
+from kumo_assets.config.names import RELEASE_PATTERN
+from kumo_assets.config.raw_logs import IDENTIFIER, Strict
 
 
 def _off(value: Any) -> Any:
@@ -21,7 +21,7 @@ def _off(value: Any) -> Any:
 
 
 Mode = Annotated[Literal["block", "warn", "off"], BeforeValidator(_off)]
-# The asset a gate looks at. The chain's names are in `spec.names`; only these two have gates that a user may set.
+# The asset a gate looks at. The chain's names are in `config.names`; only these two have gates that a user may set.
 GatedAsset = Literal["predictions", "postprocessed"]
 OWN_GATE = r"^[a-z][a-z0-9_]{1,62}$"
 

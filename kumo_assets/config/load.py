@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from kumo_assets.config.query import PredictiveQuerySpec
+from kumo_assets.config.raw_logs import RawLogsSpec, RawTable
 from kumo_assets.errors import ConfigError
-from kumo_assets.spec.query import PredictiveQuerySpec
-from kumo_assets.spec.raw_logs import RawLogsSpec, RawTable
 
 QUERY_TYPE = "kumo_assets.components.PredictiveQuery"
 RAW_LOGS_TYPE = "kumo_assets.components.RawLogs"

@@ -13,9 +13,10 @@ from typing import Any
 
 from kumo_serving.pointer import Pointer
 
+from kumo_assets.config.names import QueryNames
+from kumo_assets.documents import LedgerEntry
 from kumo_assets.errors import ConfigError, ReleaseError
-from kumo_assets.releases.documents import LedgerEntry
-from kumo_assets.releases.pointers import (
+from kumo_assets.pointers.store import (
     RawPointer,
     VersionedPointer,
     confirm,
@@ -23,7 +24,6 @@ from kumo_assets.releases.pointers import (
     read_failed,
     to_bytes,
 )
-from kumo_assets.spec.names import QueryNames
 
 SECONDS = 10.0
 RECONNECT_SECONDS = 2.0

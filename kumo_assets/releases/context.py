@@ -1,0 +1,176 @@
+"""`ReleaseContext`: one query's release objects, pointer, ledger and tables, which every operation works through.
+
+It is made from the environment and a query's definition, or from a pointer's address alone: a rollback must not need a
+file. What the promotion decision wants to know is read from it in `evidence`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from kumo_serving.errors import PointerMalformed
+from kumo_serving.pointer import KeyAttribute
+
+from kumo_assets.config.environment import Environment
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.names import QueryNames
+from kumo_assets.config.query import Table
+from kumo_assets.documents import Seal
+from kumo_assets.errors import ConfigError, ReleaseError
+from kumo_assets.pointers.opening import open_pointer_store, pointer_store_at
+from kumo_assets.pointers.store import PointerStore
+from kumo_assets.releases.ledger import Ledger
+from kumo_assets.releases.store import ReleaseStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@dataclass
+class ReleaseContext:
+    """One query's release objects, pointer, ledger and tables, in one environment.
+
+    `definition` is None when the context was made from a pointer's address: then the definition's options are at their
+    defaults, which ask less of a table. `trial` looks entities up in a release's table as a service would, and gives
+    a message for each that got no answer.
+    """
+
+    names: QueryNames
+    definition: QueryDefinition | None
+    store: ReleaseStore
+    pointers: PointerStore
+    ledger: Ledger
+    make_dynamodb: Callable[[], Any] = field(repr=False)
+    trial: Callable[[Seal, list[str]], Mapping[str, str]] = field(default_factory=lambda: trial, repr=False)
+
+    @classmethod
+    def from_environment(
+        cls,
+        definition: QueryDefinition,
+        environment: Environment,
+        s3: Any = None,
+        dynamodb: Any = None,
+        *,
+        pointer_uri: str | None = None,
+    ) -> ReleaseContext:
+        """The context that the environment's variables name. ConfigError names what is missing; no call is made yet."""
+        from kumo_assets.resources.aws import dynamodb_client, s3_client
+
+        names = environment.names(definition.name)
+        client = s3 or s3_client()
+        pointers = (
+            pointer_store_at(pointer_uri, names, lambda: client)
+            if pointer_uri
+            else open_pointer_store(definition.spec.pointer.store, names, lambda: client, environment)
+        )
+        return cls(
+            names=names,
+            definition=definition,
+            store=ReleaseStore(names, client),
+            pointers=pointers,
+            ledger=Ledger(names, client),
+            make_dynamodb=(lambda: dynamodb) if dynamodb is not None else dynamodb_client,
+        )
+
+    @classmethod
+    def from_pointer_uri(cls, uri: str, s3: Any = None, dynamodb: Any = None) -> ReleaseContext:
+        """The context that the pointer document at an address describes. Reads the pointer once.
+
+        Raises ConfigError when nothing is there, PointerMalformed when the document does not say whose it is.
+        """
+        from kumo_assets.resources.aws import dynamodb_client, s3_client
+
+        client = s3 or s3_client()
+        unknown = QueryNames(environment="unknown", query="unknown", bucket="unknown")
+        store = pointer_store_at(uri, unknown, lambda: client)
+        try:
+            raw = store.peek()
+        finally:
+            store.close()
+        if raw is None:
+            raise ConfigError("read the active pointer", to=uri, found="nothing is there", next="correct the address")
+        names = _names_in(raw.data, uri)
+        region = _region_in(raw.data)
+        return cls(
+            names=names,
+            definition=None,
+            store=ReleaseStore(names, client),
+            pointers=pointer_store_at(uri, names, lambda: client),
+            ledger=Ledger(names, client),
+            make_dynamodb=(lambda: dynamodb) if dynamodb is not None else partial(dynamodb_client, region),
+        )
+
+    @property
+    def query(self) -> str:
+        return self.names.query
+
+    @cached_property
+    def dynamodb(self) -> DynamoDBClient:
+        """Made when first wanted: a sensor's tick over a hundred queries wants none."""
+        client: DynamoDBClient = self.make_dynamodb()
+        return client
+
+    @property
+    def table(self) -> Table:
+        """What the definition asks of a table."""
+        return self.definition.spec.table if self.definition is not None else Table()
+
+    def now(self) -> datetime:
+        """The time by S3's clock, which also dates the seals: this machine's clock may be wrong.
+
+        S3 reports whole seconds, so one is added: no S3 timestamp can then appear to be in the future."""
+        answer: Any = self.store.listing_answer()
+        told = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        return parsedate_to_datetime(told) + timedelta(seconds=1) if told else datetime.now(UTC)
+
+    def close(self) -> None:
+        self.pointers.close()
+
+
+def _names_in(data: bytes, uri: str) -> QueryNames:
+    """Environment, query and bucket from the document's `releases`, `s3://<bucket>/<env>/<query>/releases/`."""
+    try:
+        parts = json.loads(data.decode("utf-8-sig"))["releases"].removeprefix("s3://").split("/")
+        return QueryNames(bucket=parts[0], environment=parts[1], query=parts[2])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise PointerMalformed(
+            "read the active pointer",
+            to=uri,
+            found=f"field 'releases' does not say where the releases are ({type(error).__name__}: {error})",
+            next="name the query instead of --pointer: its definition says where they are",
+        ) from error
+
+
+def _region_in(data: bytes) -> str | None:
+    region = json.loads(data.decode("utf-8-sig")).get("region")
+    return region if isinstance(region, str) and region else None
+
+
+def trial(seal: Seal, sample: list[str]) -> dict[str, str]:
+    """Look the sample up in the sealed table through the reader that services use; a message for each that got no answer.
+
+    Raises ReadError when there are no credentials or no region.
+    """
+    from kumo_serving import Answer, TableReader
+
+    reader = TableReader(seal.table, key=KeyAttribute(**seal.key), item_format=seal.item_format, region=seal.region)
+    try:
+        outcomes = reader.get_many(list(sample))
+    finally:
+        reader.close()
+    return {entity: str(outcomes.get(entity)) for entity in sample if not isinstance(outcomes.get(entity), Answer)}
+
+
+def definition_of(ctx: ReleaseContext) -> QueryDefinition:
+    """The definition, for operations that cannot do without; ReleaseError for a context made from an address."""
+    if ctx.definition is None:
+        raise ReleaseError(
+            "read the definition of", to=ctx.query, found="only a pointer's address was given", next="name the query"
+        )
+    return ctx.definition

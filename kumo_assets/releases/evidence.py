@@ -1,0 +1,78 @@
+"""What the promotion decision is made from: a release and its verdicts, the pointer, the table, each read now.
+
+Reads only. The decision itself is in `decision`; acting on it is in `operations`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from kumo_assets.pointers.store import VersionedPointer
+from kumo_assets.releases.context import ReleaseContext
+from kumo_assets.releases.decision import Active, Candidate
+from kumo_assets.releases.ledger import is_move
+from kumo_assets.resources.dynamodb import tables
+
+
+def candidate_of(ctx: ReleaseContext, release: str) -> Candidate:
+    """What the decision wants to know of a release, read now; `with_table` adds what its table lacks."""
+    store = ctx.store
+    opened = store.opened(release)
+    sealed = store.sealed(release)
+    return Candidate(
+        release_id=release,
+        opened=opened,
+        sealed=sealed,
+        verdicts=store.required_verdicts(opened) if opened is not None else {},
+        rejected=store.rejection(release) is not None,
+        retired=store.retirement(release) is not None,
+    )
+
+
+def with_table(ctx: ReleaseContext, candidate: Candidate) -> Candidate:
+    """The same candidate, its table looked at."""
+    if candidate.sealed is None:
+        return candidate
+    found = tables.describe(ctx.dynamodb, candidate.sealed.seal.table)
+    return replace(candidate, table_fault=tables.fault(found, ctx.table))
+
+
+def active_of(ctx: ReleaseContext, found: VersionedPointer | None) -> Active | None:
+    """What the decision wants to know of the pointer."""
+    if found is None:
+        return None
+    pointer = found.pointer
+    release = pointer.served_release_id
+    sealed = ctx.store.sealed(release) if release else None
+    return Active(
+        release_id=release,
+        partition=pointer.served_partition,
+        generation=pointer.generation,
+        order=sealed.order if sealed is not None else None,
+        held=f"{pointer.hold.reason} ({pointer.hold.by}, {pointer.hold.at})" if pointer.hold is not None else None,
+        hand_edited=found.hand_edited,
+    )
+
+
+def put_back(ctx: ReleaseContext, found: VersionedPointer | None) -> str | None:
+    """Words when the ledger knows a later generation than the pointer that stands: somebody deleted the pointer, or put
+    an old document back, digest and all. None when all is in order. One listing, and each new entry read once."""
+    since = datetime.fromisoformat(found.move.at) if found is not None and found.move is not None else None
+    generation = found.pointer.generation if found is not None else 0
+    later = [
+        record.entry
+        for record in ctx.ledger.read(ctx.ledger.names_since(since))
+        if is_move(record.entry) and record.entry.generation > generation
+    ]
+    if not later:
+        return None
+    # Somebody may simply have moved on between our read and the listing: then what stands is no longer what we read.
+    now = ctx.pointers.peek()
+    if (now.version if now is not None else None) != (found.version if found is not None else None):
+        return None
+    newest = max(later, key=lambda entry: entry.generation)
+    told = f"generation {newest.generation} ({newest.action} to {newest.to_release or 'nothing'} by {newest.by})"
+    if found is None:
+        return f"the pointer was deleted: the ledger knows {told}"
+    return f"an old pointer, generation {generation}, was put back over {told}"
