@@ -20,7 +20,7 @@ def main() -> None:
     from kumo_assets.config.environment import Environment
     from kumo_assets.releases.operations.hold import preview_unhold, unhold
     from kumo_assets.releases.operations.promote import promote
-    from kumo_assets_tests.releases.releases_support import shop
+    from kumo_assets_tests.support.releases import shop
 
     made = shop(query=QUERY, environment=Environment.from_variables())
     promote(made.ctx, made.build("2017-11-01"), by="bench")

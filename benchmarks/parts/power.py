@@ -136,7 +136,7 @@ SPEC = PredictiveQuerySpec.model_validate(
     {
         "owners": ["team:power"],
         "raw_logs": ["events"],
-        "kumo": {"predictive_query_id": "power", "connector": "power"},
+        "source": {"kumo": {"predictive_query_id": "power", "connector": "power"}},
         "top_k": LIST,
         "schedule": {"start": "2017-11-01"},
     }

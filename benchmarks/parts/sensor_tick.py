@@ -20,7 +20,7 @@ def main() -> None:
     from kumo_assets.config.environment import Environment
     from kumo_assets.definitions import resources
     from kumo_assets.releases.operations.promote import promote
-    from kumo_assets_tests.releases.releases_support import shop
+    from kumo_assets_tests.support.releases import shop
 
     definitions: Any = import_module(f"{sys.argv[1]}.definitions").defs()
     repository = definitions.get_repository_def()

@@ -71,7 +71,7 @@ def _measure(handle: Any, home: Path, size: int, days: Sequence[str]) -> list[di
 
 def _change(attributes: dict[str, Any]) -> None:
     """The shipped query, five candidates an entity, with the plain script's pauses."""
-    attributes["kumo"] |= {"predictive_query_id": "bench", "classes_per_entity": 5, "poll": POLLS}
+    attributes["source"]["kumo"] |= {"predictive_query_id": "bench", "classes_per_entity": 5, "poll": POLLS}
     attributes["table"] = {"sample": 20, "poll_seconds": POLLS["max_seconds"]}
 
 

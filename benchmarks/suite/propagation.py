@@ -31,10 +31,10 @@ NOTES = [
 def run(quick: bool) -> Result:
     """30 promotions a store and 5 minutes of load; `quick`: 5, and 20 seconds."""
     root = Path(__file__).parents[2]
-    sys.path[:0] = [str(root), str(root / "kumo_assets_tests" / "releases")]
+    sys.path[:0] = [str(root)]
     set_variables()
-    from releases_support import BUCKET, client
-    from zookeeper_support import restartable_zookeeper
+    from kumo_assets_tests.support.releases import BUCKET, client
+    from kumo_assets_tests.support.zookeeper import restartable_zookeeper
 
     count, seconds = (5, 20.0) if quick else (30, 300.0)
     figures: list[Figure] = []
@@ -68,9 +68,8 @@ def run(quick: bool) -> Result:
 
 def _propagation(store: str, hosts: str, count: int) -> tuple[list[float], Seen]:
     """Milliseconds from each promotion to each reader that saw it."""
-    from releases_support import shop
-
     from kumo_assets.releases.operations.promote import promote
+    from kumo_assets_tests.support.releases import shop
 
     made = shop(store, hosts)
     releases = [made.build(f"2017-{1 + day // 28:02d}-{1 + day % 28:02d}") for day in range(count + 1)]
@@ -97,12 +96,11 @@ def _propagation(store: str, hosts: str, count: int) -> tuple[list[float], Seen]
 
 def _load(seconds: float, moves: int) -> tuple[int, Seen, float]:
     """(moves made, what readers saw meanwhile, median seconds of five rollbacks by the command line)."""
-    from releases_support import shop
-
     from kumo_assets.releases.operations.hold import preview_unhold, unhold
     from kumo_assets.releases.operations.promote import promote
     from kumo_assets.releases.operations.retire import retire
     from kumo_assets.releases.operations.rollback import rollback
+    from kumo_assets_tests.support.releases import shop
 
     made = shop(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": 0.05})
     days = iter(f"2017-{month:02d}-{day:02d}" for month in range(1, 13) for day in range(1, 29))

@@ -27,7 +27,7 @@ def run_job(
 ) -> Artefact:
     """Adopt or launch the release's job, wait for its end, prove its table."""
     started = time.perf_counter()
-    spec = step.definition.spec.kumo
+    spec = step.definition.spec.source.kumo
     policy = PollPolicy(
         first_seconds=spec.poll.first_seconds,
         max_seconds=spec.poll.max_seconds,
@@ -42,10 +42,10 @@ def run_job(
             training_job_id=spec.training_job_id,
             connector=spec.connector,
             table=step.names.warehouse_table(step.release_id, step.asset, attempt),
-            num_classes=step.definition.spec.classes_per_entity if spec.task != "regression" else None,
+            num_classes=step.definition.spec.classes_per_entity if step.definition.spec.task != "regression" else None,
             tags=_tags(step, attempt),
             prediction_time=anchor if spec.send_prediction_time else None,
-            task=spec.task,
+            task=step.definition.spec.task,
             binary_threshold=spec.binary_threshold,
             num_workers=spec.num_workers,
         )
@@ -70,7 +70,7 @@ def run_job(
             warehouse.columns(warehouse.database, warehouse.schema, name),
             table(warehouse.database, warehouse.schema, name),
             done,
-            spec.task,
+            step.definition.spec.task,
             anchor if spec.send_prediction_time and client.sends_time else None,
         )
 
@@ -117,7 +117,7 @@ def run_job(
 
 def _model(step: Step, client: KumoClient) -> TrainedModel:
     """The model to predict with: the one pinned in the YAML, else the one in use, else the newest that is DONE."""
-    spec = step.definition.spec.kumo
+    spec = step.definition.spec.source.kumo
     chosen = spec.training_job_id
     if chosen is None:
         in_use = ModelRegistry(step.store.names, step.store.s3).read().in_use

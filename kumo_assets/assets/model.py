@@ -52,7 +52,7 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
                 trained, adopted = train(
                     client,
                     registry,
-                    spec.kumo,
+                    spec.source.kumo,
                     training_tags(registry.names.environment, definition.name, root),
                     say=context.log.info,
                     on_launch=launched.append,
@@ -62,7 +62,7 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
                 # A job that ended needs no cancelling; a worker that merely dies leaves the job alone.
                 if launched and not isinstance(error, KumoApiError) and _cancelling(context):
                     context.log.info(
-                        f"Kumo training job {launched[0]} {client.end_training(launched[0], policy_of(spec.kumo))}"
+                        f"Kumo training job {launched[0]} {client.end_training(launched[0], policy_of(spec.source.kumo))}"
                     )
                 raise
         return dg.MaterializeResult(
@@ -75,7 +75,7 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
 def build_model_check(definition: QueryDefinition) -> dg.AssetChecksDefinition:
     """The check that takes the new model into use, or keeps the old one. Blocking, so that a regression fails the run
     and is alerted on."""
-    spec = definition.spec.kumo
+    spec = definition.spec.source.kumo
 
     @dg.asset_check(
         asset=key_of(definition.name, ASSET),

@@ -73,7 +73,7 @@ def faults(proof: Proof, top_k: int, task: str) -> list[str]:
 
 def prove_table(warehouse: Warehouse, name: str, definition: QueryDefinition) -> Proof:
     """Count and judge. Raises WarehouseError listing every fault; the table stays, for a person to look at."""
-    task = definition.spec.kumo.task
+    task = definition.spec.task
     # DESCRIBE by an empty SELECT: works for any name and costs nothing.
     where = table(warehouse.database, warehouse.schema, name)
     columns = warehouse.columns(warehouse.database, warehouse.schema, name)

@@ -110,12 +110,12 @@ def select_for(definition: QueryDefinition, warehouse: Warehouse, source: Artefa
     if user.is_file():
         values |= {"database": quote(warehouse.database), "schema": quote(warehouse.schema)}
         return render(user.read_text(), str(user), **values)
-    if definition.spec.kumo.task == "binary_classification":
+    if definition.spec.task == "binary_classification":
         return shipped(
             "binary.sql", predictions=values["predictions"], **_binary_columns(definition, warehouse, source)
         )
     name = {"ranking": "rank.sql", "multiclass_classification": "multiclass.sql", "regression": "regression.sql"}
-    chosen = name[definition.spec.kumo.task]
+    chosen = name[definition.spec.task]
     if chosen == "regression.sql":
         values.pop("top_k")
     return shipped(chosen, **values)
@@ -126,7 +126,7 @@ def _binary_columns(definition: QueryDefinition, warehouse: Warehouse, source: A
     columns = warehouse.columns(source.details["database"], source.details["schema"], source.name)
     if "TRUE_PROB" in columns:
         return {"true_prob": "TRUE_PROB", "predicted": "TARGET_PRED"}
-    threshold = definition.spec.kumo.binary_threshold
+    threshold = definition.spec.source.kumo.binary_threshold
     return {"true_prob": "SCORE", "predicted": f"SCORE >= {0.5 if threshold is None else threshold}"}
 
 

@@ -38,7 +38,7 @@ def build_predictions(
         key=key_of(definition.name, ASSET),
         deps=[
             *(raw_key(name) for name in spec.raw_logs),
-            *([key_of(definition.name, "model")] if spec.kumo.training is not None else []),
+            *([key_of(definition.name, "model")] if spec.source.kumo.training is not None else []),
         ],
         partitions_def=partitions,
         group_name=definition.name,

@@ -62,7 +62,7 @@ def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse,
     unloaded = warehouse.rows(
         copy_into(
             f"s3://{step.names.bucket}/{prefix}",
-            packed(spec.kumo.task, where),
+            packed(spec.task, where),
             spec.export.format,
             integration,
             spec.export.max_file_size_mb,
@@ -152,7 +152,7 @@ def _sample(step: Step, warehouse: Warehouse, where: str, entities: int) -> list
     """A few entities with the exact item the export must have for each: what the import is compared with."""
     picked = sample_select(where, entities, step.definition.spec.table.sample, step.release_id)
     chosen = f"(SELECT * FROM {where} WHERE ENTITY IN ({picked}))"  # noqa: S608 - quoted
-    rows = warehouse.rows(packed(step.definition.spec.kumo.task, chosen), doing=f"sample {where}")
+    rows = warehouse.rows(packed(step.definition.spec.task, chosen), doing=f"sample {where}")
     return [{"entity": str(row["e"]), "p": str(row["p"])} for row in rows]
 
 
@@ -164,7 +164,7 @@ def sample_select(where: str, entities: int, size: int, salt: str) -> str:
 
 def _put_fallback(step: Step, warehouse: Warehouse, where: str) -> str | None:
     """The most recommended classes as one S3 object; a regression has none."""
-    if step.definition.spec.kumo.task == "regression":
+    if step.definition.spec.task == "regression":
         return None
     size = step.definition.spec.export.fallback_size
     rows = warehouse.rows(

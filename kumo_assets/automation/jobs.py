@@ -49,7 +49,7 @@ def build_jobs(definition: QueryDefinition, partitions: dg.PartitionsDefinition)
             tags={QUERY_TAG: definition.name},
         ),
         train=None
-        if definition.spec.kumo.training is None
+        if definition.spec.source.kumo.training is None
         else dg.define_asset_job(
             train_job_name(definition.name),
             selection=dg.AssetSelection.assets(key_of(definition.name, "model")),

@@ -28,8 +28,8 @@ def build_schedule(definition: QueryDefinition, daily: Any) -> Any:
 
 
 def build_training_schedule(definition: QueryDefinition, train: Any) -> Any:
-    """When the query is trained again: `kumo.training.schedule`, in the query's time zone."""
-    training = definition.spec.kumo.training
+    """When the query is trained again: `source.kumo.training.schedule`, in the query's time zone."""
+    training = definition.spec.source.kumo.training
     assert training is not None
     return dg.ScheduleDefinition(
         name=f"{train_job_name(definition.name)}_schedule",

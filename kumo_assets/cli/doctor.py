@@ -191,13 +191,13 @@ def _kumo() -> str:
         names = {str(item.get("name")) for item in client.connectors()}
         words = []
         for query in query_names(folder()):
-            spec = definition_of(query).spec.kumo
+            spec = definition_of(query).spec.source.kumo
             if spec.connector not in names:
                 raise ConfigError(
                     "find the connector of",
                     to=query,
                     found=f"{spec.connector!r} is not among {', '.join(sorted(names)) or 'none'}",
-                    next="correct kumo.connector, or make the connector in Kumo",
+                    next="correct source.kumo.connector, or make the connector in Kumo",
                 )
             words.append(f"{query} by {spec.training_job_id or client.newest_model(spec.predictive_query_id).job_id}")
         return "; ".join(words)
@@ -212,7 +212,7 @@ def _code(query: str) -> str:
     if not sdk_is_there():
         return f"{FILE} was not compared with the tenant: kumoai is not installed (pip install 'kumo-assets[kumoai]')"
     view = view_name(Environment.from_variables().names(query)) if has_view(definition) else None
-    code = run_code("describe", definition.folder / FILE, definition.spec.kumo.predictive_query_id, view=view)
+    code = run_code("describe", definition.folder / FILE, definition.spec.source.kumo.predictive_query_id, view=view)
     if code.differences:
         raise ConfigError(
             "find the tenant as the repository says",
@@ -220,7 +220,7 @@ def _code(query: str) -> str:
             found="; ".join(code.differences),
             next=f"kumo-assets train {query} puts the repository's definition into the tenant and trains it",
         )
-    return f"the tenant's {definition.spec.kumo.predictive_query_id} is what {FILE} says"
+    return f"the tenant's {definition.spec.source.kumo.predictive_query_id} is what {FILE} says"
 
 
 def _zookeeper() -> str:

@@ -209,7 +209,7 @@ def queries(as_json: Json = False) -> None:
                 "name": name,
                 "job": f"{name}_daily",
                 "description": spec.description,
-                "task": spec.kumo.task,
+                "task": spec.task,
                 "entity": spec.entity,
                 "time_zone": spec.schedule.time_zone,
                 "schedule_at": spec.schedule.at,

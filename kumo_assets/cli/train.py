@@ -31,7 +31,7 @@ def train(
     from kumo_assets.resources.kumo.query_code import FILE, run_code
 
     definition = definition_of(query)
-    spec = definition.spec.kumo
+    spec = definition.spec.source.kumo
     registry = _registry(definition)
     view = _view(definition, registry) if has_view(definition) else None
     document: dict[str, Any] = {"query": query, "view": view}
@@ -100,8 +100,8 @@ def model(
     registered = registry.read()
 
     def words() -> None:
-        if definition.spec.kumo.training_job_id is not None:
-            print(f"pinned in the definition: {definition.spec.kumo.training_job_id}")
+        if definition.spec.source.kumo.training_job_id is not None:
+            print(f"pinned in the definition: {definition.spec.source.kumo.training_job_id}")
         print(_line("in use", registered.in_use) or "in use: the newest DONE training job (none is recorded)")
         if registered.candidate is not None:
             print(_line("waits for its check", registered.candidate))
@@ -113,7 +113,7 @@ def model(
             ],
         )
 
-    show(as_json, registered.model_dump(mode="json") | {"pinned": definition.spec.kumo.training_job_id}, words)
+    show(as_json, registered.model_dump(mode="json") | {"pinned": definition.spec.source.kumo.training_job_id}, words)
 
 
 def kumo_client() -> Any:
@@ -157,7 +157,7 @@ TASKS = {
 
 def _expected(definition: QueryDefinition, query_id: str, task: str) -> None:
     """ConfigError when what was saved is not what the definition predicts with."""
-    spec = definition.spec.kumo
+    spec = definition.spec.source.kumo
     file = definition.folder / "defs.yaml"
     if query_id != spec.predictive_query_id and spec.predictive_query_id.startswith("pquery-"):
         raise ConfigError(
@@ -166,11 +166,11 @@ def _expected(definition: QueryDefinition, query_id: str, task: str) -> None:
             found=f"training.py is query {query_id}, and {file} names {spec.predictive_query_id}",
             next=f"write `predictive_query_id: {query_id}`, or a name instead of an id",
         )
-    if task not in TASKS[spec.task]:
+    if task not in TASKS[definition.spec.task]:
         raise ConfigError(
             "train",
             to=definition.name,
-            found=f"Kumo takes training.py for {task}, and {file} says task: {spec.task}",
+            found=f"Kumo takes training.py for {task}, and {file} says task: {definition.spec.task}",
             next="correct the task, or the query's text",
         )
 

@@ -144,7 +144,7 @@ def _parsed(path: Path, changed_ns: int, size: int) -> dict[str, Any]:
         document = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         raise ConfigError(
-            "read", to=str(path), found=f"not YAML: {error}", next="mend the YAML at the line named"
+            "read", to=str(path), found=f"not YAML: {error}", next="fix the YAML at the line named"
         ) from error
     if not isinstance(document, dict):
         raise ConfigError("read", to=str(path), found="no mapping at the top", next="write `type:` and `attributes:`")
@@ -157,8 +157,11 @@ def explain(error: ValidationError, path: Path) -> ConfigError:
     for item in error.errors():
         field = "attributes." + ".".join(str(part) for part in item["loc"]) if item["loc"] else "attributes"
         value = "" if item["type"] == "missing" else f" (found {_short(item.get('input'))})"
-        lines.append(f"{field}: {item['msg']}{value}")
-    return ConfigError("read the definition", to=str(path), found="; ".join(lines), next="mend the fields named")
+        if item["type"] == "value_error":
+            # The message is one of our own; of a whole section it says enough without repeating the section.
+            value = value if item["loc"] else ""
+        lines.append(f"{field}: {item['msg'].removeprefix('Value error, ')}{value}")
+    return ConfigError("read the definition", to=str(path), found="; ".join(lines), next="fix the fields named")
 
 
 def _short(value: object) -> str:

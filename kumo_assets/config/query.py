@@ -6,9 +6,11 @@ models. Reading files is in `load.py`; what is built from a definition is in `ku
 
 from __future__ import annotations
 
+import math
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
+import yaml
 from pydantic import Field, field_validator, model_validator
 
 from kumo_assets.config.gates import GatesSpec
@@ -62,10 +64,9 @@ class Training(Strict):
 
 
 class Kumo(Strict):
-    """Where the predictions come from."""
+    """Predictions from Kumo's service: one batch prediction job a day, over REST."""
 
     predictive_query_id: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9](\.?[A-Za-z0-9_-])*\.?$")
-    task: Task = "ranking"
     connector: str = Field(
         min_length=1, description="Name of the Kumo connector that writes to SNOWFLAKE_DATABASE.SNOWFLAKE_SCHEMA."
     )
@@ -87,6 +88,12 @@ class Kumo(Strict):
     training: Training | None = Field(
         default=None, description="Retrain on a schedule of its own, and use a new model only when it is not worse."
     )
+
+
+class Source(Strict):
+    """Where the predictions come from."""
+
+    kumo: Kumo
 
 
 class Export(Strict):
@@ -169,7 +176,8 @@ class PredictiveQuerySpec(Strict):
     owners: list[Owner] = Field(min_length=1, description="`team:NAME` or an e-mail address.")
     entity: str = Field(default="entity", description="What an entity is, in a word: household, user.")
     raw_logs: list[str] = Field(min_length=1, description="Raw log assets this query needs.")
-    kumo: Kumo
+    task: Task = Field(default="ranking", description="What is predicted for an entity, whoever predicts it.")
+    source: Source
     top_k: int = Field(default=5, ge=1, le=100)
     gates: GatesSpec = Field(default_factory=GatesSpec)
     export: Export = Field(default_factory=Export)
@@ -184,19 +192,37 @@ class PredictiveQuerySpec(Strict):
         default=6, gt=0, description="A sealed release that waits longer than this to go live is told of."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _form_of_today(cls, data: Any) -> Any:
+        """Refuse the form of version 0.1, in which the task was a field of a `kumo` section."""
+        if isinstance(data, dict) and "kumo" in data:
+            raise ValueError(
+                "since version 0.2 `kumo:` is written under `source:`, and `task:` beside it; "
+                f"in place of `kumo:` write {_moved_under_source(data['kumo'])}"
+            )
+        return data
+
     @model_validator(mode="after")
     def _consistent(self) -> PredictiveQuerySpec:
-        if self.kumo.classes_per_entity is not None and self.kumo.classes_per_entity < self.top_k:
-            raise ValueError(
-                f"kumo.classes_per_entity ({self.kumo.classes_per_entity}) must be at least top_k ({self.top_k})"
-            )
+        wanted = self.source.kumo.classes_per_entity
+        if wanted is not None and wanted < self.top_k:
+            raise ValueError(f"source.kumo.classes_per_entity ({wanted}) must be at least top_k ({self.top_k})")
         return self
 
     @property
     def item_format(self) -> str:
-        return ITEM_FORMATS[self.kumo.task]
+        return ITEM_FORMATS[self.task]
 
     @property
     def classes_per_entity(self) -> int:
         """Candidates asked of Kumo: more than top_k, so that business rules can drop some and still fill the list."""
-        return self.kumo.classes_per_entity or 2 * self.top_k + 2
+        return self.source.kumo.classes_per_entity or 2 * self.top_k + 2
+
+
+def _moved_under_source(kumo: Any) -> str:
+    """The two YAML lines that replace a `kumo` section of version 0.1, each in backticks."""
+    fields = dict(kumo) if isinstance(kumo, dict) else {}
+    source = {"kumo": {name: value for name, value in fields.items() if name != "task"}}
+    line = yaml.safe_dump(source, sort_keys=False, default_flow_style=True, width=math.inf).strip()
+    return f"`task: {fields.get('task', 'ranking')}` and `source: {line}`"

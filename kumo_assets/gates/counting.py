@@ -65,7 +65,7 @@ def count_asset(
     if counts is None:
         counts = take_counts(ctx, warehouse, definition, opened, artefact, baselines)
     found = judges(definition.spec, artefact.details, counts, baselines)
-    built_in = definition.spec.gates.gates_of(definition.spec.kumo.task)
+    built_in = definition.spec.gates.gates_of(definition.spec.task)
     asked = [gate for gate, record in built_in.items() if record["asset"] == artefact.asset]
     figures = {f"gate {gate}": found[gate]().value for gate in asked if gate in found}
     named = {name: counts.get(name) for name in ("lowest", "highest", "coverage", "short")}
@@ -125,7 +125,7 @@ def _counts(
         columns = warehouse.columns(database, schema, artefact.name)
         counts = count_predictions(rows, where, columns, main, reference)
     else:
-        lists = definition.spec.kumo.task != "regression"
+        lists = definition.spec.task != "regression"
         top_k, closed = definition.spec.top_k, _closed(definition, baselines)
         counts = (
             count_lists(rows, where, top_k, _catalogue(warehouse, definition), closed=closed)
@@ -139,7 +139,7 @@ def _counts(
 
 def _closed(definition: QueryDefinition, baselines: Baselines) -> int | None:
     """Where classes are a closed set, how many the baseline's lists have (0 without one); None elsewhere."""
-    if definition.spec.kumo.task != "multiclass_classification":
+    if definition.spec.task != "multiclass_classification":
         return None
     before = baselines.main.counts("postprocessed") if baselines.main is not None else {}
     return int(before.get("coverage", 0))
@@ -147,7 +147,7 @@ def _closed(definition: QueryDefinition, baselines: Baselines) -> int | None:
 
 def _asks_continuity(definition: QueryDefinition, baselines: Baselines) -> bool:
     """Whether a gate that compares with the active release's table is asked, and there is such a release."""
-    asked = definition.spec.gates.gates_of(definition.spec.kumo.task)
+    asked = definition.spec.gates.gates_of(definition.spec.task)
     return baselines.active is not None and not asked.keys().isdisjoint(("entities_lost", "overlap"))
 
 
@@ -178,7 +178,7 @@ def _continuity(
 def _catalogue(warehouse: Warehouse, definition: QueryDefinition) -> tuple[str, str] | None:
     """(quoted table, quoted column) of the catalogue, when the gate that needs it is asked."""
     wanted = definition.spec.gates.unknown_items
-    if wanted.catalogue is None or "unknown_items" not in definition.spec.gates.gates_of(definition.spec.kumo.task):
+    if wanted.catalogue is None or "unknown_items" not in definition.spec.gates.gates_of(definition.spec.task):
         return None
     found = wanted.catalogue
     return table(found.database or warehouse.database, found.schema_name, found.table), quote(found.column)

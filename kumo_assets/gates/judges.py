@@ -60,11 +60,9 @@ def judges(
             lambda item: judge_volume(counts, item, limits.volume), limits.volume, baselines, reference=False
         ),
         "keys": lambda: judge_keys(counts["rows"], counts["nulls"], counts["keys"]),
-        "score_range": lambda: judge_score_range(counts, main, limits.score_range, spec.kumo.task),
+        "score_range": lambda: judge_score_range(counts, main, limits.score_range, spec.task),
         "score_drift": drift(lambda item: judge_score_drift(counts, item, limits.score_drift), limits.score_drift),
-        "list_shape": lambda: judge_list_shape(
-            counts, spec.top_k, limits.list_shape, ordered=spec.kumo.task == "ranking"
-        ),
+        "list_shape": lambda: judge_list_shape(counts, spec.top_k, limits.list_shape, ordered=spec.task == "ranking"),
         "class_share": drift(lambda item: judge_class_share(counts, item, limits.class_share), limits.class_share),
         "class_balance": drift(
             lambda item: judge_class_share(counts, item, limits.class_balance, firsts=True), limits.class_balance

@@ -102,7 +102,7 @@ def _taken() -> set[str]:
 
 def gates_of(definition: QueryDefinition) -> dict[str, dict[str, str]]:
     """Gate -> {asset, mode} of every gate a release of this query is to be judged by, as `opened.json` records them."""
-    built_in = definition.spec.gates.gates_of(definition.spec.kumo.task)
+    built_in = definition.spec.gates.gates_of(definition.spec.task)
     own: dict[str, dict[str, str]] = {
         name: {"asset": settings.asset, "mode": settings.mode}
         for name, (_, settings) in own_gates(definition).items()

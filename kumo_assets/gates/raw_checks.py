@@ -28,7 +28,7 @@ ASSET = "predictions"
 
 def raw_gates(definition: QueryDefinition) -> dict[str, str]:
     """Gate -> mode of the raw gates this query asks."""
-    asked = definition.spec.gates.gates_of(definition.spec.kumo.task)
+    asked = definition.spec.gates.gates_of(definition.spec.task)
     return {gate: asked[gate]["mode"] for gate in RAW_GATES if gate in asked}
 
 

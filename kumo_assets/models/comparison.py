@@ -88,7 +88,7 @@ def compare(
         return Comparison(
             False,
             f"no metric can be compared: the model in use has {_names(old)}, the new one {_names(new)}; name some in "
-            "kumo.training.metrics",
+            "source.kumo.training.metrics",
         )
     compared = tuple(
         _one(name, old[name], new[name], better_end(name, lower_is_better) or 1, tolerance) for name in wanted

@@ -86,7 +86,7 @@ def train(
             "train",
             to=spec.predictive_query_id,
             found="this tenant's API (KUMO_API_DIALECT=pquery) has no training jobs",
-            next="train in Kumo's own UI, and leave kumo.training out of the definition",
+            next="train in Kumo's own UI, and leave source.kumo.training out of the definition",
         )
     policy = policy_of(spec)
     registered = remember_model_in_use(registry, client, spec)

@@ -20,7 +20,7 @@ def query(zone: str) -> QueryDefinition:
         {
             "owners": ["team:growth"],
             "raw_logs": ["events"],
-            "kumo": {"predictive_query_id": "q", "connector": "c"},
+            "source": {"kumo": {"predictive_query_id": "q", "connector": "c"}},
             "schedule": {"start": "2026-01-01", "time_zone": zone},
         }
     )

@@ -15,7 +15,7 @@ from kumo_assets.errors import WarehouseError
 from kumo_assets.gates.counts import MOST_RANK_COLUMNS
 from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
 from kumo_assets.resources.sql import table
-from kumo_assets_tests.releases.releases_support import definition
+from kumo_assets_tests.support.releases import definition
 
 WHOLE = Proof(rows=500, entities=100, nulls=0, keys=100, class_keys=500, rank_keys=500, longest=5)
 

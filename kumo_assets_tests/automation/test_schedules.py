@@ -25,7 +25,7 @@ type: kumo_assets.components.PredictiveQuery
 attributes:
   owners: ["team:growth"]
   raw_logs: [events]
-  kumo: {predictive_query_id: q, connector: c}
+  source: {kumo: {predictive_query_id: q, connector: c}}
   schedule: {start: 2026-01-01, at: "03:30", time_zone: ZONE, owner: OWNER}
 """
 

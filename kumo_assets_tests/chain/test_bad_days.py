@@ -23,7 +23,7 @@ from kumo_assets_tests.chain.conftest import (
     steps,
     written,
 )
-from kumo_assets_tests.chat import Chat
+from kumo_assets_tests.support.chat import Chat
 
 
 def test_stale_raw_logs_fail_the_run_and_leave_yesterday_active(chain: Chain) -> None:
@@ -88,7 +88,7 @@ def test_a_table_that_comes_late_is_waited_for_by_the_rerun_too(custom) -> None:
     root = str(uuid.uuid4())
 
     def patience(seconds: float):  # type: ignore[no-untyped-def]
-        return custom(change=lambda spec: spec["kumo"]["poll"].update(table_seconds=seconds))
+        return custom(change=lambda spec: spec["source"]["kumo"]["poll"].update(table_seconds=seconds))
 
     hasty = patience(0.1)
     hasty.handle.kumo_faults({"kind": "late_table", "query": QUERY, "with": {"seconds": 4}})

@@ -18,7 +18,7 @@ from kumo_assets.errors import ConfigError, GateBlocked
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets_tests.chain.conftest import DAY, HOUSEHOLDS, NEXT_DAY, QUERY, Chain, failure, steps
 from kumo_assets_tests.chain.worker import worker
-from kumo_assets_tests.chat import Chat
+from kumo_assets_tests.support.chat import Chat
 
 WEEK_BEFORE = "2017-11-21"
 WARNING = {"kind": "job_warnings", "with": {"warnings": [{"title": "Distribution shift", "message": "column X"}]}}

@@ -27,9 +27,9 @@ def answer_of(chain: Chain, entity: int) -> Any:
 
 def of_task(custom: Callable[..., Chain], task: str, query: str, **more: Any) -> Chain:
     def change(spec: dict[str, Any]) -> None:
-        spec.update(more)
-        spec["kumo"] |= {"task": task, "predictive_query_id": query}
-        spec["kumo"].pop("training", None)
+        spec.update(more, task=task)
+        spec["source"]["kumo"] |= {"predictive_query_id": query}
+        spec["source"]["kumo"].pop("training", None)
 
     return custom(f"my_{query}", change=change)
 

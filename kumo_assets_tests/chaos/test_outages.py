@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,11 +18,6 @@ from botocore.config import Config
 from kumo_sandbox.testing import SandboxHandle, start_sandbox
 from kumo_serving import Answer, Reader, open_pointer
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "releases"))
-
-from releases_support import BUCKET, Shop, client, shop
-from zookeeper_support import restartable_zookeeper
-
 from kumo_assets.config.environment import Environment
 from kumo_assets.errors import ReleaseError
 from kumo_assets.releases.context import ReleaseContext
@@ -32,6 +26,8 @@ from kumo_assets.releases.operations.reconcile import reconcile
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import report
 from kumo_assets.resources.aws import client_config
+from kumo_assets_tests.support.releases import BUCKET, Shop, client, shop
+from kumo_assets_tests.support.zookeeper import restartable_zookeeper
 
 SOAK = bool(os.environ.get("KUMO_SOAK"))
 # How long S3 is out; longer than all retries of one call together.

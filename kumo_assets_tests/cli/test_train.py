@@ -90,8 +90,8 @@ def folder(sandbox: SandboxHandle, tmp_path: Path) -> Folder:
     for shipped, target in (("raw_logs", "raw_logs"), ("next_best_product", name)):
         document = yaml.safe_load((SHIPPED / shipped / "defs.yaml").read_text())
         if target == name:
-            document["attributes"]["kumo"] |= {"predictive_query_id": name}
-            document["attributes"]["kumo"].pop("graph_id")
+            document["attributes"]["source"]["kumo"] |= {"predictive_query_id": name}
+            document["attributes"]["source"]["kumo"].pop("graph_id")
             document["attributes"]["raw_logs"] = ["transactions"]
         path = tmp_path / "defs" / target
         path.mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ type: kumo_assets.components.PredictiveQuery
 attributes:
   owners: ["team:growth"]
   raw_logs: [transactions]
-  kumo: {predictive_query_id: q1, connector: c}
+  source: {kumo: {predictive_query_id: q1, connector: c}}
   schedule: {start: 2017-11-01}
 """
 RAW = """
@@ -46,11 +47,27 @@ def test_defaults_hold_when_nothing_is_written(folder: Path) -> None:
     assert spec.pointer.store == "s3"
 
 
+def test_the_form_of_version_0_1_is_refused_with_the_same_lines_in_the_new_one(folder: Path) -> None:
+    old = "kumo: {predictive_query_id: q1, connector: c, task: regression, poll: {max_seconds: 5}}"
+    write(folder, "old", GOOD.replace("source: {kumo: {predictive_query_id: q1, connector: c}}", old))
+    with pytest.raises(ConfigError) as refused:
+        load_query("old", folder)
+    assert "since version 0.2" in str(refused.value)
+    lines = re.findall(r"`((?:task|source): .+?)`(?: and|\. Next)", str(refused.value))
+    write(folder, "new", GOOD.replace("source: {kumo: {predictive_query_id: q1, connector: c}}", "\n  ".join(lines)))
+    spec = load_query("new", folder).spec
+    assert (spec.task, spec.source.kumo.predictive_query_id, spec.source.kumo.poll.max_seconds) == (
+        "regression",
+        "q1",
+        5,
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (('owners: ["team:growth"]', "owners: [growth]"), ["attributes.owners", "growth", "team:NAME"]),
-        (("connector: c}", "connector: c, task: rankng}"), ["attributes.kumo.task", "rankng", "'ranking'"]),
+        (("source: {", "task: rankng\n  source: {"), ["attributes.task", "rankng", "'ranking'"]),
         (
             ("{start: 2017-11-01}", "{start: 2017-11-01, time_zone: Mars/Base}"),
             ["attributes.schedule.time_zone", "Mars/Base"],

@@ -14,7 +14,7 @@ from kumo_assets.gates.judges import judges
 from kumo_assets.releases import store
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets_tests.releases.conftest import aws, aws_variables, ministack  # noqa: F401
-from kumo_assets_tests.releases.releases_support import Shop, definition, shop
+from kumo_assets_tests.support.releases import Shop, definition, shop
 
 COUNTS = {"rows": 500, "entities": 100, "against": [], "finite": True, "lists": 100, "coverage": 9, "served": 500}
 

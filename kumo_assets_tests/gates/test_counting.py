@@ -17,7 +17,7 @@ from kumo_assets.gates.counting import stored_counts, take_counts
 from kumo_assets.gates.judges import judges
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
-from kumo_assets_tests.releases.releases_support import definition
+from kumo_assets_tests.support.releases import definition
 
 LISTS = "SELECT {entity} AS ENTITY, {item} AS CLASS, 0.5::FLOAT AS SCORE, 1 AS RANK FROM VALUES (1, 7), (2, 8), (3, 9)"
 NUMBERS = "SELECT {entity} AS ENTITY, 0.5::FLOAT AS TARGET_PRED FROM VALUES (1, 7), (2, 8), (3, 9)"
@@ -98,11 +98,10 @@ def test_another_tasks_table_cannot_be_compared_with_and_both_gates_say_why(
 def test_lists_of_all_classes_are_full_unless_the_baseline_had_more(
     warehouse: Warehouse, table: Callable[..., str], before: int | None, severity: str
 ) -> None:
-    kumo = {"predictive_query_id": "q", "connector": "c", "task": "multiclass_classification"}
     three = "1 AS ENTITY, column1 AS CLASS, 1 - column1 / 10 AS SCORE, column1 AS RANK FROM VALUES (1), (2), (3)"
     name = table(f"SELECT {three}")
     main = None if before is None else Baseline("active", "20171129-1a2b3c4d", {"postprocessed": {"coverage": before}})
-    _, found, _ = told(warehouse, definition("q1", kumo=kumo), name, name, main)
+    _, found, _ = told(warehouse, definition("q1", task="multiclass_classification"), name, name, main)
     judgement = found["list_shape"]()
     assert judgement.severity == severity
     assert ("shorter than 4, as many as the baseline has classes; here are 3" in judgement.message) == (before == 4)

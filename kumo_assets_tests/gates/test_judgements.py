@@ -443,7 +443,8 @@ def test_every_gate_that_can_be_asked_has_a_judge_a_description_and_advice(task:
         {
             "owners": ["team:x"],
             "raw_logs": ["transactions"],
-            "kumo": {"predictive_query_id": "q", "task": task, "connector": "c"},
+            "task": task,
+            "source": {"kumo": {"predictive_query_id": "q", "connector": "c"}},
             "schedule": {"start": "2017-11-01"},
         }
     )

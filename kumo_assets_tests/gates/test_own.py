@@ -21,7 +21,7 @@ def definition(folder: Path, **gates: Any) -> QueryDefinition:
         {
             "owners": ["team:x"],
             "raw_logs": ["transactions"],
-            "kumo": {"predictive_query_id": "q", "connector": "c"},
+            "source": {"kumo": {"predictive_query_id": "q", "connector": "c"}},
             "schedule": {"start": "2017-11-01"},
             "gates": gates,
         }

@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_aws import Memory, MemoryS3
-from releases_support import BUCKET
 
 from kumo_assets.config.names import QueryNames
 from kumo_assets.config.query import Kumo, Training
@@ -18,6 +16,8 @@ from kumo_assets.models.comparison import better_end, compare
 from kumo_assets.models.registry import MOST_HISTORY, Model, ModelRegistry
 from kumo_assets.models.training import decide, use
 from kumo_assets.resources.kumo.model import TrainedModel
+from kumo_assets_tests.support.memory_aws import Memory, MemoryS3
+from kumo_assets_tests.support.releases import BUCKET
 
 VALUES = st.dictionaries(st.sampled_from(["ndcg@5", "auroc", "mae", "rmse"]), st.floats(0.01, 100), min_size=1)
 
@@ -55,7 +55,7 @@ def test_a_metric_of_ones_own_is_compared_when_named() -> None:
 def test_nothing_to_compare_keeps_the_old_model(new: dict[str, float]) -> None:
     found = compare({"ndcg@5": 0.5}, new)
     assert not found.as_good
-    assert "kumo.training.metrics" in found.words
+    assert "source.kumo.training.metrics" in found.words
 
 
 def test_a_named_metric_that_one_model_lacks_keeps_the_old_one() -> None:

@@ -1,19 +1,16 @@
-"""The servers the tests of releases run against. What they are made of is in `releases_support`."""
+"""The servers the tests of releases run against. What they are made of is in `support.releases`."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from kumo_sandbox.settings import free_port
-from releases_support import BUCKET, MINISTACK, Shop, client, running, serves, shop, zookeeper_command
+
+from kumo_assets_tests.support.releases import BUCKET, MINISTACK, Shop, client, running, serves, shop, zookeeper_command
 
 
 @pytest.fixture(autouse=True)

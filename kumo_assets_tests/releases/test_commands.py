@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from releases_support import Shop
 
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.rollback import rollback
+from kumo_assets_tests.support.releases import Shop
 
 # Runs a command, then says on stderr whether it imported what it must do without.
 PROGRAM = """
@@ -139,7 +139,7 @@ def test_an_address_where_nothing_is_is_told(store: Shop, tmp_path: Path) -> Non
 def test_one_querys_broken_file_stops_no_other_querys_rollback(
     store: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from releases_support import BUCKET
+    from kumo_assets_tests.support.releases import BUCKET
 
     first, _ = two(store)
     shipped = Path(__file__).parents[2] / "kumo_assets" / "defs" / "next_best_product" / "defs.yaml"

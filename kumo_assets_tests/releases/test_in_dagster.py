@@ -11,12 +11,12 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
-from releases_support import BUCKET, Shop, new_query, shop
 
 from kumo_assets.releases.operations.hold import hold
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.rollback import rollback
-from kumo_assets_tests.chat import Chat
+from kumo_assets_tests.support.chat import Chat
+from kumo_assets_tests.support.releases import BUCKET, Shop, new_query, shop
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

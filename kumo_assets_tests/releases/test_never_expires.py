@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from releases_support import Shop
-
 from kumo_assets.config.query import Table
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.resources.dynamodb import tables
+from kumo_assets_tests.support.releases import Shop
 
 
 def test_nothing_that_is_served_ever_expires(either: Shop) -> None:

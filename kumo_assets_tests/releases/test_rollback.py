@@ -6,7 +6,6 @@ import json
 
 import pytest
 from kumo_serving import Reader, open_pointer
-from releases_support import Shop, put_raw, shop
 
 from kumo_assets.documents import Forcing, Rejection, Retirement, utc_now
 from kumo_assets.errors import Refused, ReleaseError
@@ -15,6 +14,7 @@ from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
 from kumo_assets.releases.operations.promote import next_promotion, promote
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.resources.dynamodb import tables
+from kumo_assets_tests.support.releases import Shop, put_raw, shop
 
 
 def three(found: Shop) -> list[str]:
@@ -269,7 +269,8 @@ def test_the_plain_text_copy_follows_promotion_and_rollback(aws: str) -> None:
 
 def test_what_is_written_is_a_pointer_by_the_written_contract(store: Shop) -> None:
     import jsonschema
-    from releases_support import REPOSITORY
+
+    from kumo_assets_tests.support.releases import REPOSITORY
 
     three(store)
     rollback(store.ctx, by="ann", reason="odd")

@@ -19,8 +19,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from kumo_serving.pointer import Pointer, parse_pointer, partition_of_release
-from memory_aws import Killed, Memory
-from releases_support import BUCKET, Shop, definition, new_query, put_raw, shop
 
 from kumo_assets.config.environment import Environment
 from kumo_assets.documents import IMPORT_GATE
@@ -35,6 +33,8 @@ from kumo_assets.releases.operations.retire import retire
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import report
 from kumo_assets.resources.dynamodb.tables import list_tables
+from kumo_assets_tests.support.memory_aws import Killed, Memory
+from kumo_assets_tests.support.releases import BUCKET, Shop, definition, new_query, put_raw, shop
 
 # How long the in-memory machine's retirement waits for the slowest reader; no clock of a test moves so far elsewhere.
 GRACE_SECONDS = 60

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from releases_support import Shop, now, put_raw
 
 from kumo_assets.documents import Rejection, utc_now
 from kumo_assets.releases.operations.hold import hold
@@ -13,6 +12,7 @@ from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import releases, report
 from kumo_assets.resources.dynamodb import tables
+from kumo_assets_tests.support.releases import Shop, now, put_raw
 
 
 def test_before_anything_was_promoted(store: Shop) -> None:

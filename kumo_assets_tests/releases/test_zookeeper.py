@@ -15,13 +15,13 @@ from kazoo.exceptions import NoAuthError, NotEmptyError
 from kazoo.security import OPEN_ACL_UNSAFE
 from kumo_serving import open_pointer
 from kumo_serving.pointer import parse_pointer
-from releases_support import BUCKET, Shop, shop
-from zookeeper_support import CREATE, SET_DATA, Wire, wire_to
 
 from kumo_assets.config.environment import Environment
 from kumo_assets.errors import ReleaseError
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.rollback import rollback
+from kumo_assets_tests.support.releases import BUCKET, Shop, shop
+from kumo_assets_tests.support.zookeeper import CREATE, SET_DATA, Wire, wire_to
 
 pytestmark = pytest.mark.zookeeper
 AUTH = "KUMO_ASSETS_ZOOKEEPER_AUTH"

@@ -10,7 +10,7 @@ import pytest
 
 from kumo_assets.redaction import without_secrets
 from kumo_assets.resources.webhook import VARIABLE, notify
-from kumo_assets_tests.chat import SECRET, Chat
+from kumo_assets_tests.support.chat import SECRET, Chat
 
 
 def test_a_message_arrives_in_slacks_form(chat: Chat) -> None:

@@ -86,7 +86,7 @@ def test_a_literal_never_ends_before_its_last_quote(text: str) -> None:
 
 
 FIELDS: list[tuple[str, ...]] = [
-    ("kumo", "predictive_query_id"),
+    ("source", "kumo", "predictive_query_id"),
     ("pointer", "store"),
     ("schedule", "time_zone"),
     ("schedule", "at"),
@@ -102,7 +102,7 @@ def test_a_field_that_becomes_part_of_a_name_or_a_statement_keeps_its_pattern(
     document: dict[str, Any] = {
         "owners": ["team:x"],
         "raw_logs": ["transactions"],
-        "kumo": {"predictive_query_id": "q", "connector": "c"},
+        "source": {"kumo": {"predictive_query_id": "q", "connector": "c"}},
         "schedule": {"start": "2017-11-01"},
     }
     inner = document

@@ -24,7 +24,7 @@ from kumo_assets.config.environment import Environment
 from kumo_assets.config.load import load_query
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.promote import promote
-from kumo_assets_tests.releases.releases_support import Shop, client
+from kumo_assets_tests.support.releases import Shop, client
 
 STOREFRONT = Path(__file__).parents[2] / "examples" / "storefront"
 CHROMIUM = Path("/usr/bin/chromium")

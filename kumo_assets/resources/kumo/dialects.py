@@ -108,7 +108,7 @@ class SdkDialect:
                 "launch the batch prediction of",
                 to=launch.query_id,
                 found="no model is named, and this dialect launches by model",
-                next="pin kumo.training_job_id, or let newest_model choose one",
+                next="pin source.kumo.training_job_id, or let newest_model choose one",
             )
         # Optional fields are left out, not null: whether an older server refuses unknown fields is not public.
         body: dict[str, Any] = {

@@ -150,7 +150,7 @@ def faults(proof: OutputProof, job: KumoJob, anchor: datetime | None = None) -> 
         if off > ANCHOR_TOLERANCE:
             found.append(
                 f"its predictions are for {proof.anchor_to.isoformat()}, not {anchor.isoformat()} as asked "
-                "(a tenant too old for prediction_time? then set kumo.send_prediction_time: false)"
+                "(a tenant too old for prediction_time? then set source.kumo.send_prediction_time: false)"
             )
     return found
 

@@ -68,7 +68,7 @@ def wait_for(
         f"it was cancelled and {found}",
         next=_next(final)
         if final is not None and final.status is JobStatus.DONE
-        else "raise the deadline (kumo.poll.deadline_minutes), or look at the job in Kumo",
+        else "raise the deadline (source.kumo.poll.deadline_minutes), or look at the job in Kumo",
     )
 
 

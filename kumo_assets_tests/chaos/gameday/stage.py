@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,13 +14,10 @@ import yaml
 from kumo_sandbox.demo.commands import Commands, Outcome, dagster_home
 from kumo_sandbox.testing import SandboxHandle, start_sandbox
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "releases"))
-
-from releases_support import Shop, shop
-from zookeeper_support import ZooKeeper, restartable_zookeeper
-
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.load import load_query
+from kumo_assets_tests.support.releases import Shop, shop
+from kumo_assets_tests.support.zookeeper import ZooKeeper, restartable_zookeeper
 
 ROOT = Path(__file__).parents[3]
 

@@ -189,7 +189,7 @@ FAULTS = (
         "KumoOutputUnproved",
         1,
         settings={"tenant": "old"},
-        says="kumo.send_prediction_time",
+        says="source.kumo.send_prediction_time",
     ),
     # 9. failures
     Fault("FAILED with reasons", "KumoJobFailed", 1, (f("failed"),), "ended with an internal error"),

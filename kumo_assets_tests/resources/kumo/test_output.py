@@ -64,7 +64,7 @@ def test_a_table_that_bears_its_job_out_is_counted() -> None:
         ({"JOB_TO": BEGUN + timedelta(hours=3)}, "from after this job"),
         ({"JOB_FROM": WRITTEN, "JOB_TO": WRITTEN + timedelta(seconds=1)}, "more than one job"),
         ({"ANCHOR_FROM": ANCHOR - timedelta(days=30)}, "not 2017-12-01T00:00:00"),
-        ({"ANCHOR_TO": ANCHOR + timedelta(days=30)}, "kumo.send_prediction_time"),
+        ({"ANCHOR_TO": ANCHOR + timedelta(days=30)}, "source.kumo.send_prediction_time"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -16,9 +16,9 @@ from kumo_assets.resources.kumo.client import open_client
 from kumo_assets.resources.kumo.errors import KumoJobFailed, KumoRefused, KumoUnreachable
 from kumo_assets.resources.kumo.model import PollPolicy
 from kumo_assets.resources.kumo.snapshots import in_words
-from kumo_assets_tests.releases.memory_aws import Memory
 from kumo_assets_tests.resources.kumo.scripted import Answer, Asked, ScriptedServer, ok
 from kumo_assets_tests.resources.kumo.world import POLL, QUERY, World
+from kumo_assets_tests.support.memory_aws import Memory
 
 
 def spec(**changes: Any) -> Kumo:

@@ -96,12 +96,14 @@ def write_project(log: EventLog, home: Path, start: date, tolerance_minutes: int
                 "description": f"The 5 items each entity of {Path(log.title).name} is most likely to take next.",
                 "owners": ["team:demo"],
                 "raw_logs": ["events", "items"],
-                "kumo": {
-                    "predictive_query_id": query,
-                    "task": "ranking",
-                    "connector": "sandbox_snowflake",
-                    "graph_id": query,
-                    "poll": {"first_seconds": 0.2, "max_seconds": 5, "deadline_minutes": 60},
+                "task": "ranking",
+                "source": {
+                    "kumo": {
+                        "predictive_query_id": query,
+                        "connector": "sandbox_snowflake",
+                        "graph_id": query,
+                        "poll": {"first_seconds": 0.2, "max_seconds": 5, "deadline_minutes": 60},
+                    }
                 },
                 "top_k": 5,
                 "table": {"poll_seconds": 0.5},

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 from kumo_sandbox.settings import free_port
-from releases_support import serves, wait_for, zookeeper_command
+
+from kumo_assets_tests.support.releases import serves, wait_for, zookeeper_command
 
 
 @dataclass

@@ -124,7 +124,7 @@ def definition(query: str, **attributes: Any) -> QueryDefinition:
         {
             "owners": ["team:tests"],
             "raw_logs": ["transactions"],
-            "kumo": {"predictive_query_id": "q", "connector": "c"},
+            "source": {"kumo": {"predictive_query_id": "q", "connector": "c"}},
             "schedule": {"start": "2017-11-01"},
             "retention": {"keep": 1, "min_age_hours": 0, "grace_minutes": 0},
             **attributes,
