@@ -1,4 +1,4 @@
-"""The emulator's ASGI application: which path leads to which handler, and what is made at start and put away at stop.
+"""The emulator's ASGI application: which path leads to which handler, and what is made at start and closed at stop.
 
 `uvicorn --factory kumo_sandbox.kumo.app:create_app`, configured by the environment (`settings.py`).
 """
@@ -24,7 +24,7 @@ from kumo_sandbox.kumo.faults import Faults
 from kumo_sandbox.kumo.files import download
 from kumo_sandbox.kumo.http import Handler, RequestLog, endpoint
 from kumo_sandbox.kumo.live import Live
-from kumo_sandbox.kumo.queries import initial_queries
+from kumo_sandbox.kumo.seeding import seed
 from kumo_sandbox.kumo.settings import Settings
 from kumo_sandbox.kumo.snapshots import Snapshots
 from kumo_sandbox.kumo.store import Store
@@ -141,14 +141,7 @@ class Kumo:
         self.worker = Worker(
             self.store, Work(self.store, settings.warehouse, self.snapshots, self.live), self.snapshots
         )
-        self._seed()
-
-    def _seed(self) -> None:
-        data.seed_connector(self.store, self.settings)
-        for spec in initial_queries(self.settings.queries_file):
-            if self.store.get("query", spec.id) is None:
-                self.store.put("query", spec.id, spec.model_dump())
-            models.seed_model(self.store, spec)
+        seed(self.store, self.settings)
 
     def reset(self) -> None:
         for kind in STATE:
@@ -157,7 +150,7 @@ class Kumo:
         self.live.reset()
         self.log.counts.clear()
         self.log.recent.clear()
-        self._seed()
+        seed(self.store, self.settings)
 
     def signature(self, job_id: str) -> str:
         return hmac.new(self.live.now.api_key.encode(), job_id.encode(), hashlib.sha256).hexdigest()[:32]
@@ -168,7 +161,7 @@ class Kumo:
 
 
 class TransportInScope:
-    """Outermost: lets a fault reach the connection itself (uvicorn's `send` is bound to the object that holds it)."""
+    """The outermost layer. It lets a fault reach the connection itself: uvicorn's `send` is bound to the object holding it."""
 
     def __init__(self, app: Any) -> None:
         self.app = app

@@ -1,7 +1,7 @@
 """Faults on demand: which requests and jobs go wrong, how, and how often. Nothing of it is under the vendor's paths.
 
 A fault is a document put by `POST /_sandbox/faults`; HTTP faults strike a request (`http.py`), job faults are attached to
-the job a launch makes (`jobs.py`, `work.py`, `table_faults.py`). Each counts what it has struck.
+the job a launch makes (`jobs.py`, `work.py`, `table_faults.py`). Each counts the requests it has struck.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BEFORE = frozenset(
         "redirect",
     }
 )
-# Strike after the request was carried out: a launched job exists although its caller never hears of it.
+# Strike after the request was carried out: a launched job exists although its caller never gets the answer.
 AFTER = frozenset({"accept_then_hang", "accept_then_reset", "accept_then_status"})
 # Change the JSON of an honest reply.
 REPLY = frozenset({"null_body", "float_durations", "extra_fields", "missing_fields", "replace_body", "not_json"})
@@ -66,7 +66,7 @@ DEFAULT_OPERATION["training_metrics"] = "training_launch"
 
 
 class FaultSpec(BaseModel):
-    """`operation` is a name of `http.OPERATIONS` or `any`; `times` how often it strikes (null: always), after letting
+    """`operation` is the name of a route (the tables in `app.py`) or `any`; `times` how often it strikes (null: always), after letting
     `after` matching requests pass; `query` and `tags` narrow it to jobs of one query or with these tags; `with` holds the
     kind's own parameters.
     """

@@ -1,30 +1,28 @@
-"""The parquet files behind `get_prediction_df_urls`: computed again when asked for, from the logs of the job's own anchor.
+"""The parquet files behind `get_prediction_df_urls`, recomputed on each request from the logs up to the job's own anchor.
 
-The vendor serves them from its object store by presigned URL; here the URL carries a signature and leads back to us.
+The vendor serves them from its object store by presigned URL. Here the URL carries a signature and points at the
+emulator itself.
 """
 
 from __future__ import annotations
 
 import hmac
 import io
-from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from kumo_sandbox.kumo.http import Emulator, emulator_of
 from kumo_sandbox.kumo.queries import QuerySpec
 from kumo_sandbox.kumo.ranking import CutOff
 from kumo_sandbox.kumo.store import Document
 from kumo_sandbox.kumo.warehouse import WarehouseProblem, compute, connect
 
-if TYPE_CHECKING:
-    from kumo_sandbox.kumo.app import Kumo
-
 
 async def download(request: Request) -> Response:
     """GET /_files/{job}/part-0.parquet."""
-    kumo: Kumo = request.app.state.kumo
+    kumo = emulator_of(request)
     key = request.path_params["id"]
     if not hmac.compare_digest(request.query_params.get("signature", ""), kumo.signature(key)):
         return JSONResponse({"detail": "signature does not match"}, status_code=403)
@@ -39,7 +37,7 @@ async def download(request: Request) -> Response:
     return Response(content, media_type="application/vnd.apache.parquet")
 
 
-def _parquet(kumo: Kumo, job: Document, spec: QuerySpec) -> bytes:
+def _parquet(kumo: Emulator, job: Document, spec: QuerySpec) -> bytes:
     options = job["config"]["predict_options"]
     with connect(kumo.settings.warehouse) as cursor:
         classes, threshold = options["num_classes_to_return"], options["binary_classification_threshold"]

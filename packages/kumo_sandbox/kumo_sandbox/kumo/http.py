@@ -1,7 +1,7 @@
-"""What surrounds every vendor route: counting, HTTP faults, both forms of authentication, RBAC, and error bodies.
+"""The code around every vendor route: counting, HTTP faults, both forms of authentication, RBAC, and error bodies.
 
 A handler is a plain function from `Call` to JSON or a `Response`; it raises `Answer` for anything but success. The routes
-themselves are in `routes_*.py`.
+themselves are in `routes_*.py`; what they reach of the emulator is the protocol `Emulator`, implemented in `app.py`.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from kumo_sandbox.kumo.faults import AFTER, BEFORE, REPLY
+from kumo_sandbox.kumo.faults import AFTER, BEFORE, REPLY, Faults
+from kumo_sandbox.kumo.live import Live
 from kumo_sandbox.kumo.reply_faults import change_reply, early_answer
-
-if TYPE_CHECKING:
-    from kumo_sandbox.kumo.app import Kumo
+from kumo_sandbox.kumo.settings import Settings
+from kumo_sandbox.kumo.snapshots import Snapshots
+from kumo_sandbox.kumo.store import Store
+from kumo_sandbox.kumo.worker import Worker
 
 Model = TypeVar("Model", bound=BaseModel)
-# Reachable without group or project even under RBAC: the SDK calls them before it knows its group.
+# Allowed without group or project even under RBAC: the SDK calls them before it knows its group.
 WITHOUT_RBAC = frozenset({"connectors_list", "config", "groups", "projects"})
 
 
@@ -39,11 +41,45 @@ class Answer(Exception):
         super().__init__(f"{status}: {detail}")
 
 
+class Emulator(Protocol):
+    """The parts of one emulator that a route may use. A protocol, so that no route imports the application it is part of."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def store(self) -> Store: ...
+    @property
+    def live(self) -> Live: ...
+    @property
+    def faults(self) -> Faults: ...
+    @property
+    def log(self) -> RequestLog: ...
+    @property
+    def snapshots(self) -> Snapshots: ...
+    @property
+    def worker(self) -> Worker: ...
+
+    def reset(self) -> None:
+        """Forget what clients have made; the tenant is as shipped."""
+
+    def signature(self, job_id: str) -> str:
+        """What a URL of this job's files must carry instead of a key."""
+
+    def signed_url(self, base_url: str, job_id: str) -> str:
+        """A URL that needs no key, as a presigned one does not."""
+
+
+def emulator_of(request: Request) -> Emulator:
+    """The emulator that serves a request."""
+    found: Emulator = request.app.state.kumo
+    return found
+
+
 @dataclass
 class Call:
     """One request, as a handler sees it."""
 
-    kumo: Kumo
+    kumo: Emulator
     operation: str
     path: dict[str, str]
     query: dict[str, str]
@@ -85,7 +121,7 @@ class RequestLog:
         self.recent: deque[dict[str, Any]] = deque(maxlen=2000)
 
     def record(self, call: Call, request: Request, status: int | None) -> None:
-        """Keep what was asked; `status` is null when the connection was dropped. Headers, and so keys, are not kept."""
+        """Keep a request. `status` is null when the connection was dropped. Headers are not kept: they carry keys."""
         self.counts[call.operation] = self.counts.get(call.operation, 0) + 1
         self.recent.append(
             {
@@ -108,7 +144,7 @@ def endpoint(operation: str, handler: Handler) -> Callable[[Request], Any]:
     """A Starlette endpoint around a handler."""
 
     async def serve(request: Request) -> Response:
-        kumo: Kumo = request.app.state.kumo
+        kumo = emulator_of(request)
         raw = await request.body()
         call = Call(
             kumo,
@@ -121,14 +157,14 @@ def endpoint(operation: str, handler: Handler) -> Callable[[Request], Any]:
         status: int | None = None
         try:
             for fault in kumo.faults.strike(operation, BEFORE):
-                early = await early_answer(kumo, request, fault)
+                early = await early_answer(kumo.live, request, fault)
                 if early is not None:
                     status = early.status_code
                     return early
             response = await _answer(kumo, request, call, raw, handler)
             status = response.status_code
             for fault in kumo.faults.strike(operation, AFTER):
-                early = await early_answer(kumo, request, fault)
+                early = await early_answer(kumo.live, request, fault)
                 if early is not None:
                     status = early.status_code
                     return early
@@ -139,7 +175,7 @@ def endpoint(operation: str, handler: Handler) -> Callable[[Request], Any]:
     return serve
 
 
-async def _answer(kumo: Kumo, request: Request, call: Call, raw: bytes, handler: Handler) -> Response:
+async def _answer(kumo: Emulator, request: Request, call: Call, raw: bytes, handler: Handler) -> Response:
     try:
         authenticate(kumo, request, call)
         if raw:
@@ -159,7 +195,7 @@ async def _answer(kumo: Kumo, request: Request, call: Call, raw: bytes, handler:
     return JSONResponse(result)
 
 
-def authenticate(kumo: Kumo, request: Request, call: Call) -> None:
+def authenticate(kumo: Emulator, request: Request, call: Call) -> None:
     """Raises `Answer` when neither form of credentials is right, or RBAC misses its group and project."""
     live = kumo.live.now
     key = request.headers.get("x-api-key")

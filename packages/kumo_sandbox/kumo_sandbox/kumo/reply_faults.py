@@ -8,23 +8,22 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-if TYPE_CHECKING:
-    from kumo_sandbox.kumo.app import Kumo
+from kumo_sandbox.kumo.live import Live
 
 PROXY_PAGE = "<html><head><title>{status} Bad Gateway</title></head><body><h1>upstream connect error</h1></body></html>"
 
 
-async def early_answer(kumo: Kumo, request: Request, fault: dict[str, Any]) -> Response | None:
+async def early_answer(live: Live, request: Request, fault: dict[str, Any]) -> Response | None:
     """The reply that a fault gives instead of the honest one; None when the request may go on."""
     kind, with_ = fault["kind"], fault["with"]
     status = int(with_.get("status", 503))
     if kind == "key_rotated":
-        kumo.live.change({"api_key": "rotated:" + secrets.token_hex(8), "token": secrets.token_hex(8)})
+        live.change({"api_key": "rotated:" + secrets.token_hex(8), "token": secrets.token_hex(8)})
         return None
     if kind == "delay":
         await asyncio.sleep(float(with_.get("seconds", 1)))
@@ -52,7 +51,7 @@ async def early_answer(kumo: Kumo, request: Request, fault: dict[str, Any]) -> R
 
 
 def change_reply(fault: dict[str, Any], body: Any) -> Any:
-    """An honest body made strange; a `Response` when it is no longer JSON."""
+    """The honest body as this fault distorts it; a `Response` when it is no longer JSON."""
     kind, with_ = fault["kind"], fault["with"]
     if kind == "null_body":
         return None
@@ -91,7 +90,7 @@ def _float_durations(body: Any) -> Any:
 
 
 async def _hang(request: Request, seconds: float) -> None:
-    """Say nothing until the caller has gone away or the time is over."""
+    """Send nothing until the caller disconnects or the time is over."""
     deadline = asyncio.get_running_loop().time() + seconds
     while asyncio.get_running_loop().time() < deadline and not await request.is_disconnected():
         await asyncio.sleep(0.05)

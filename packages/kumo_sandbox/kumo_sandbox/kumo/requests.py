@@ -109,6 +109,23 @@ class TrainingRequest(Body):
     _tags = field_validator("job_tags")(check_tags)
 
 
+def training_config(pquery_id: str, graph_snapshot_id: str | None, **given: Any) -> dict[str, Any]:
+    """A `TrainingJobRequest` with every field of kumo-api 0.92."""
+    return {
+        "job_tags": {},
+        "pquery_id": pquery_id,
+        "model_plan": {},
+        "graph_snapshot_id": graph_snapshot_id,
+        "train_table_job_id": None,
+        "train_table_override": None,
+        "enable_baselines": False,
+        "custom_train_table": None,
+        "warm_start_job_id": None,
+        "data_backend_session_id": None,
+        **given,
+    }
+
+
 class ArtifactRequest(Body):
     """`ArtifactExportRequest`; only predictions can be exported here."""
 

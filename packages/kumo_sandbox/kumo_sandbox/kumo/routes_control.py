@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from kumo_sandbox.kumo.faults import KINDS, FaultSpec
+from kumo_sandbox.kumo.http import emulator_of
 from kumo_sandbox.kumo.queries import QuerySpec
-from kumo_sandbox.kumo.routes_models import seed_model
+from kumo_sandbox.kumo.seeding import seed_model
 from kumo_sandbox.kumo.store import Document
 
 JOB_KINDS = ("prediction", "training", "artifact")
@@ -35,20 +36,20 @@ async def put_faults(request: Request) -> JSONResponse:
         specs = [FaultSpec.model_validate(item) for item in (body if isinstance(body, list) else [body])]
     except ValidationError as error:
         return _problem(error)
-    return JSONResponse([request.app.state.kumo.faults.add(spec) for spec in specs])
+    return JSONResponse([emulator_of(request).faults.add(spec) for spec in specs])
 
 
 async def get_faults(request: Request) -> JSONResponse:
-    return JSONResponse({"faults": request.app.state.kumo.faults.all(), "kinds": sorted(KINDS)})
+    return JSONResponse({"faults": emulator_of(request).faults.all(), "kinds": sorted(KINDS)})
 
 
 async def delete_faults(request: Request) -> JSONResponse:
-    return JSONResponse({"removed": request.app.state.kumo.faults.clear(request.path_params.get("id"))})
+    return JSONResponse({"removed": emulator_of(request).faults.clear(request.path_params.get("id"))})
 
 
 async def put_query(request: Request) -> JSONResponse:
     """PUT a query's document; a query without a model gets one that is DONE."""
-    kumo = request.app.state.kumo
+    kumo = emulator_of(request)
     try:
         spec = QuerySpec.model_validate({**(await request.json()), "id": request.path_params["id"]})
     except ValidationError as error:
@@ -59,15 +60,15 @@ async def put_query(request: Request) -> JSONResponse:
 
 
 async def get_queries(request: Request) -> JSONResponse:
-    return JSONResponse([_query(QuerySpec.model_validate(d)) for d in request.app.state.kumo.store.all("query")])
+    return JSONResponse([_query(QuerySpec.model_validate(d)) for d in emulator_of(request).store.all("query")])
 
 
 async def delete_query(request: Request) -> JSONResponse:
-    return JSONResponse({"removed": request.app.state.kumo.store.delete("query", request.path_params["id"])})
+    return JSONResponse({"removed": emulator_of(request).store.delete("query", request.path_params["id"])})
 
 
 async def put_settings(request: Request) -> JSONResponse:
-    kumo = request.app.state.kumo
+    kumo = emulator_of(request)
     try:
         kumo.live.change(await request.json())
     except ValidationError as error:
@@ -77,12 +78,12 @@ async def put_settings(request: Request) -> JSONResponse:
 
 
 async def get_settings(request: Request) -> JSONResponse:
-    return JSONResponse(request.app.state.kumo.live.shown())
+    return JSONResponse(emulator_of(request).live.shown())
 
 
 async def get_jobs(request: Request) -> JSONResponse:
     """Every job of every kind, oldest first, and the requests counted by operation."""
-    kumo = request.app.state.kumo
+    kumo = emulator_of(request)
     wanted = dict(request.query_params)
     jobs = [_job(job) for kind in JOB_KINDS for job in kumo.store.all(kind)]
     jobs = [job for job in jobs if all(str(job.get(k)) == v or job["tags"].get(k) == v for k, v in wanted.items())]
@@ -98,19 +99,19 @@ async def get_jobs(request: Request) -> JSONResponse:
 async def get_requests(request: Request) -> JSONResponse:
     """The newest requests of this process, oldest first."""
     wanted = request.query_params.get("operation")
-    recent = request.app.state.kumo.log.recent
+    recent = emulator_of(request).log.recent
     return JSONResponse([r for r in recent if wanted in (None, r["operation"])])
 
 
 async def reset(request: Request) -> JSONResponse:
     """Forget jobs, faults, snapshots, changed settings and counters; queries and connectors as shipped."""
-    request.app.state.kumo.reset()
+    emulator_of(request).reset()
     return JSONResponse({"status": "reset"})
 
 
 async def job_page(request: Request) -> JSONResponse:
-    """Where a tracking URL leads: the job, for a person to read."""
-    kumo = request.app.state.kumo
+    """The page of a tracking URL: the job, for a person to read."""
+    kumo = emulator_of(request)
     for kind in JOB_KINDS:
         job = kumo.store.get(kind, request.path_params["id"])
         if job is not None:

@@ -16,31 +16,8 @@ from kumo_sandbox.kumo.jobs import new_job
 from kumo_sandbox.kumo.launch import output_problems
 from kumo_sandbox.kumo.requests import ArtifactRequest
 from kumo_sandbox.kumo.routes_sdk import find_job, request_cancel
-from kumo_sandbox.kumo.settings import Settings
-from kumo_sandbox.kumo.store import Document, Store
-from kumo_sandbox.kumo.wire import iso, job_state
-
-
-def seed_connector(store: Store, settings: Settings) -> None:
-    """The Snowflake connector the tenant has from the start; it fixes database and schema."""
-    if store.get("connector", settings.connector) is None:
-        put_connector(
-            store,
-            {
-                "type": "snowflake",
-                "name": settings.connector,
-                "account": settings.warehouse.account,
-                "warehouse": settings.warehouse.warehouse,
-                "database": settings.warehouse.database,
-                "schema_name": settings.warehouse.schema,
-            },
-        )
-
-
-def put_connector(store: Store, config: dict[str, Any]) -> None:
-    now = iso(time.time())
-    document = {"id": config["name"], "timestamps": {"created_at": now, "updated_at": now}, "config": config}
-    store.put("connector", config["name"], document)
+from kumo_sandbox.kumo.store import Document
+from kumo_sandbox.kumo.wire import connector_resource, job_state
 
 
 class ConnectorConfig(BaseModel):
@@ -79,8 +56,8 @@ def group_connectors(call: Call) -> Any:
 
 
 def create_connector(call: Call) -> Any:
-    request = call.model(ConnectorRequest)
-    put_connector(call.kumo.store, request.config.model_dump())
+    config = call.model(ConnectorRequest).config.model_dump()
+    call.kumo.store.put("connector", config["name"], connector_resource(config, time.time()))
     return None
 
 
@@ -134,7 +111,7 @@ def snapshot(call: Call) -> Any:
 
 
 def edge_health(call: Call) -> Any:
-    """Statistics of the graph's edges; these graphs have one table each, and so no edges."""
+    """Statistics of the graph's edges. These graphs have one table each, so there are no edges."""
     found = _snapshot(call, call.path["id"])
     return {"is_ready": found["stages"]["MATERIALIZE"]["status"] == "DONE", "statistics": {}}
 

@@ -14,48 +14,10 @@ from kumo_sandbox.kumo.faults import JOB
 from kumo_sandbox.kumo.http import Answer, Call
 from kumo_sandbox.kumo.jobs import new_job
 from kumo_sandbox.kumo.launch import find_query
-from kumo_sandbox.kumo.queries import QuerySpec
-from kumo_sandbox.kumo.requests import TrainingRequest
+from kumo_sandbox.kumo.requests import TrainingRequest, training_config
 from kumo_sandbox.kumo.routes_sdk import change_tags, find_job, listed, request_cancel
-from kumo_sandbox.kumo.store import Document, Store
+from kumo_sandbox.kumo.store import Document
 from kumo_sandbox.kumo.wire import training_progress, training_resource
-
-
-def training_config(pquery_id: str, graph_snapshot_id: str | None, **given: Any) -> dict[str, Any]:
-    """A `TrainingJobRequest` with every field of kumo-api 0.92."""
-    return {
-        "job_tags": {},
-        "pquery_id": pquery_id,
-        "model_plan": {},
-        "graph_snapshot_id": graph_snapshot_id,
-        "train_table_job_id": None,
-        "train_table_override": None,
-        "enable_baselines": False,
-        "custom_train_table": None,
-        "warm_start_job_id": None,
-        "data_backend_session_id": None,
-        **given,
-    }
-
-
-def seed_model(store: Store, spec: QuerySpec) -> None:
-    """The DONE training job every query has from the start, unless it has one."""
-    if any(job["query"] == spec.id for job in store.all("training")):
-        return
-    # The snapshot it was trained on is older than the tenant: only its graph's id is of use to a client.
-    job = new_job(
-        "training",
-        spec.id,
-        spec.pquery_id,
-        time.time(),
-        status="DONE",
-        started_at=time.time(),
-        ended_at=time.time(),
-        config=training_config(spec.pquery_id, f"{spec.graph_id}@0"),
-        metrics=spec.metrics,
-    )
-    job["job_id"] = "trainingjob-" + spec.pquery_id.removeprefix("pquery-")
-    store.put("training", job["job_id"], job)
 
 
 def list_jobs(call: Call) -> Any:
@@ -110,6 +72,6 @@ def encoders(call: Call) -> Any:
 
 
 def holdout(call: Call) -> Any:
-    """GET .../holdout: a bare text URL. This emulator keeps no hold-out file, so it is told so."""
+    """GET .../holdout: a bare text URL. This emulator keeps no hold-out file, so the answer is 404."""
     find_job(call, "training")
     return PlainTextResponse("The sandbox keeps no hold-out data", status_code=404)

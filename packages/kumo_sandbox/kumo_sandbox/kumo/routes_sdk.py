@@ -94,7 +94,7 @@ def progress(call: Call) -> Any:
 
 
 def request_cancel(call: Call, kind: str) -> bool:
-    """Ask a job to end; whether Kumo says it will. The worker does the rest, at its next turn."""
+    """Ask a job to end. True when Kumo accepts; the worker then ends it at its next tick."""
     job = find_job(call, kind)
     if job["status"] in TERMINAL or fault(job, "cancel_refused") is not None:
         return False
@@ -126,7 +126,7 @@ def tags(call: Call) -> Any:
 
 
 def prediction_urls(call: Call) -> Any:
-    """One "presigned" parquet file, served by the emulator itself (`routes_files.py`)."""
+    """One "presigned" parquet file, served by the emulator itself (`files.py`)."""
     job = find_job(call, "prediction")
     if job["status"] != "DONE":
         raise Answer(409, f"Job {job['job_id']} is {job['status']}: there are no predictions yet")

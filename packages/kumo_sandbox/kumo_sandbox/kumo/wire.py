@@ -148,3 +148,9 @@ def job_state(state: Document) -> dict[str, Any]:
         "warnings": [],
         "error": state.get("error"),
     }
+
+
+def connector_resource(config: dict[str, Any], now: float) -> Document:
+    """`ConnectorResponse`: a connector made at `now`, known by its name."""
+    created = iso(now)
+    return {"id": config["name"], "timestamps": {"created_at": created, "updated_at": created}, "config": config}
