@@ -9,6 +9,8 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from aiohttp import web
+
 
 @dataclass
 class Fault:
@@ -61,12 +63,12 @@ class Faults:
         return None
 
 
-def error_body(service: str, code: str, message: str) -> tuple[bytes, str]:
-    """(body, content type) of an error as the service writes it."""
+def error_response(service: str, status: int, code: str, message: str) -> web.Response:
+    """An error as the service writes it: JSON for DynamoDB, XML for S3."""
     if service == "dynamodb":
-        return (
-            json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}).encode(),
-            "application/x-amz-json-1.0",
-        )
-    xml = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
-    return xml.encode(), "application/xml"
+        kind = "application/x-amz-json-1.0"
+        text = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message})
+    else:
+        kind = "application/xml"
+        text = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    return web.Response(status=status, body=text.encode(), headers={"Content-Type": kind})

@@ -1,7 +1,7 @@
 """ImportTable as AWS does it where MiniStack does not: token replay and conflict, and a bad line abandoning its object.
 
 On AWS the first line that cannot be an item abandons the rest of that object and counts as one error, so ErrorCount = 1
-may mean a million rows lost (seen on AWS; ../shared/serving_facts.md). MiniStack skips the line and goes on.
+may mean a million rows lost (seen on AWS). MiniStack skips the line and goes on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Known:
 
 
 class Imports:
-    """Imports by client token and by ARN, kept in a file when there is one: a restart forgets no token."""
+    """Imports by client token and by ARN, kept in a file when there is one: tokens survive a restart."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
@@ -56,7 +56,7 @@ class Imports:
         self._keep()
 
     def forget(self, known: Known) -> None:
-        """MiniStack does not know it (it was killed before it saved): as if it had never been."""
+        """Drop an import that MiniStack does not know: it was killed before it saved."""
         self.by_arn.pop(known.arn, None)
         self._keep()
 
@@ -84,7 +84,7 @@ def fingerprint(request: dict[str, Any]) -> str:
 
 
 def shadow(s3: Any, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
-    """The request to hand on and the number of abandoned objects.
+    """The request to send on and the number of abandoned objects.
 
     When every line can be an item, the request itself. Else a copy of the objects, each cut before its first bad line,
     under a prefix of the sandbox's own, and a request that reads those.
@@ -115,7 +115,7 @@ def shadow(s3: Any, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
 
 
 def good_part(text: str, kind: str, key: str) -> str | None:
-    """None when every line can be an item, else what stands before the first that cannot."""
+    """None when every line can be an item, else the text before the first line that cannot."""
     if kind == "CSV":
         rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         header: list[str] | None = None

@@ -1,7 +1,7 @@
-"""Warm throughput as AWS tells it: MiniStack takes it in UpdateTable and forgets it.
+"""Warm throughput as AWS reports it: MiniStack accepts it in UpdateTable and forgets it.
 
-On AWS it is UPDATING for a while, and then what was asked for (DynamoDB developer guide, "Warm throughput"); a table that
-must not go live before that could never be tried.
+On AWS the table is UPDATING for a while and then has the throughput asked for (DynamoDB developer guide, "Warm
+throughput"). Without this, code that waits for it before a table goes live could not be tested.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Warm:
         if self._file is not None:
             write_whole(self._file, json.dumps(self.asked))
 
-    def told(self, table: dict[str, Any]) -> dict[str, Any]:
-        """A table's description, with what was asked for that table: one made later under its name has its own time."""
+    def described(self, table: dict[str, Any]) -> dict[str, Any]:
+        """A table's description with the throughput asked for. A table created later under the same name has none yet."""
         asked = self.asked.get(table.get("TableArn", ""))
         if asked is None or asked["at"] < table.get("CreationDateTime", 0):
             return table
