@@ -186,7 +186,7 @@ def test_zookeeper_stopped_and_started_again(sandbox: SandboxHandle, zookeeper: 
     reader = Reader(store.query, pointer=open_pointer(store.ctx.pointers.uri), refresh_seconds=1.0)
     try:
         assert reader.get("1", budget_seconds=5.0).release_id == first
-        zookeeper.stop()
+        zookeeper.kill()
         told: list[Exception] = []
 
         def attempt() -> None:

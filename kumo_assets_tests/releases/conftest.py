@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kumo_sandbox.settings import free_port
+from kumo_sandbox.testing import ministack_server
 
-from kumo_assets_tests.support.releases import BUCKET, MINISTACK, Shop, client, running, serves, shop, zookeeper_command
+from kumo_assets_tests.support.releases import BUCKET, Shop, client, shop
+from kumo_assets_tests.support.zookeeper import restartable_zookeeper
 
 
 @pytest.fixture(autouse=True)
@@ -32,16 +32,8 @@ def aws_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a MiniStack of this test run's own."""
-    port, home = free_port(), tmp_path_factory.mktemp("ministack")
-    environment = {
-        "GATEWAY_PORT": str(port),
-        "BIND_HOST": "127.0.0.1",
-        "IOT_MTLS_ENABLED": "0",
-        "STATE_DIR": str(home),
-        "LOG_LEVEL": "WARNING",
-    }
-    with running([str(MINISTACK)], port, environment, home / "log"):
-        yield f"http://127.0.0.1:{port}"
+    with ministack_server(tmp_path_factory.mktemp("ministack")) as server:
+        yield server.url
 
 
 @pytest.fixture
@@ -55,12 +47,8 @@ def aws(ministack: str, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture(scope="session")
 def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`host:port` of a ZooKeeper of this test run's own."""
-    if shutil.which("java") is None or not Path("/usr/share/java/zookeeper.jar").exists():
-        pytest.skip("Debian's zookeeper is not installed")
-    home = tmp_path_factory.mktemp("zookeeper")
-    port = free_port()
-    with running(zookeeper_command(home, port), port, {}, home / "log", serves):
-        yield f"127.0.0.1:{port}"
+    with restartable_zookeeper(tmp_path_factory.mktemp("zookeeper")) as server:
+        yield server.hosts
 
 
 @pytest.fixture(params=["s3", pytest.param("zookeeper", marks=pytest.mark.zookeeper)])

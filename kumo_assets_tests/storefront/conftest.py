@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 from kumo_sandbox.grocery import grocery_log, write_catalogue
-from kumo_sandbox.testing import SandboxHandle
+from kumo_sandbox.settings import free_port
+from kumo_sandbox.testing import SandboxHandle, Server
 from kumo_serving.items import RANKING, encode_item
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -124,39 +121,17 @@ def new_shop(sandbox: SandboxHandle, catalogue_file: Path, tmp_path: Path) -> It
 
 @contextlib.contextmanager
 def serving(sandbox: SandboxHandle, catalogue: Path, folder: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     variables = {
+        **sandbox.env,
         "STOREFRONT_CATALOGUE": str(catalogue),
         "STOREFRONT_CACHE": str(folder / "reader"),
         "STOREFRONT_STALE_SECONDS": "3",
     }
-    options = ["--port", str(port), "--log-level", "warning", "--loop", "asyncio"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "--app-dir", str(STOREFRONT), "shop:app", *options],
-        env={**os.environ, **sandbox.env, **variables},
-        cwd=folder,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait(url, process)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            httpx.get(f"{url}/healthz", timeout=2, trust_env=False)
-        except httpx.HTTPError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError(f"the storefront did not start; it ended with {process.poll()}")
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(STOREFRONT), "shop:app", "--port", str(port)]
+    command += ["--log-level", "warning", "--loop", "asyncio"]
+    with Server("storefront", folder, command, port, variables) as server:
+        yield server.url
 
 
 # Not of the session: while Playwright's synchronous form is open its event loop counts as running in this thread, and the

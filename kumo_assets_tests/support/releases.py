@@ -3,14 +3,9 @@ chain's assets would, in a second instead of a minute. Nothing of ours is replac
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import secrets
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +23,6 @@ from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.store import SealedRelease
 
 REPOSITORY = Path(__file__).parents[2]
-MINISTACK = REPOSITORY / ".venv-ministack" / "bin" / "ministack"
-ZOOKEEPER_CLASSES = "/etc/zookeeper/conf:/usr/share/java/*"
 BUCKET = "kumo-releases-test"
 ENTITIES = ("1", "2", "3")
 GATES = {
@@ -37,71 +30,6 @@ GATES = {
     "volume": GateRecord(asset="predictions", mode="block"),
     "list_shape": GateRecord(asset="postprocessed", mode="warn"),
 }
-
-
-def wait_for(what: Callable[[], Any], seconds: float = 30.0) -> Any:
-    end = time.monotonic() + seconds
-    while True:
-        value = what()
-        if value:
-            return value
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.02)
-
-
-def listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
-        return True
-    return False
-
-
-def serves(port: int) -> bool:
-    """ZooKeeper says that it serves; it listens before it does."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5) as sock:
-        sock.sendall(b"srvr")
-        return b"Mode: standalone" in b"".join(iter(lambda: sock.recv(4096), b""))
-    return False
-
-
-def zookeeper_command(home: Path, port: int) -> list[str]:
-    configuration = home / "zoo.cfg"
-    configuration.write_text(
-        f"dataDir={home}/data\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=500\n"
-        "admin.enableServer=false\n4lw.commands.whitelist=*\nminSessionTimeout=1000\nmaxClientCnxns=0\n"
-    )
-    # Debian's zkServer.sh would write under /var; the class itself needs only a configuration.
-    return [
-        # No fsync: a busy disk makes each write take seconds, and no test here cuts the power.
-        *("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dzookeeper.forceSync=no"),
-        *("-Dzookeeper.jmx.log4j.disable=true", "-cp", ZOOKEEPER_CLASSES),
-        *("org.apache.zookeeper.server.ZooKeeperServerMain", str(configuration)),
-    ]
-
-
-@contextlib.contextmanager
-def running(
-    command: list[str],
-    port: int,
-    environment: dict[str, str],
-    log: Path,
-    ready: Callable[[int], bool] = listens,
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A server of our own, until the block ends."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=output, stderr=output, cwd=log.parent
-        )
-        try:
-            wait_for(lambda: ready(port) or process.poll() is not None, 60)
-            assert process.poll() is None, log.read_text(errors="replace")[-2000:]
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def client(service: str, endpoint: str | None = None) -> Any:

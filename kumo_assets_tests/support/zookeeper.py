@@ -1,61 +1,27 @@
-"""A ZooKeeper that a test may stop and start again, on the same port, over the same data; and a wire to it that loses one
-request, or the answer to it."""
+"""A ZooKeeper that a test may kill and start again, on the same port, over the same data; and a TCP proxy before it that
+loses one request, or the answer to it."""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
 import struct
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from kumo_sandbox.settings import free_port
-
-from kumo_assets_tests.support.releases import serves, wait_for, zookeeper_command
-
-
-@dataclass
-class ZooKeeper:
-    """One server."""
-
-    home: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def hosts(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        with (self.home / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                zookeeper_command(self.home, self.port), stdout=log, stderr=log, cwd=self.home
-            )
-        wait_for(lambda: serves(self.port), 60)
-
-    def stop(self) -> None:
-        """SIGKILL: what it had acknowledged is on its disk."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+from kumo_sandbox.testing import ZooKeeper, zookeeper_is_installed
 
 
 @contextlib.contextmanager
 def restartable_zookeeper(home: Path) -> Iterator[ZooKeeper]:
-    if shutil.which("java") is None or not Path("/usr/share/java/zookeeper.jar").exists():
+    """A ZooKeeper that runs; a test may kill and start it again. Skips the test where none is installed."""
+    if not zookeeper_is_installed():
         pytest.skip("Debian's zookeeper is not installed")
-    made = ZooKeeper(home, free_port())
-    made.start()
-    try:
-        yield made
-    finally:
-        made.stop()
+    with ZooKeeper(home) as server:
+        yield server
 
 
 # Request types of ZooKeeper's wire protocol (org.apache.zookeeper.ZooDefs.OpCode).

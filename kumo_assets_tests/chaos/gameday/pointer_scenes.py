@@ -45,7 +45,7 @@ def zookeeper_dies(stage: Stage, timeline: Timeline) -> None:
 def _out_and_back(
     stage: Stage, timeline: Timeline, made: Shop, defs: Path, witness: Reader, first: str, second: str
 ) -> None:
-    stage.zookeeper.stop()
+    stage.zookeeper.kill()
     out = time.monotonic()
     timeline.add("SIGKILL to ZooKeeper", "no pointer can be read or moved")
     refused = stage.type("promote", made.query, second, defs=defs)

@@ -80,7 +80,7 @@ class Group:
 
     def _wait(self, one: Program, stopping: threading.Event) -> None:
         deadline = time.monotonic() + READY_SECONDS
-        while one.address and not stopping.is_set() and not _answers(one.address):
+        while one.address and not stopping.is_set() and not answers(one.address):
             dead = self.dead()
             if dead is not None or time.monotonic() > deadline:
                 raise SandboxError(
@@ -127,7 +127,7 @@ class Group:
             self._console.print(text, soft_wrap=True)
 
 
-def _answers(address: str) -> bool:
+def answers(address: str) -> bool:
     """Whether a server answers: anything but an error of its own over http, a connection over tcp."""
     if address.startswith("tcp://"):
         host, _, port = address.removeprefix("tcp://").partition(":")

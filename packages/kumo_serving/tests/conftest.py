@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from kumo_sandbox.settings import free_port
-from serving_support import MINISTACK, ZOOKEEPER_CLASSES, FakeDynamoDB, Handler, running, serves
+from kumo_sandbox.testing import ZooKeeper, ministack_server, zookeeper_is_installed
+from serving_support import FakeDynamoDB, Handler
 
 
 @pytest.fixture(autouse=True)
@@ -39,16 +36,8 @@ def aws_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a MiniStack of this test run's own."""
-    port, home = free_port(), tmp_path_factory.mktemp("ministack")
-    environment = {
-        "GATEWAY_PORT": str(port),
-        "BIND_HOST": "127.0.0.1",
-        "IOT_MTLS_ENABLED": "0",
-        "STATE_DIR": str(home),
-        "LOG_LEVEL": "WARNING",
-    }
-    with running([str(MINISTACK)], port, environment, home / "log"):
-        yield f"http://127.0.0.1:{port}"
+    with ministack_server(tmp_path_factory.mktemp("ministack")) as server:
+        yield server.url
 
 
 @pytest.fixture
@@ -59,29 +48,11 @@ def aws(ministack: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def zookeeper(tmp_path: Path) -> Callable[[], contextlib.AbstractContextManager[Any]]:
-    """Starts a ZooKeeper, always on the same port and data folder. `.hosts` is its address."""
-    if shutil.which("java") is None or not Path("/usr/share/java/zookeeper.jar").exists():
+def zookeeper(tmp_path: Path) -> ZooKeeper:
+    """A ZooKeeper, not started yet: `with zookeeper:` starts it, always on the same port and data folder."""
+    if not zookeeper_is_installed():
         pytest.skip("Debian's zookeeper is not installed")
-    port = free_port()
-    configuration = tmp_path / "zoo.cfg"
-    configuration.write_text(
-        f"dataDir={tmp_path}/zk\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=500\n"
-        "admin.enableServer=false\n4lw.commands.whitelist=*\nminSessionTimeout=1000\n"
-    )
-    # Debian's zkServer.sh would write under /var; the class itself needs only a configuration.
-    command = [
-        # No fsync: a busy disk makes each write take seconds, and no test here cuts the power.
-        *("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dzookeeper.forceSync=no"),
-        *("-Dzookeeper.jmx.log4j.disable=true", "-cp", ZOOKEEPER_CLASSES),
-        *("org.apache.zookeeper.server.ZooKeeperServerMain", str(configuration)),
-    ]
-
-    def start() -> contextlib.AbstractContextManager[Any]:
-        return running(command, port, {}, tmp_path / "zookeeper.log", serves)
-
-    start.hosts = f"127.0.0.1:{port}"  # type: ignore[attr-defined]
-    return start
+    return ZooKeeper(tmp_path / "zookeeper")
 
 
 @pytest.fixture

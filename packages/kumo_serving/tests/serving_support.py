@@ -1,23 +1,20 @@
-"""What the reader's tests run against: real MiniStack (S3, DynamoDB), a real ZooKeeper, and a small server that answers
-as DynamoDB does and fails on demand. All on free ports of 127.0.0.1, ended by the process id that started them.
+"""What the reader's tests run against besides real servers: a small server that answers as DynamoDB does and fails on
+demand, and a pointer store in memory. MiniStack and ZooKeeper come from `kumo_sandbox.testing`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import struct
-import subprocess
 import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -26,65 +23,10 @@ from kumo_serving.items import encode_item
 from kumo_serving.pointer import Pointer, Previous, dump_pointer
 from kumo_serving.pointer_stores import PointerBytes
 
-REPOSITORY = Path(__file__).parents[3]
-MINISTACK = REPOSITORY / ".venv-ministack" / "bin" / "ministack"
-ZOOKEEPER_CLASSES = "/etc/zookeeper/conf:/usr/share/java/*"
-
 OLD = "local-shop-20171129-0a0b0c0d"
 NEW = "local-shop-20171130-1a2b3c4d"
 NEWER = "local-shop-20171201-2b3c4d5e"
 RANKING = [("milk", 0.9), ("bread", 0.5)]
-
-
-def wait_for(what: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """What `what` returns once it is true; fails the test when that takes too long."""
-    end = time.monotonic() + seconds
-    while True:
-        value = what()
-        if value:
-            return value
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.01)
-
-
-def listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
-        return True
-    return False
-
-
-def serves(port: int) -> bool:
-    """ZooKeeper says that it serves. It listens, and answers `ruok`, before; a client that comes then waits for 5 s."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5) as sock:
-        sock.sendall(b"srvr")
-        return b"Mode: standalone" in b"".join(iter(lambda: sock.recv(4096), b""))
-    return False
-
-
-@contextlib.contextmanager
-def running(
-    command: list[str],
-    port: int,
-    environment: dict[str, str],
-    log: Path,
-    ready: Callable[[int], bool] = listens,
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A server of our own, until the block ends."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=output, stderr=output, cwd=log.parent
-        )
-        try:
-            wait_for(lambda: ready(port) or process.poll() is not None, 60)
-            assert process.poll() is None, log.read_text(errors="replace")[-2000:]
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def client(service: str) -> Any:

@@ -7,18 +7,19 @@ import socket
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kazoo.client import KazooClient
+from kumo_sandbox.testing import ZooKeeper, wait_for
 from kumo_serving import Answer, FallbackAnswer, Miss, Reader
 from kumo_serving.errors import PointerError, PointerMissing, TableGone
 from kumo_serving.pointer import Pointer, dump_pointer
 from kumo_serving.pointer_stores import S3Pointer, ZooKeeperPointer, open_pointer
 from kumo_serving.table import TableReader, read_item
-from serving_support import NEW, OLD, RANKING, FakeDynamoDB, client, make_table, pointer_to, wait_for
+from serving_support import NEW, OLD, RANKING, FakeDynamoDB, client, make_table, pointer_to
 
 KEY = "local/shop/active.json"
 PATH = "/kumo_assets/local/shop/active"
@@ -191,13 +192,13 @@ def writing(hosts: str) -> Iterator[Any]:
 
 @pytest.mark.zookeeper
 def test_zookeeper_s_watch_brings_a_change_at_once_and_survives_a_lost_session(
-    zookeeper: Callable[[], Any], dynamodb: FakeDynamoDB
+    zookeeper: ZooKeeper, dynamodb: FakeDynamoDB
 ) -> None:
-    hosts = zookeeper.hosts  # type: ignore[attr-defined]
+    hosts = zookeeper.hosts
     dynamodb.put(OLD, ann=[("tea", 0.4)])
     dynamodb.put(NEW, ann=RANKING)
     store = ZooKeeperPointer(hosts, PATH)
-    with zookeeper():
+    with zookeeper:
         with pytest.raises(PointerMissing):
             store.read()
         with writing(hosts) as zk:
@@ -221,7 +222,7 @@ def test_zookeeper_s_watch_brings_a_change_at_once_and_survives_a_lost_session(
             wait_for(lambda: reader.get("ann").source.table == OLD, 20)
     # ZooKeeper is gone: still answering. It comes back with another pointer: followed, though no watch was set.
     assert isinstance(reader.get("ann"), Answer)
-    with zookeeper():
+    with zookeeper:
         with writing(hosts) as zk:
             zk.set(PATH, dump_pointer(pointer_to(NEW)))
         wait_for(lambda: reader.get("ann").source.table == NEW, 20)
@@ -230,14 +231,14 @@ def test_zookeeper_s_watch_brings_a_change_at_once_and_survives_a_lost_session(
 
 @pytest.mark.zookeeper
 def test_without_a_watch_the_poll_is_the_backstop(
-    zookeeper: Callable[[], Any], dynamodb: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+    zookeeper: ZooKeeper, dynamodb: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hosts = zookeeper.hosts  # type: ignore[attr-defined]
+    hosts = zookeeper.hosts
     dynamodb.put(OLD, ann=[("tea", 0.4)])
     dynamodb.put(NEW, ann=RANKING)
     store = ZooKeeperPointer(hosts, PATH)
     monkeypatch.setattr(store, "watch", lambda changed: None)
-    with zookeeper(), writing(hosts) as zk:
+    with zookeeper, writing(hosts) as zk:
         zk.create(PATH, dump_pointer(pointer_to(OLD)), makepath=True)
         with Reader(
             "shop", store, refresh_seconds=0.1, budget_seconds=2, start_seconds=30, endpoint_url=dynamodb.url

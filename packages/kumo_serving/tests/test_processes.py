@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from kumo_sandbox.settings import free_port
+from kumo_sandbox.testing import Server, wait_for
 from kumo_serving import Answer, Reader
 from kumo_serving.answers import Result
 from kumo_serving.aws import Account
@@ -30,9 +31,7 @@ from serving_support import (
     FakeDynamoDB,
     MemoryPointer,
     hang,
-    listens,
     pointer_to,
-    wait_for,
 )
 
 APP = """
@@ -139,18 +138,15 @@ def test_gunicorn_s_preloaded_workers_each_follow_the_pointer(shop: FakeDynamoDB
     ]
     if "--control-socket" not in subprocess.run([*command[:3], "--help"], capture_output=True, text=True).stdout:
         command = command[:-2]
-    environment = {**os.environ, "SUPPORT": str(Path(__file__).parent), "DYNAMODB": shop.url}
-    with (tmp_path / "log").open("wb") as log:
-        gunicorn = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-    try:
-        wait_for(lambda: listens(port) or gunicorn.poll() is not None, 20)
+    environment = {"SUPPORT": str(Path(__file__).parent), "DYNAMODB": shop.url}
+    with Server("gunicorn", tmp_path, command, port, environment) as gunicorn:
 
         def ask(path: str = "/") -> list[str]:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
             connection.request("GET", path)
             answer = connection.getresponse()
             text = answer.read().decode()
-            assert answer.status == 200, (tmp_path / "log").read_text()[-2000:]
+            assert answer.status == 200, gunicorn.log.read_text()[-2000:]
             return text.split()
 
         seen: dict[str, str] = {}
@@ -160,9 +156,6 @@ def test_gunicorn_s_preloaded_workers_each_follow_the_pointer(shop: FakeDynamoDB
         swapped: set[str] = set()
         wait_for(lambda: (swapped.add(ask("/swap")[0]), len(swapped) == 2)[1], 20)
         wait_for(lambda: [ask()[1:] for _ in range(6)] == [[NEW, "fresh"]] * 6)
-    finally:
-        gunicorn.terminate()
-        gunicorn.wait(15)
 
 
 def test_threads_share_a_bounded_pool(shop: FakeDynamoDB) -> None:

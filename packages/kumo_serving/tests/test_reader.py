@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from kumo_sandbox.testing import wait_for
 from kumo_serving import Answer, AsyncReader, Miss, Reader
 from kumo_serving.errors import (
     ItemMalformed,
@@ -40,7 +41,6 @@ from serving_support import (
     pointer_to,
     refusal,
     reset,
-    wait_for,
 )
 
 # Wide enough for a loaded laptop; what depends on the budget sets its own.

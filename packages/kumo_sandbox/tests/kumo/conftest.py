@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +20,9 @@ import httpx
 import pandas as pd
 import pytest
 import snowflake.connector
+from kumo_sandbox.programs import answers
 from kumo_sandbox.settings import free_port
+from kumo_sandbox.testing import Server
 
 KEY = "demo:secret"
 FIRST_DAY = datetime(2017, 8, 1)
@@ -29,52 +30,29 @@ DAYS = 120
 HOUSEHOLDS = 40
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"the process for {url} ended with {process.returncode}"
-        try:
-            if httpx.get(url, timeout=2).is_success:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError(f"{url} did not answer within {seconds} s")
-
-
-def end(process: subprocess.Popen[bytes], how: int = signal.SIGTERM) -> None:
-    if process.poll() is None:
-        process.send_signal(how)
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def healthy(port: int) -> bool:
+    return answers(f"http://127.0.0.1:{port}/_sandbox/health")
 
 
 @dataclass
 class Emulator:
     """One emulator process and the two ways to talk to it: as a client, and through the control routes."""
 
-    port: int
-    env: dict[str, str]
-    process: subprocess.Popen[bytes] | None = None
+    server: Server
     clients: dict[tuple[Any, ...], httpx.Client] = field(default_factory=dict, repr=False)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.server.url
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "uvicorn", "--factory", "kumo_sandbox.kumo.app:create_app"]
-        command += ["--host", "127.0.0.1", "--port", str(self.port), "--log-level", "warning"]
-        self.process = subprocess.Popen(command, env=self.env)
-        wait_for(f"{self.url}/_sandbox/health", self.process)
+        self.server.start()
 
     def stop(self, how: int = signal.SIGTERM) -> None:
-        if self.process is not None:
-            end(self.process, how)
-            self.process = None
+        if how == signal.SIGKILL:
+            self.server.kill()
+        else:
+            self.server.stop()
 
     def close(self) -> None:
         self.stop()
@@ -226,9 +204,8 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
         "SNOWFLAKE_SCHEMA": "PUBLIC",
         "SNOWFLAKE_WAREHOUSE": "SANDBOX",
     }
-    process = subprocess.Popen([sys.executable, "-m", "kumo_sandbox.snowflake.server"], env=env)
-    try:
-        wait_for(f"http://127.0.0.1:{env['SNOWFLAKE_PORT']}/_sandbox/health", process)
+    home, command = tmp_path_factory.mktemp("server"), [sys.executable, "-m", "kumo_sandbox.snowflake.server"]
+    with Server("snowflake", home, command, int(env["SNOWFLAKE_PORT"]), env, healthy):
         found = Warehouse(env)
         found.rows(
             "CREATE TABLE RAW.TRANSACTIONS (HOUSEHOLD_ID NUMBER, STORE_ID NUMBER, BASKET_ID NUMBER, PRODUCT_ID NUMBER, "
@@ -239,21 +216,20 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
         small_logs().to_parquet(file)
         found.rows(f"INSERT INTO RAW.TRANSACTIONS SELECT * FROM read_parquet('{file}')")
         yield found
-    finally:
-        end(process)
 
 
 def make_emulator(warehouse: Warehouse, state: Path, **env: str) -> Emulator:
-    return Emulator(
-        free_port(),
-        {
-            **warehouse.env,
-            "KUMO_SANDBOX_KUMO_STATE": str(state),
-            "KUMO_SANDBOX_API_KEY": KEY,
-            "KUMO_SANDBOX_PACE": "0.05",
-            **env,
-        },
-    )
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "--factory", "kumo_sandbox.kumo.app:create_app"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+    settings = {
+        **warehouse.env,
+        "KUMO_SANDBOX_KUMO_STATE": str(state),
+        "KUMO_SANDBOX_API_KEY": KEY,
+        "KUMO_SANDBOX_PACE": "0.05",
+        **env,
+    }
+    return Emulator(Server("kumo", state, command, port, settings, healthy))
 
 
 @pytest.fixture(scope="session")
