@@ -1,6 +1,6 @@
 """How good were the predictions? Counted on events after the anchor, which neither the run nor Kumo ever saw.
 
-Beside them stands the simplest rival: the most popular items of the days before, the same for everybody. Both are
+The baseline is the simplest recommender: the most popular items of the days before, the same for everybody. Both are
 counted by one query over the log on disk; nothing here talks to the sandbox.
 """
 
@@ -20,7 +20,7 @@ HORIZON_DAYS = 28
 
 @dataclass(frozen=True)
 class Score:
-    """Mean number of listed items an entity then took, and the share of entities that took at least one."""
+    """Mean number of listed items that an entity took afterwards, and the share of entities that took at least one."""
 
     mean_hits: float
     hit_share: float
@@ -28,7 +28,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`entities` that had a list, `active` of them with any event in the `days` after; both scores are over all of them."""
+    """Scores of the lists and of the baseline. Both are over all `entities` that had a list, also those with no event in
+    the `days` after; `active` counts those that had one.
+    """
 
     entities: int
     active: int
@@ -46,7 +48,7 @@ def days_after(log: EventLog, day: date, horizon: int = HORIZON_DAYS) -> int:
 def evaluate(log: EventLog, day: date, lists: Mapping[str, Sequence[str]], horizon: int = HORIZON_DAYS) -> Evaluation:
     """Compare lists (entity -> items, as text) predicted from the log up to the end of `day` with what followed.
 
-    The rival's list is as long as the longest given: the items most entities took in the `horizon` days up to `day`.
+    The baseline's list is as long as the longest given: the items most entities took in the `horizon` days up to `day`.
     """
     days = days_after(log, day, horizon)
     longest = max((len(items) for items in lists.values()), default=0)

@@ -1,4 +1,7 @@
-"""What a person sees of the demo: steps with a spinner and their seconds, the answer of one lookup, the honest figure."""
+"""What the demo prints: steps with a spinner and their seconds, the answer to one lookup, how good the lists were.
+
+What the figures are is counted in `evaluate.py`; nothing here decides anything.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from kumo_sandbox.demo.evaluate import Evaluation
 
 
 class Step:
-    """One step that is under way. `line` shows what goes on beneath; `done` is what the finished line will say."""
+    """One step in progress. `line` shows its current activity; `done` is the text of the finished line."""
 
     def __init__(self, title: str, line: Callable[[str], None]) -> None:
         self.done = title
@@ -64,7 +67,7 @@ class Show:
         self.console.print(line, soft_wrap=True)
 
     def answer(self, title: str, subtitle: str, rows: Sequence[ShownItem], days: int) -> None:
-        """One entity's list, with what the log says of each item before and after."""
+        """One entity's list, with how often the entity took each item before, and whether it did after."""
         table = Table(title=title, title_justify="left", title_style="bold", caption=subtitle, caption_justify="left")
         table.add_column("", justify="right", style="dim")
         table.add_column("item")
@@ -86,20 +89,20 @@ class Show:
         self.console.print(table)
 
     def figure(self, found: Evaluation, noun: str) -> None:
-        """The honest figure beside the popularity baseline."""
+        """How many predicted items were taken, beside the same figure for the most popular items."""
         if not found.days:
-            self.note("The log ends here, so nothing can be said of how good these lists were.")
+            self.note("The log ends here, so these lists cannot be compared with what followed.")
             return
         table = Table(
             title=f"Of the {found.listed} predicted items, how many were taken in the {found.days} days after?",
             title_justify="left",
             title_style="bold",
-            caption=f"{found.entities:,} {noun} with a list, {found.active:,} of them active in those days; "
-            "counted on events the run never saw",
+            caption=f"Both columns are over all {found.entities:,} {noun} with a list; {found.active:,} of them were "
+            "active in those days. The run never saw these events.",
             caption_justify="left",
         )
         table.add_column("")
-        table.add_column(f"mean, of {found.listed}", justify="right")
+        table.add_column(f"mean of {found.listed}", justify="right")
         table.add_column("at least one", justify="right")
         for name, score, style in (
             ("this release", found.predicted, "bold"),

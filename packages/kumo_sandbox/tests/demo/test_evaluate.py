@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import re
 from datetime import date
 from pathlib import Path
 
 import pytest
 from kumo_sandbox.demo.evaluate import days_after, evaluate
 from kumo_sandbox.demo.history import busiest_entity, entities_until, items_before_and_after
+from kumo_sandbox.demo.show import Show
 from kumo_sandbox.grocery import Columns, EventLog, own_log
+from rich.console import Console
 
 DAY = date(2024, 3, 10)
 
@@ -44,6 +48,16 @@ def test_hits_are_counted_within_the_horizon_and_only_after_the_day(log: EventLo
     assert found.predicted.hit_share == pytest.approx(2 / 4)
     # milk and bread for everybody: ann 1 (bread), ben 1 (milk), cem 0, dee 0
     assert found.popular.mean_hits == pytest.approx(2 / 4)
+
+
+def test_the_table_says_what_each_figure_is_over(log: EventLog) -> None:
+    lists = {"ann": ["tea", "bread"], "ben": ["bread", "milk"], "cem": ["milk", "tea"], "dee": ["milk", "tea"]}
+    console = Console(file=io.StringIO(), width=200)
+    Show(console).figure(evaluate(log, DAY, lists, horizon=3), "users")
+    shown = " ".join(console.file.getvalue().split())
+    # 3 hits of 4 users: over the 3 who came back it would be 1.00
+    assert re.search(r"this release\W+0\.75\W+50%", shown)
+    assert "Both columns are over all 4 users with a list; 3 of them were active in those days." in shown
 
 
 def test_a_log_that_ends_says_how_many_days_there_were(log: EventLog) -> None:
