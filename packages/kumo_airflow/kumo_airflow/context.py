@@ -11,7 +11,8 @@ from kumo_airflow.errors import GateBlocked, KumoAirflowError, Refusal
 from kumo_airflow.following import clearing, trigger_key
 from kumo_airflow.links import URL_KEY
 from kumo_airflow.partitions import Occasion
-from kumo_airflow.running import Request, Result, Started
+from kumo_airflow.running import Result
+from kumo_airflow.starting import Request, Started
 
 
 def occasion_of(context: Any, partition: str = "") -> Occasion:

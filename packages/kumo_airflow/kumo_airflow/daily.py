@@ -1,6 +1,6 @@
 """One task's hold on one day's run: start it, wait in place, end it when killed.
 
-Shared by `KumoDailyOperator` and `build_release`. No Airflow here; `running` has the single steps.
+Shared by `KumoDailyOperator` and `build_release`. No Airflow here; the single steps are in `starting` and `running`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from kumo_airflow import operations, running
+from kumo_airflow import operations, running, starting
 from kumo_airflow.client import Dagster
 from kumo_airflow.errors import KumoAirflowError
 from kumo_airflow.following import TRIGGER_TAG
-from kumo_airflow.running import Request, Result, Say, Started
+from kumo_airflow.running import Result, Say
+from kumo_airflow.starting import Request, Started
 
 KILL_OUTAGE_SECONDS = 20.0
 
@@ -39,7 +40,7 @@ class Daily:
 
     def start(self, dagster: Dagster) -> Started:
         try:
-            started = running.start(dagster, self.request, self._say, self._sleep)
+            started = starting.start(dagster, self.request, self._say, self._sleep)
             self._own = started.own
         finally:
             if self._killed:
@@ -51,7 +52,7 @@ class Daily:
         return running.deadline_of(started.run, self._deadline_seconds)
 
     def build(self, dagster: Dagster, on_start: Callable[[Started], None]) -> Result:
-        """Start and wait in place. Raises what `running.start` and `running.conclude` raise, and TaskKilled."""
+        """Start and wait in place. Raises what `starting.start` and `running.conclude` raise, and TaskKilled."""
         started = self.start(dagster)
         on_start(started)
         move = running.wait(

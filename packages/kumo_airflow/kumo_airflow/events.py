@@ -1,6 +1,6 @@
-"""What a run's events say: progress for a person, the gates that stopped it, the words of its failure. Pure.
+"""What a run's events say: progress for a person, the gates that stopped it, the reason of its failure. Pure.
 
-An event is the JSON object `operations.EVENTS` asks for. Gates are asset checks; one that did not pass with severity
+An event is the JSON object that `operations.job_runs.EVENTS` asks for. Gates are asset checks; one that did not pass with severity
 ERROR stopped the run, one with WARN did not.
 """
 
@@ -14,8 +14,8 @@ Event = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class GateWords:
-    """A gate that did not pass: its name, the asset it judges, and its own words."""
+class BlockedGate:
+    """A gate that did not pass: its name, the asset it judges, and the reason it gave."""
 
     gate: str
     asset: str
@@ -25,9 +25,9 @@ class GateWords:
         return f"gate {self.gate} on {self.asset}: {self.reason}"
 
 
-def gates_that_blocked(events: Iterable[Event]) -> list[GateWords]:
-    """The blocking gates whose last word in these events was no."""
-    found: dict[tuple[str, str], GateWords | None] = {}
+def gates_that_blocked(events: Iterable[Event]) -> list[BlockedGate]:
+    """The blocking gates whose last verdict in these events was a failure."""
+    found: dict[tuple[str, str], BlockedGate | None] = {}
     for event in events:
         judged = event.get("evaluation")
         if not judged:
@@ -35,11 +35,11 @@ def gates_that_blocked(events: Iterable[Event]) -> list[GateWords]:
         asset = "/".join(judged["assetKey"]["path"])
         stopped = not judged["success"] and judged["severity"] == "ERROR"
         reason = judged.get("description") or "it did not pass"
-        found[asset, judged["checkName"]] = GateWords(judged["checkName"], asset, reason) if stopped else None
-    return [words for words in found.values() if words is not None]
+        found[asset, judged["checkName"]] = BlockedGate(judged["checkName"], asset, reason) if stopped else None
+    return [gate for gate in found.values() if gate is not None]
 
 
-def failure_words(events: Iterable[Event]) -> str:
+def failure_reason(events: Iterable[Event]) -> str:
     """The deepest cause of the first failed step, else the run's own failure message, else ""."""
     last = ""
     for event in events:
@@ -60,7 +60,7 @@ def _root_cause(error: Mapping[str, Any] | None) -> str:
 
 
 def progress(events: Iterable[Event]) -> list[str]:
-    """A line for each thing a person who watches would want to know."""
+    """A log line for each event that a person who watches wants to see."""
     lines = []
     for event in events:
         kind, step = event.get("__typename"), event.get("stepKey") or ""

@@ -1,78 +1,28 @@
-"""Start a run or adopt one, wait for it, tell how it ended: the thin shell around `following`, over a client.
+"""Wait for a run, and turn its end into a result or an error.
 
-Used by the operator and by the function for `@task`; the trigger waits in its own event loop and hands back here to
-conclude. No Airflow in this module: who asks is in `Request`, and log lines go to `say`.
+Starting or adopting one is in `starting`. The trigger waits in its own event loop and comes here only to `conclude`. No
+Airflow in this module: log lines go to `say`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kumo_airflow import following, operations
+from kumo_airflow import operations
 from kumo_airflow.client import Dagster
-from kumo_airflow.errors import (
-    DagsterFailed,
-    GateBlocked,
-    KumoAirflowError,
-    LaunchUncertain,
-    LocationNotLoaded,
-    Refusal,
-    RunCanceled,
-    RunFailed,
-    RunOverdue,
-)
-from kumo_airflow.events import failure_words, gates_that_blocked, progress
-from kumo_airflow.following import CLEAR_TAG, PARTITION_TAG, TRIGGER_TAG, Move, Run, decide_start, next_move
-from kumo_airflow.partitions import Occasion, check_partition, partition_of
+from kumo_airflow.errors import GateBlocked, KumoAirflowError, RunCanceled, RunFailed, RunOverdue
+from kumo_airflow.events import failure_reason, gates_that_blocked, progress
+from kumo_airflow.following import PARTITION_TAG, Move, Run, next_move
 
 Say = Callable[[str], None]
-# A launch whose answer was lost is looked for this often, this far apart, before another is sent.
-LOOKS, LOOK_PAUSE = 5, 3.0
-LOCATION_PAUSE = 10.0
-MOST_LAUNCHES = 3
-# A run that is being cancelled has this long to end before a new try gives up on it.
-SETTLE_SECONDS = 600.0
-
-
-@dataclass(frozen=True)
-class Request:
-    """What one task instance asks for. `key`, `clear`: see `following`. `time_zone`: None takes the Dagster schedule's.
-    `run_config`: for a job without partitions (`partitioned` False), which has none of its own."""
-
-    job: str
-    occasion: Occasion
-    key: str
-    clear: int
-    dag_id: str
-    run_type: str
-    time_zone: str | None = None
-    repository: str | None = None
-    location: str | None = None
-    partitioned: bool = True
-    run_config: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def scheduled(self) -> bool:
-        return self.run_type == "scheduled"
-
-
-@dataclass(frozen=True)
-class Started:
-    """The run a task waits for, how it came by it, and whether killing the task may terminate it."""
-
-    run: Run
-    job: operations.Job
-    partition: str
-    how: str
-    own: bool
 
 
 @dataclass(frozen=True)
 class Result:
-    """How it ended, for XCom: plain JSON values only."""
+    """How a run ended, for XCom: plain JSON values only."""
 
     run_id: str
     run_url: str
@@ -84,140 +34,8 @@ class Result:
     gates: list[dict[str, str]] = field(default_factory=list)
 
 
-def start(dagster: Dagster, request: Request, say: Say, sleep: Callable[[float], None] = time.sleep) -> Started:
-    """Validate, then launch, adopt or re-execute; see `following.decide_start`. Raises Refusal before anything starts."""
-    job = _job(dagster, request, say, sleep)
-    partition = ""
-    given: Mapping[str, str] = {}
-    config: str | Mapping[str, Any] = request.run_config
-    if request.partitioned:
-        partition, given, config = _day(dagster, request, job)
-    if job.schedule_running and request.scheduled:
-        say(
-            f"WARNING: Dagster's own schedule of {job.name} runs as well. One clock should own it: set schedule.owner "
-            "to airflow in the query's defs.yaml and stop the schedule; `kumo-assets doctor` checks"
-        )
-    tags = following.launch_tags(
-        partition, given, key=request.key, clear=request.clear, dag_id=request.dag_id, run_type=request.run_type
-    )
-
-    def blocked(run: Run) -> bool:
-        return bool(gates_that_blocked(all_events(dagster, run.run_id)))
-
-    looks, launches, settling = 0, 0, 0.0
-    while True:
-        mine = dagster.do(operations.runs(job.name, {TRIGGER_TAG: request.key}))
-        day = dagster.do(operations.runs(job.name, {PARTITION_TAG: partition})) if partition else []
-        others = [run for run in day if run.tags.get(TRIGGER_TAG) != request.key]
-        choice = decide_start(mine, others, clear=request.clear, scheduled=request.scheduled, blocked=blocked)
-        if choice.what in ("settle", "terminate"):
-            if settling >= SETTLE_SECONDS:
-                raise DagsterFailed(
-                    f"start {job.name} for",
-                    to=partition,
-                    found=f"{choice.why}, and does not end",
-                    next="end it in Dagster",
-                )
-            if not settling:
-                say(f"Waiting: {choice.why}")
-            if choice.what == "terminate" and choice.run is not None:
-                terminate(dagster, choice.run.run_id, say)
-            settling += LOOK_PAUSE
-            sleep(LOOK_PAUSE)
-            continue
-        if choice.what == "adopt":
-            assert choice.run is not None
-            say(f"Adopting {choice.run.run_id}: {choice.why}")
-            own = choice.run.tags.get(TRIGGER_TAG) == request.key
-            return Started(choice.run, job, partition, "adopted", own)
-        if looks:  # a launch was sent and not answered
-            looks -= 1
-            sleep(LOOK_PAUSE)
-            if looks:
-                continue
-        try:
-            if choice.what == "reexecute":
-                assert choice.run is not None
-                run = _reexecute(dagster, choice.run, tags, say)
-                say(f"Run {run.run_id} re-executes {choice.run.run_id}: {choice.why}")
-                return Started(run, job, partition, "re-executed", True)
-            run = dagster.do(operations.launch(job, tags, config))
-        except LaunchUncertain as error:
-            launches += 1
-            if launches >= MOST_LAUNCHES:
-                raise
-            say(f"{error} It may have arrived all the same: looking for it")
-            looks = LOOKS
-            continue
-        say(f"Launched {run.run_id} of {job.name}{f' for {partition}' if partition else ''}: {choice.why}")
-        return Started(_only(dagster, run, job, request.key, say), job, partition, "launched", True)
-
-
-def _job(dagster: Dagster, request: Request, say: Say, sleep: Callable[[float], None]) -> operations.Job:
-    """The job; a code location that is being deployed is ridden out as long as an outage is."""
-    left = dagster.settings.outage_seconds
-    while True:
-        try:
-            return dagster.do(operations.find_job(request.job, request.repository, request.location))
-        except LocationNotLoaded as error:
-            if left <= 0:
-                raise
-            say(f"{error} Asking again in {LOCATION_PAUSE:.0f} s")
-            sleep(LOCATION_PAUSE)
-            left -= LOCATION_PAUSE
-
-
-def _day(
-    dagster: Dagster, request: Request, job: operations.Job
-) -> tuple[str, Mapping[str, str], str | Mapping[str, Any]]:
-    """The partition, and the tags and run config Dagster gives a run of it. Raises Refusal for a day it does not have."""
-    partition = partition_of(request.occasion, _time_zone(request, job))
-    facts = dagster.do(operations.partition_facts(job, partition))
-    check_partition(partition, facts.keys, job.name)
-    return partition, facts.tags, facts.run_config
-
-
-def _time_zone(request: Request, job: operations.Job) -> str:
-    """The query's time zone. Raises Refusal when the DAG and Dagster's schedule disagree: they would name other days."""
-    if request.time_zone and job.time_zone and request.time_zone != job.time_zone:
-        raise Refusal(
-            f"start {job.name}",
-            found=f"the DAG says time zone {request.time_zone}, the query's own is {job.time_zone}",
-            next="give the operator the query's time zone, or none, and schedule the DAG in it",
-        )
-    found = request.time_zone or job.time_zone
-    if not found:
-        raise Refusal(
-            f"start {job.name}",
-            found="neither the operator nor a Dagster schedule of the job names a time zone",
-            next="pass time_zone to the operator",
-        )
-    return found
-
-
-def _reexecute(dagster: Dagster, failed: Run, tags: Mapping[str, str], say: Say) -> Run:
-    extra = {name: tags[name] for name in tags if name.startswith("kumo_airflow/")}
-    try:
-        return dagster.do(operations.reexecute(failed, extra))
-    except DagsterFailed as error:
-        # A run that failed before its first step has no failed step to begin from. All steps under the same root run
-        # are the same release, and adopt what it has.
-        say(f"{error} Re-executing all steps instead")
-        return dagster.do(operations.reexecute(failed, extra, "ALL_STEPS"))
-
-
-def _only(dagster: Dagster, run: Run, job: operations.Job, key: str, say: Say) -> Run:
-    """The run that stays when a launch turns out to have been sent twice; the other is terminated."""
-    twins = dagster.do(operations.runs(job.name, {TRIGGER_TAG: key, CLEAR_TAG: run.tags[CLEAR_TAG]}))
-    first = following.winner(run, twins)
-    if first.run_id != run.run_id:
-        words = dagster.do(operations.terminate(run.run_id))
-        say(f"Run {first.run_id} had been launched for this task before: adopting it; {run.run_id} ends. {words}")
-    return first
-
-
 def deadline_of(run: Run, seconds: float | None) -> float | None:
-    """When a run must be done, from when it was created: a retry that adopts it gives it no more time."""
+    """When a run must be done, in seconds since 1970. Counted from its creation: a retry that adopts it gives it no more time."""
     return None if seconds is None else (run.created or time.time()) + seconds
 
 
@@ -250,13 +68,16 @@ def wait(
             sleep(poll_seconds)
         else:
             if move.outcome == "canceled":
-                check()  # a kill from here, that came during this look: its own words then, not those of somebody else's
+                # The kill may be this task's own, made during this look. Its error then says so; `conclude` would blame
+                # somebody else.
+                check()
             return move
 
 
 def conclude(dagster: Dagster, move: Move, say: Say) -> Result:
-    """The result of a run that ended well. Raises GateBlocked, RunCanceled, RunOverdue (the run is then terminated) or
-    RunFailed, each with a `result` attribute for XCom."""
+    """The result of a run that succeeded. Raises GateBlocked, RunCanceled, RunOverdue (the run is then terminated) or
+    RunFailed, each with a `result` attribute for XCom.
+    """
     seen = dagster.do(operations.look(move.run_id))
     run, url = seen.run, dagster.settings.run_url(move.run_id)
     base = Result(run.run_id, url, run.release_id, run.tags.get(PARTITION_TAG, ""), run.job)
@@ -266,25 +87,25 @@ def conclude(dagster: Dagster, move: Move, say: Say) -> Result:
     doing, to = f"run {run.job}", base.partition and f"for {base.partition}, release {base.release_id}"
     if move.what == "overdue":
         refused = dagster.do(operations.terminate(run.run_id))
-        words = f"the run was {run.status} at its deadline; " + (refused or "it was told to stop")
-        raise _with(RunOverdue(doing, to=to, found=words, next=f"see {url}"), base, "overdue", words)
+        reason = f"the run was {run.status} at its deadline; " + (refused or "it was told to stop")
+        raise _with(RunOverdue(doing, to=to, found=reason, next=f"see {url}"), base, "overdue", reason)
     if move.outcome == "canceled":
-        words = "the run was terminated"
-        raise _with(RunCanceled(doing, to=to, found=words, next=f"see {url}"), base, "canceled", words)
+        reason = "the run was terminated"
+        raise _with(RunCanceled(doing, to=to, found=reason, next=f"see {url}"), base, "canceled", reason)
     events = all_events(dagster, run.run_id)
     gates = gates_that_blocked(events)
     if gates:
-        words = "; ".join(str(gate) for gate in gates)
-        # A line of its own: Airflow 3 puts an exception's words beside the log's lines, not among them.
-        say(f"Run {run.run_id} was stopped: {words}")
+        reason = "; ".join(str(gate) for gate in gates)
+        # A line of its own: Airflow 3 shows an exception's message beside the log's lines, not among them.
+        say(f"Run {run.run_id} was stopped: {reason}")
         advice = (
             f"kumo-assets gates {query_of(run)} --partition {base.partition}, or {url}; what is active was not touched"
         )
         listed = [{"gate": gate.gate, "asset": gate.asset, "reason": gate.reason} for gate in gates]
-        raise _with(GateBlocked(doing, to=to, found=words, next=advice), base, "blocked", words, listed)
-    words = failure_words(events) or "the run failed without a word"
-    say(f"Run {run.run_id} failed: {words}")
-    raise _with(RunFailed(doing, to=to, found=words, next=f"see {url}"), base, "failed", words)
+        raise _with(GateBlocked(doing, to=to, found=reason, next=advice), base, "blocked", reason, listed)
+    reason = failure_reason(events) or "the run gave no reason"
+    say(f"Run {run.run_id} failed: {reason}")
+    raise _with(RunFailed(doing, to=to, found=reason, next=f"see {url}"), base, "failed", reason)
 
 
 def query_of(run: Run) -> str:
@@ -294,9 +115,7 @@ def query_of(run: Run) -> str:
 def _with(
     error: KumoAirflowError, base: Result, outcome: str, reason: str, gates: list[dict[str, str]] | None = None
 ) -> KumoAirflowError:
-    error.result = Result(  # type: ignore[attr-defined]
-        base.run_id, base.run_url, base.release_id, base.partition, base.job, outcome, reason, gates or []
-    )
+    error.result = replace(base, outcome=outcome, reason=reason, gates=gates or [])  # type: ignore[attr-defined]
     return error
 
 
@@ -313,6 +132,6 @@ def all_events(dagster: Dagster, run_id: str) -> list[Mapping[str, Any]]:
 
 
 def terminate(dagster: Dagster, run_id: str, say: Say) -> None:
-    """End a run that is still live, and with it its Kumo job. Says what came of it; an ended run is left alone."""
+    """End a run that is still live, and with it its Kumo job. An ended run is left alone. What happened goes to `say`."""
     refused = dagster.do(operations.terminate(run_id))
     say(f"Run {run_id} was told to stop" if not refused else f"Run {run_id} could not be terminated: {refused}")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kumo_airflow.events import failure_words, gates_that_blocked
+from kumo_airflow.events import failure_reason, gates_that_blocked
 from kumo_airflow.following import Run, next_move
 
 
@@ -44,14 +44,14 @@ def step_state(
 ) -> tuple[Literal["done", "failed", "waiting"], str]:
     """The state of a step from all events of a run and its re-executions, oldest first; `newest` is the last of them.
 
-    Words are a gate's or an error's own where the step failed.
+    Where the step failed, the text is the gate's or the error's own.
     """
     step, seen = STEPS[name], list(events)
     made = {"/".join(event["assetKey"]["path"]) for event in seen if _is(event, "MaterializationEvent")}
     later = CHAIN if step.asset == "raw" else CHAIN[CHAIN.index(step.asset) + 1 :]
     if any(f"{query}/{asset}" in made for asset in later):
         return "done", "a later step is done"
-    mine = [words for words in gates_that_blocked(seen) if _on(words.asset, step.asset, query)]
+    mine = [gate for gate in gates_that_blocked(seen) if _on(gate.asset, step.asset, query)]
     move = next_move(newest, now=now)
     if mine and step.judged and move.what == "ended":
         return "failed", "; ".join(map(str, mine))
@@ -61,7 +61,7 @@ def step_state(
         return "waiting", f"run {newest.run_id} is {newest.status}"
     if move.outcome == "success":
         return "done", "the run succeeded"
-    return "failed", f"run {newest.run_id} ended as {newest.status} before it: {failure_words(seen)}"
+    return "failed", f"run {newest.run_id} ended as {newest.status} before it: {failure_reason(seen)}"
 
 
 def _complete(step: Step, query: str, events: Sequence[Mapping[str, Any]], made: set[str]) -> bool:

@@ -140,6 +140,6 @@ class LiveTrigger(_Trigger):
                     return {"state": state, "generation": move.generation, "at": move.at, "words": move.release_id}
                 if time.time() >= asked["deadline_at"]:
                     job = await dagster.do(operations.find_job(asked["job"], asked["repository"], asked["location"]))
-                    words = await dagster.do(operations.sensor_words(job))
+                    words = await dagster.do(operations.sensor_reason(job))
                     return {"state": "overdue", "generation": 0, "at": 0.0, "words": words}
                 await asyncio.sleep(asked["poll_seconds"])

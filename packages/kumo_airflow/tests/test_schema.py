@@ -19,7 +19,7 @@ EVERY = [
     operations.reexecute(RUN, {"a": "b"}),
     operations.terminate("r"),
     operations.pointer_moves("q"),
-    operations.sensor_words(JOB),
+    operations.sensor_reason(JOB),
 ]
 
 

@@ -111,7 +111,7 @@ def test_clear_after_success_runs_anew(dagster: StandIn) -> None:
 def test_clear_while_the_run_lives_ends_it_and_continues_its_release(
     dagster: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kumo_airflow.running.LOOK_PAUSE", 0.01)
+    monkeypatch.setattr("kumo_airflow.starting.LOOK_PAUSE", 0.01)
     task = operator(wait=False)
     first = execute(task, Context(task))
     assert execute(task, Context(task, max_tries=1 + 2)) == first
@@ -122,7 +122,7 @@ def test_clear_while_the_run_lives_ends_it_and_continues_its_release(
 def test_launch_whose_answer_was_lost_starts_one_run(
     dagster: StandIn, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    monkeypatch.setattr("kumo_airflow.running.LOOK_PAUSE", 0.01)
+    monkeypatch.setattr("kumo_airflow.starting.LOOK_PAUSE", 0.01)
     dagster.strike["launchRun"] = [lost]
     task = operator(wait=False)
     execute(task, Context(task))
@@ -207,7 +207,7 @@ def test_outage_is_ridden_out_and_a_long_one_is_one_clear_error(dagster: StandIn
 
 
 def test_deploy_of_dagsters_code_is_ridden_out(dagster: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kumo_airflow.running.LOCATION_PAUSE", 0.1)
+    monkeypatch.setattr("kumo_airflow.starting.LOCATION_PAUSE", 0.1)
     dagster.loading = 2
     task = operator(wait=False, outage_seconds=5)
     execute(task, Context(task))
