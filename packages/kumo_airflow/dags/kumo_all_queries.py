@@ -1,6 +1,7 @@
 """A DAG for every query, from the document of `kumo-assets queries --json` that KUMO_AIRFLOW_QUERIES names.
 
-A query whose definition is broken does not take the others' DAGs with it: they are there, and it is in the log.
+Until the variable is set there are no DAGs, and a warning in the log says what to set. A file that cannot be used is an
+import error. A query whose definition is broken does not remove the others' DAGs; the log says what is wrong with it.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""DAGs made from what `kumo-assets queries --json` says: one schedule per query, in the query's own time zone.
+"""DAGs made from the document of `kumo-assets queries --json`: one schedule per query, in the query's own time zone.
 
     kumo-assets queries --json > queries.json        # where kumo_assets is installed
     KUMO_AIRFLOW_QUERIES=/path/to/queries.json       # where Airflow is
@@ -9,6 +9,7 @@ The clock has one owner: a query whose `schedule.owner` is not airflow gets a DA
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -21,6 +22,9 @@ from kumo_airflow.operators import KumoDailyOperator, KumoLiveOperator
 from kumo_airflow.partitions import zone
 
 QUERIES_VARIABLE = "KUMO_AIRFLOW_QUERIES"
+# What a DAG needs of each query; one that is broken in kumo_assets has `error` instead.
+FIELDS = ("job", "time_zone", "schedule_at", "schedule_owner", "start")
+_log = logging.getLogger(__name__)
 
 
 def live_asset(query: str) -> Asset:
@@ -38,7 +42,7 @@ def daily_timetable(at: str, time_zone: str) -> CronTriggerTimetable:
 
 
 def day_param() -> Param:
-    """The DAG parameter `partition`: a field for the day in Airflow's trigger form, which a run by hand may leave empty."""
+    """The DAG parameter `partition`: a field for the day in Airflow's trigger form. A run by hand may leave it empty."""
     return Param(
         None,
         type=["null", "string"],
@@ -49,17 +53,49 @@ def day_param() -> Param:
 
 
 def read_queries(path: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
-    """The document of `kumo-assets queries --json`. Raises Refusal with words that Airflow shows as an import error."""
-    where = Path(path or os.environ.get(QUERIES_VARIABLE) or "")
-    advice = f"kumo-assets queries --json > queries.json, and set {QUERIES_VARIABLE} to its path"
-    if not str(path or os.environ.get(QUERIES_VARIABLE) or ""):
-        raise Refusal("read the queries", found=f"{QUERIES_VARIABLE} is not set", next=advice)
+    """The document of `kumo-assets queries --json`: the file `path`, else the one that KUMO_AIRFLOW_QUERIES names.
+
+    When neither is given nothing is configured yet: the list is empty, and a warning in the log says what to set. Raises
+    Refusal for a file that cannot be used, which Airflow shows as an import error of the DAG file.
+    """
+    variable = os.environ.get(QUERIES_VARIABLE, "").strip()
+    if not path and not variable:
+        _log.warning(
+            "%s is not set, so no DAGs are made of predictive queries. Next: run `kumo-assets queries --json > "
+            "queries.json` where kumo_assets is installed, and set %s to the path of that file here.",
+            QUERIES_VARIABLE,
+            QUERIES_VARIABLE,
+        )
+        return []
+    where = Path(path or variable)
     try:
-        found = json.loads(where.read_text())
+        return _queries_in(where.read_bytes())
     except (OSError, ValueError) as error:
-        raise Refusal("read the queries from", to=str(where), found=str(error), next=advice) from error
+        raise Refusal(
+            "read the queries from",
+            to=str(where) if path else f"{where}, which {QUERIES_VARIABLE} names",
+            found=(isinstance(error, OSError) and error.strerror) or str(error),
+            next=f"{'pass' if path else f'set {QUERIES_VARIABLE} to'} the path of a file written by: "
+            "kumo-assets queries --json > queries.json",
+        ) from None
+
+
+def _queries_in(document: bytes) -> list[dict[str, Any]]:
+    """The queries of a document. Raises ValueError with what is wrong with it."""
+    if not document.strip():
+        raise ValueError("it is empty")
+    try:
+        found = json.loads(document)
+    except ValueError as error:
+        raise ValueError(f"it is not JSON: {error}") from None
     if not isinstance(found, list):
-        raise Refusal("read the queries from", to=str(where), found="it is not a JSON list", next=advice)
+        raise ValueError("it is not a JSON list")  # noqa: TRY004 - a file is wrong, not a type
+    for number, query in enumerate(found, 1):
+        if not isinstance(query, dict) or not isinstance(query.get("name"), str):
+            raise ValueError(f"entry {number} is not an object with a name")  # noqa: TRY004 - a file is wrong, not a type
+        missing = [field for field in FIELDS if not isinstance(query.get(field), str)]
+        if missing and not query.get("error"):
+            raise ValueError(f"the entry of {query['name']} has no {', '.join(missing)}")
     return found
 
 
@@ -70,7 +106,7 @@ def daily_dag(query: Mapping[str, Any], **options: Any) -> DAG:
     """
     name = str(query.get("name"))
     if query.get("error"):
-        raise Refusal("make a DAG for", to=name, found=str(query["error"]), next="mend its defs.yaml")
+        raise Refusal("make a DAG for", to=name, found=str(query["error"]), next="fix its defs.yaml")
     time_zone, owner = query["time_zone"], query["schedule_owner"]
     people = query.get("owners", [])
     operator_options = options.pop("operator_options", {})
@@ -80,8 +116,8 @@ def daily_dag(query: Mapping[str, Any], **options: Any) -> DAG:
         "schedule": daily_timetable(query["schedule_at"], time_zone) if owner == "airflow" else None,
         # A partition can be built the day after it at the earliest, and is due on that day.
         "start_date": datetime.fromisoformat(query["start"]).replace(tzinfo=zone(time_zone)) + timedelta(days=1),
-        # The clock's end only: Airflow makes no task for a run later than it, so that a run by hand would do nothing and
-        # be green (`task_filter` in airflow/models/dagrun.py of 2.11 and 3.3).
+        # Only where Airflow is the clock: Airflow makes no task for a run later than a DAG's end, so a run by hand would
+        # do nothing and succeed (`task_filter` in airflow/models/dagrun.py of 2.11 and 3.3).
         "end_date": _last_moment(query["end"], time_zone) if query.get("end") and owner == "airflow" else None,
         "catchup": False,
         "max_active_runs": 4,
@@ -122,9 +158,9 @@ def _last_moment(end: str, time_zone: str) -> datetime:
 
 
 def daily_dags(queries: Sequence[Mapping[str, Any]], **options: Any) -> dict[str, DAG]:
-    """dag_id -> DAG, one for each query; a broken query raises Refusal after the others were made, naming it.
+    """dag_id -> DAG, one for each query. Raises Refusal that names every broken query, after the others' DAGs were made.
 
-    The others are in the exception's `dags`, for a DAG file that would rather have some than none.
+    Those are in the exception's `dags`, for a DAG file that prefers some DAGs to none.
     """
     made, broken = {}, []
     for query in queries:
