@@ -42,7 +42,7 @@ class Settings:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Refusal("use Dagster's URL", found="it is not http(s)://host[:port]", next="mend the connection")
+            raise Refusal("use Dagster's URL", found="it is not http(s)://host[:port]", next="fix the connection")
         if parts.username or parts.password:
             raise Refusal(
                 "use Dagster's URL",
@@ -94,7 +94,7 @@ class _Outage:
                 next="see whether Dagster's webserver runs and this machine reaches it; then clear the task, "
                 "which adopts what was started",
             )
-        self._say(f"Dagster at {self._settings.url} does not answer ({words}); asking again in {self._pause:.1f} s")
+        self._say(f"Dagster at {self._settings.url} does not answer ({words}); retrying in {self._pause:.1f} s")
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE)
         return pause
 
@@ -115,7 +115,7 @@ def _read(settings: Settings, operation: Operation[T], response: httpx.Response)
             operation.doing,
             to=where,
             found=f"HTTP {response.status_code}: the token is missing, wrong or without the permission",
-            next="mend the password field of the connection",
+            next="fix the password field of the connection",
         )
     try:
         document = response.json()

@@ -39,7 +39,7 @@ def build_release(
 ) -> str:
     """Build the release of the current task's day and return its id; parameters and XComs as `KumoDailyOperator`.
 
-    Raises AirflowFailException for a gate that blocked or a refusal, AirflowException for what a retry may mend.
+    Raises AirflowFailException for a gate that blocked or a refusal, AirflowException for what a retry may fix.
     """
     context = get_current_context()
     request = request_of(

@@ -26,7 +26,7 @@ from kumo_airflow.triggers import RunTrigger
 
 
 class DagsterOperator(BaseOperator):
-    """What the operators share: the connection, patience, and where waiting happens."""
+    """The parameters that all operators share: the connection, patience, and where waiting happens."""
 
     def __init__(
         self,
@@ -47,12 +47,12 @@ class DagsterOperator(BaseOperator):
         seconds = self.outage_seconds if outage_seconds is None else outage_seconds
         return KumoDagsterHook(self.conn_id, outage_seconds=seconds).get_conn()
 
-    def say(self, words: str) -> None:
-        self.log.info("%s", words)
+    def say(self, line: str) -> None:
+        self.log.info("%s", line)
 
 
 class RunOperator(DagsterOperator):
-    """Starts a run or adopts one, waits, ends as it ended. What is asked for is `request`'s."""
+    """Starts a run or adopts one, waits, and ends as it ended. A subclass says which run, in `request`."""
 
     operator_extra_links = (DagsterRunLink(),)
 
@@ -65,7 +65,7 @@ class RunOperator(DagsterOperator):
         raise NotImplementedError
 
     def end(self, context: Any, dagster: Dagster, result: Result) -> Any:
-        """The return value of a task that ended well."""
+        """The return value of a task whose run succeeded."""
         return result.release_id
 
     def execute(self, context: Any) -> Any:
@@ -105,7 +105,7 @@ class RunOperator(DagsterOperator):
             return self._end(context, dagster, running.conclude(dagster, move, self.say))
 
     def on_kill(self) -> None:
-        """Called in the worker when the task is killed there; a deferred task's kill is `RunTrigger.on_kill`."""
+        """Called in the worker when the task is killed there. For a deferred task it is `RunTrigger.on_kill`."""
         if self._daily is not None:
             self._daily.kill()
 

@@ -64,12 +64,12 @@ class KumoDailyOperator(RunOperator):
 
 
 class KumoRollbackOperator(RunOperator):
-    """Rolls a query back by its Dagster job `<query>_rollback`: to a known-good release, and hold.
+    """Rolls a query back by its Dagster job `<query>_rollback`: to a known-good release, which is then held.
 
     A retry adopts the run an earlier try started: it never rolls back twice. `kumo-assets rollback` does the same
-    without Dagster, and is the way when Dagster is down.
+    without Dagster; use it when Dagster is down.
 
-    :param reason: why, for whoever comes after. Templated, and needed.
+    :param reason: why, for whoever comes after. Templated, and required.
     :param to: the release to go back to; "" for the newest earlier known-good one. Templated.
     """
 
@@ -106,12 +106,12 @@ class KumoRollbackOperator(RunOperator):
 
     def end(self, context: Any, dagster: Dagster, result: Result) -> dict[str, Any]:
         newest = dagster.do(operations.pointer_moves(self.query))[:1]
-        told = {
+        event = {
             "query": self.query,
             "action": "rollback",
             "release_id": newest[0].release_id if newest else "",
             "generation": newest[0].generation if newest else 0,
             "at": newest[0].at if newest else 0.0,
         }
-        tell_asset(context, self.outlets, told)
-        return told
+        tell_asset(context, self.outlets, event)
+        return event

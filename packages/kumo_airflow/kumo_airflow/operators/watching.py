@@ -53,23 +53,24 @@ class KumoStepOperator(DagsterOperator):
 
     def resume(self, context: Any, event: Mapping[str, Any]) -> None:
         """After the triggerer's wait."""
-        words = event.get("error") or event["words"]
+        reason = event.get("error") or event["words"]
         if event.get("state") != "done":
-            context["ti"].xcom_push(key="reason", value=words)
-            raise AirflowException(f"Step {self.step} of {self.query} failed: {words}")
-        self.say(f"Step {self.step}: {words}")
+            context["ti"].xcom_push(key="reason", value=reason)
+            raise AirflowException(f"Step {self.step} of {self.query} failed: {reason}")
+        self.say(f"Step {self.step}: {reason}")
 
 
 class KumoLiveOperator(DagsterOperator):
     """Waits until `active_pointer` names the release, then ends; its outlet's asset event says "new predictions live".
 
     Skipped when a later day is active already, or a release of the same day that was sealed later: an older release
-    never overtakes. Past its deadline it fails, without a retry, with the promotion sensor's own words, a hold as a rule.
+    never overtakes. Past its deadline it fails, without a retry, with the reason the promotion sensor gives; that is a
+    hold as a rule.
 
     :param release_id: as a rule the return value of `KumoDailyOperator`. Templated.
     :param job: the job that built the release, when it is not `<query>_daily`.
-    :param deadline: how long the promotion may take from when this task starts. A retry comes only when Dagster did not
-        answer for `outage_seconds`, and it and a clear count from their own start.
+    :param deadline: how long the promotion may take from when this task starts. There is a retry only when Dagster did
+        not answer for `outage_seconds`. A retry and a clear count from their own start.
     """
 
     template_fields: Sequence[str] = ("query", "release_id")
@@ -94,7 +95,7 @@ class KumoLiveOperator(DagsterOperator):
                 raise Refusal(
                     "wait for the release",
                     to=repr(self.release_id),
-                    found="that is no release id",
+                    found="it is no release id",
                     next="pass the return value of KumoDailyOperator",
                 )
         self.defer(
@@ -114,7 +115,7 @@ class KumoLiveOperator(DagsterOperator):
         )
 
     def resume(self, context: Any, event: Mapping[str, Any]) -> dict[str, Any]:
-        """After the triggerer's wait. The asset event carries the release, so that a consumer need not look it up."""
+        """After the triggerer's wait. The asset event carries the release, so a consumer need not look it up."""
         if "error" in event:
             raise AirflowException(event["error"])
         if event["state"] == "superseded":
@@ -128,13 +129,13 @@ class KumoLiveOperator(DagsterOperator):
                 f"{self.release_id} was not promoted in {self.deadline}. The promotion sensor says: "
                 f"{event['words'] or 'nothing'}. Next: kumo-assets status {self.query}"
             )
-        told = {
+        live = {
             "query": self.query,
             "action": "promote",
             "release_id": self.release_id,
             "generation": event["generation"],
             "at": event["at"],
         }
-        tell_asset(context, self.outlets, told)
+        tell_asset(context, self.outlets, live)
         self.say(f"{self.release_id} is live, generation {event['generation']}")
-        return told
+        return live

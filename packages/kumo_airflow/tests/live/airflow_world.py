@@ -20,72 +20,27 @@ from urllib.parse import quote
 import httpx
 import pytest
 import tenacity
-import yaml
+from airflow_project import JOB, ROOT, dagster_home, project, seed_logs, write_dags
 from kumo_airflow.client import Dagster, Settings
 from kumo_sandbox import airflow as airflow_programs
 from kumo_sandbox.dev import dagster_programs, make_dagster_storage
 from kumo_sandbox.settings import free_port
-from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle
 
-ROOT = Path(__file__).parents[4]
-SHIPPED = ROOT / "kumo_assets" / "defs"
-QUERY, JOB = "next_best_product", "next_best_product_daily"
 TOKEN = "tok-5eCr3t-of-dagster"
 SCHEDULED_DAY, KILLED_DAYS = "2017-11-28", ["2017-11-10", "2017-11-11"]
 KILLED_DAGS = ["killed", "killed_in_worker"]
 BACKFILL_DAYS = [f"2017-11-{day}" for day in (20, 21, 22, 23, 24)]
 RETRIED_DAY, BAD_DAY = BACKFILL_DAYS[1], BACKFILL_DAYS[2]
 PATIENCE = 600.0
-DAGS = """
-from datetime import datetime, timedelta, timezone
-from kumo_airflow.compat import DAG
-from kumo_airflow.dags import daily_dag, daily_timetable, read_queries
-from kumo_airflow.operators import KumoDailyOperator
-
-(query,) = read_queries()
-quick = {"poll_seconds": 2.0, "outage_seconds": 120.0}
-# More than a day needs: a machine under load fails runs of its own (a code server that does not answer in time).
-retries = {"retries": 5, "retry_delay": timedelta(seconds=1)}
-due = datetime(2017, 11, 29, 2, tzinfo=timezone.utc)
-scheduled = daily_dag(
-    query, dag_id="scheduled", catchup=True, start_date=due, end_date=due, default_args=retries, operator_options=quick
-)
-plain = {"query": "next_best_product", "task_id": "build", "time_zone": "UTC", **quick}
-with DAG(
-    "backfilled", schedule=daily_timetable("02:00", "UTC"), start_date=datetime(2017, 11, 2), end_date=due,
-    catchup=False, default_args=retries,
-):
-    KumoDailyOperator(deferrable=True, **plain)
-for name, deferrable in (("killed", True), ("killed_in_worker", False)):
-    with DAG(name, schedule=None, start_date=datetime(2017, 11, 2), default_args=retries) as globals()[name]:
-        KumoDailyOperator(deferrable=deferrable, **plain)
-"""
-PROJECT = """
-from pathlib import Path
-import dagster as dg
-from kumo_assets.components.predictive_query import build_query
-from kumo_assets.components.raw_logs import build_raw_logs
-from kumo_assets.definitions import shell
-from kumo_assets.config.load import load_query, load_raw_logs
-
-folder = Path(__file__).parent / "defs"
-defs = dg.Definitions.merge(
-    build_query(load_query("next_best_product", folder)),
-    build_raw_logs("raw_logs", load_raw_logs(folder)["raw_logs"]),
-    shell(),
-)
-"""
-
-
-# What Airflow answers when another program wrote to its SQLite file between a read and a write of one transaction, which
-# ends that transaction at once whatever the time-out (SQLITE_BUSY_SNAPSHOT), and takes back all it had done: 503 from
-# `create_backfill`, 500 from `SQLAlchemyErrorHandler` (airflow/api_fastapi of 3.3.2). A person would press again.
+# What Airflow answers when another program wrote to its SQLite file between a read and a write of one transaction. SQLite
+# then rolls that transaction back at once, whatever the timeout (SQLITE_BUSY_SNAPSHOT): 503 from `create_backfill`, 500
+# from `SQLAlchemyErrorHandler` (airflow/api_fastapi of 3.3.2). A person would press the button again, and so do we.
 LOCKED = re.compile(r"Database is locked|\"reason\": ?\"Database error\"")
 
 
 def wait_for(what: str, ask: Callable[[], Any], seconds: float = PATIENCE, pause: float = 1.0) -> Any:
-    """What `ask` answers once it is true. Other people's load is no failure: patience is long."""
+    """What `ask` returns once it is true. Patience is long, because a loaded machine is no failure."""
     deadline, last = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.HTTPError, KeyError):
@@ -97,7 +52,7 @@ def wait_for(what: str, ask: Callable[[], Any], seconds: float = PATIENCE, pause
 
 
 class Programs:
-    """Processes in groups of their own, their words in files, ended in reverse order."""
+    """Processes in groups of their own, each with a log file, ended in reverse order."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -116,10 +71,10 @@ class Programs:
             )
 
     def all_run(self) -> bool:
-        """Raises AssertionError with the last words of one that ended by itself."""
+        """Raises AssertionError with the last lines of one that ended by itself."""
         for name, process in self.running.items():
-            words = (self.folder / f"{name}.log").read_text(errors="replace")[-2000:]
-            assert process.poll() is None, f"{name} ended with status {process.returncode}:\n{words}"
+            lines = (self.folder / f"{name}.log").read_text(errors="replace")[-2000:]
+            assert process.poll() is None, f"{name} ended with status {process.returncode}:\n{lines}"
         return True
 
     def kill(self, name: str) -> int:
@@ -247,11 +202,11 @@ def world(running_sandbox: SandboxHandle, tmp_path_factory: pytest.TempPathFacto
             token=TOKEN,
             queries=folder / "queries.json",
         ),
-        # What died with its scheduler is missed after this (a worker), and looked for this often (a task that no worker
-        # had begun, once the dead scheduler has been silent for 30 s); the default is five minutes, both.
+        # How soon Airflow misses what died with its scheduler: a worker after 90 s, and a task that no worker had begun at
+        # the next check, every 5 s, once the scheduler has been silent for 30 s. The default is five minutes for both.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "90",
-        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "http.access=WARNING",  # whoever reads them reads them for the rest
-        # Of four, one waits in a worker until a test kills it.
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "http.access=WARNING",  # one line per API call would hide the others
+        # One of the four waits in a worker until a test kills it.
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
     }
@@ -277,81 +232,10 @@ def world(running_sandbox: SandboxHandle, tmp_path_factory: pytest.TempPathFacto
 
 
 def serves(dagster: Dagster) -> bool:
-    """Does it answer, with the definitions loaded?"""
+    """Whether Dagster answers, with the definitions loaded."""
     from kumo_airflow import operations
     from kumo_airflow.errors import DagsterFailed, Unreachable
 
     with contextlib.suppress(DagsterFailed, Unreachable):
         return bool(dagster.do(operations.find_job(JOB)))
     return False
-
-
-def project(folder: Path) -> None:
-    """A Dagster project of the shipped query, clocked by Airflow. Its gates warn about drift, which is nobody's subject
-    here and which two thousand made-up baskets have; Kumo's own warnings and broken keys block."""
-    from kumo_assets.config.gates import GatesSpec
-
-    for name in ("raw_logs", QUERY):
-        (folder / "defs" / name).mkdir(parents=True)
-        document = yaml.safe_load((SHIPPED / name / "defs.yaml").read_text())
-        if name == QUERY:
-            document["attributes"]["schedule"]["owner"] = "airflow"
-            gates = [gate for gate, kind in GatesSpec.model_fields.items() if "mode" in dir_of(kind.annotation)]
-            document["attributes"]["gates"] = {
-                gate: {"mode": "warn"} for gate in gates if gate not in ("kumo_warnings", "keys")
-            }
-        (folder / "defs" / name / "defs.yaml").write_text(yaml.safe_dump(document))
-    (folder / "airflow_clocked.py").write_text(PROJECT)
-    module = {"module_name": "airflow_clocked", "location_name": "kumo_assets"}
-    (folder / "workspace.yaml").write_text(yaml.safe_dump({"load_from": [{"python_module": module}]}))
-
-
-def dir_of(kind: Any) -> set[str]:
-    return set(getattr(kind, "model_fields", {}))
-
-
-def dagster_home(folder: Path) -> Path:
-    """The shipped dagster.yaml, with its storage in this folder."""
-    home = folder / "dagster"
-    home.mkdir()
-    text = (ROOT / "dagster.yaml").read_text().replace(".dagster/", f"{home}/.dagster/")
-    document = yaml.safe_load(text)
-    document["run_monitoring"]["start_timeout_seconds"] = 600
-    document["concurrency"]["runs"]["max_concurrent_runs"] = 5
-    document["run_coordinator"] = {
-        "module": "dagster.core.run_coordinator",
-        "class": "QueuedRunCoordinator",
-        "config": {"dequeue_interval_seconds": 1},
-    }
-    (home / "dagster.yaml").write_text(yaml.safe_dump(document))
-    return home
-
-
-def write_dags(folder: Path, environment: dict[str, str]) -> None:
-    (folder / "dags").mkdir()
-    (folder / "dags" / "tested.py").write_text(DAGS)
-    command = [str(ROOT / ".venv" / "bin" / "kumo-assets"), "queries", "--json"]
-    asked = {**environment, "KUMO_ASSETS_DEFS": str(folder / "defs")}
-    done = subprocess.run(command, env=asked, capture_output=True, text=True, timeout=120, check=True)
-    (folder / "queries.json").write_text(done.stdout)
-
-
-def seed_logs(env: dict[str, str]) -> None:
-    """Two months of made-up baskets up to the end of 2017-11-30."""
-    households, products = 60, 40
-    rows = [
-        f"({1 + n % households}, 1, {n}, {1000 + (n * n + n // 7) % products}, 1, 2.5, '2017-{10 + n // households % 2:02d}-"
-        f"{1 + n // 7 % 30:02d} {n % 24:02d}:{n % 60:02d}:00'::TIMESTAMP_NTZ)"
-        for n in range(2400)
-    ]
-    rows += [f"({1 + d}, 1, {9000 + d}, 1000, 1, 2.5, '2017-11-{d:02d} 23:59:00'::TIMESTAMP_NTZ)" for d in range(1, 31)]
-    with connect(env) as connection:
-        cursor = connection.cursor()
-        cursor.execute(
-            'CREATE OR REPLACE TABLE "KUMO"."RAW"."TRANSACTIONS" (HOUSEHOLD_ID NUMBER, STORE_ID NUMBER, BASKET_ID NUMBER, '
-            "PRODUCT_ID NUMBER, QUANTITY NUMBER, SALES_VALUE FLOAT, TRANSACTION_TIMESTAMP TIMESTAMP_NTZ)"
-        )
-        cursor.execute(f'INSERT INTO "KUMO"."RAW"."TRANSACTIONS" VALUES {", ".join(rows)}')
-        cursor.execute('CREATE OR REPLACE TABLE "KUMO"."RAW"."PRODUCTS" (PRODUCT_ID NUMBER, NAME VARCHAR)')
-        named = ", ".join(f"({1000 + number}, 'product {number}')" for number in range(products))
-        cursor.execute(f'INSERT INTO "KUMO"."RAW"."PRODUCTS" VALUES {named}')

@@ -13,13 +13,12 @@ from urllib.parse import quote
 
 import boto3
 import pytest
+from airflow_project import JOB, QUERY
 from airflow_world import (
     BACKFILL_DAYS,
     BAD_DAY,
-    JOB,
     KILLED_DAGS,
     KILLED_DAYS,
-    QUERY,
     RETRIED_DAY,
     SCHEDULED_DAY,
     TOKEN,
