@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from kumo_serving.pointer import Pointer
 
 from kumo_assets.assets.keys import POINTER_POOL, code_version, key_of
+from kumo_assets.assets.ui import Metadata
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.documents import LedgerEntry
 from kumo_assets.releases.operations.promote import promote
@@ -26,7 +26,7 @@ RELEASE_TAG = "kumo_assets/release"
 FOLDER_KEY = "kumo_assets/folder"
 
 
-def folder_of(metadata: Mapping[str, Any]) -> Path:
+def folder_of(metadata: Mapping[str, object]) -> Path:
     """The folder that metadata of an asset or a job names, as it was given or as Dagster keeps it."""
     value = metadata[FOLDER_KEY]
     return Path(str(getattr(value, "value", value)))
@@ -65,7 +65,7 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
     return active_pointer
 
 
-def pointer_metadata(pointer: Pointer, where: str) -> dict[str, Any]:
+def pointer_metadata(pointer: Pointer, where: str) -> Metadata:
     """What the UI shows of a pointer that stands at the address `where`."""
     return {
         "release": pointer.release_id,
@@ -79,7 +79,7 @@ def pointer_metadata(pointer: Pointer, where: str) -> dict[str, Any]:
     }
 
 
-def move_metadata(entry: LedgerEntry) -> dict[str, Any]:
+def move_metadata(entry: LedgerEntry) -> Metadata:
     """What the UI shows of a move that was made outside Dagster, as the ledger has it."""
     return {
         "release": entry.to_release or "a table of no release",

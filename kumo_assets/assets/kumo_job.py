@@ -4,18 +4,19 @@ Called by `predictions` when the raw logs are there and their gates have spoken.
 """
 
 import time
-from dataclasses import asdict, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 import dagster as dg
 
 from kumo_assets.assets.progress import of_job
 from kumo_assets.assets.step import Step
-from kumo_assets.documents import Artefact
+from kumo_assets.documents import Artefact, KumoNotice, PredictionDetails
 from kumo_assets.models.registry import ModelRegistry
 from kumo_assets.resources.kumo.client import KumoClient
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
-from kumo_assets.resources.kumo.model import KumoJob, Launch, PollPolicy, TrainedModel
+from kumo_assets.resources.kumo.model import KumoJob, Launch, Notice, PollPolicy, TrainedModel
 from kumo_assets.resources.kumo.output import OutputProof, prove_output, prove_when_written
 from kumo_assets.resources.kumo.snapshots import in_words
 from kumo_assets.resources.snowflake import Warehouse
@@ -100,19 +101,23 @@ def run_job(
         rows=proof.rows,
         entities=proof.entities,
         seconds_outside=time.perf_counter() - started,
-        details={
-            "job_id": job.job_id,
-            "predictive_query_id": spec.predictive_query_id,
-            "model_id": job.model_id,
-            "snapshot_id": job.snapshot_id,
-            "tracking_url": job.tracking_url,
-            "warnings": [asdict(item) for item in job.warnings],
-            "errors": [asdict(item) for item in job.errors],
-            "database": warehouse.database,
-            "schema": warehouse.schema,
-            "adopted": adopted,
-        },
+        details=PredictionDetails(
+            job_id=job.job_id,
+            predictive_query_id=spec.predictive_query_id,
+            model_id=job.model_id,
+            snapshot_id=job.snapshot_id,
+            tracking_url=job.tracking_url,
+            warnings=_recorded(job.warnings),
+            errors=_recorded(job.errors),
+            database=warehouse.database,
+            schema=warehouse.schema,
+            adopted=adopted,
+        ),
     )
+
+
+def _recorded(notices: Iterable[Notice]) -> tuple[KumoNotice, ...]:
+    return tuple(KumoNotice(title=item.title, message=item.message) for item in notices)
 
 
 def _model(step: Step, client: KumoClient) -> TrainedModel:

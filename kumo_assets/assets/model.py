@@ -4,12 +4,11 @@ The asset trains and shows the metrics; the check compares them with those of th
 into the model registry, which is what predictions read. A skipped check changes nothing: the old model stays in use.
 """
 
-from typing import Any
-
 import dagster as dg
 
 from kumo_assets.assets.keys import code_version, key_of, raw_key
 from kumo_assets.assets.progress import of_job
+from kumo_assets.assets.ui import Metadata
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.errors import KumoApiError
 from kumo_assets.models.comparison import Comparison
@@ -113,7 +112,7 @@ def _result(
         if decision.in_use
         else f"{decision.training_job_id} is not used, {kept} stays in use: {decision.why}"
     )
-    metadata: dict[str, Any] = {"decision": decision.why, "in use": kept, "decided at": decision.at}
+    metadata: Metadata = {"decision": decision.why, "in use": kept, "decided at": decision.at}
     if comparison is not None and comparison.metrics:
         rows = "\n".join(
             f"| {m.name} | {m.old:.4g} | {m.new:.4g} | {m.change:+.1%} | {'worse' if m.worse else 'ok'} |"
@@ -125,7 +124,7 @@ def _result(
     return dg.AssetCheckResult(passed=decision.in_use, description=words, metadata=metadata)
 
 
-def _metadata(model: Model, before: Model | None, adopted: bool) -> dict[str, Any]:
+def _metadata(model: Model, before: Model | None, adopted: bool) -> Metadata:
     """The metrics under their own names: Dagster plots numeric metadata over time, one line per name."""
     url = model.tracking_url
     return {

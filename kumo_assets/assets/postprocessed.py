@@ -11,10 +11,11 @@ from dagster_snowflake import SnowflakeResource
 
 from kumo_assets.assets.keys import code_version, key_of
 from kumo_assets.assets.postprocess_proof import prove_table
-from kumo_assets.assets.step import Step, begin, column_schema, preview, result
+from kumo_assets.assets.step import Step, begin, table_of
 from kumo_assets.assets.templates import render, shipped
+from kumo_assets.assets.ui import Metadata, result, table_metadata
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.documents import Artefact
+from kumo_assets.documents import Artefact, PostprocessedDetails, WarehouseDetails
 from kumo_assets.errors import ReleaseError, WarehouseError
 from kumo_assets.gates.counting import count_asset
 from kumo_assets.releases.resource import ReleasesResource
@@ -82,12 +83,9 @@ def _create(step: Step, warehouse: Warehouse) -> Artefact:
             rows=proof.rows,
             entities=proof.entities,
             seconds_outside=warehouse.seconds,
-            details={
-                "database": warehouse.database,
-                "schema": warehouse.schema,
-                "source": source.name,
-                "longest": proof.longest,
-            },
+            details=PostprocessedDetails(
+                database=warehouse.database, schema=warehouse.schema, source=source.name, longest=proof.longest
+            ),
         )
     raise ReleaseError(
         "post-process release",
@@ -103,7 +101,7 @@ def select_for(definition: QueryDefinition, warehouse: Warehouse, source: Artefa
     In a user's file `{{ predictions }}` is Kumo's table; `{{ top_k }}`, `{{ database }}`, `{{ schema }}` are what they say.
     """
     values = {
-        "predictions": table(source.details["database"], source.details["schema"], source.name),
+        "predictions": table_of(source),
         "top_k": str(definition.spec.top_k),
     }
     user = definition.folder / USER_SQL
@@ -123,22 +121,13 @@ def select_for(definition: QueryDefinition, warehouse: Warehouse, source: Artefa
 
 def _binary_columns(definition: QueryDefinition, warehouse: Warehouse, source: Artefact) -> dict[str, str]:
     """Kumo writes ENTITY, TARGET_PRED, TRUE_PROB, FALSE_PROB; older tenants ENTITY, SCORE."""
-    columns = warehouse.columns(source.details["database"], source.details["schema"], source.name)
-    if "TRUE_PROB" in columns:
+    place = source.details_as(WarehouseDetails)
+    if "TRUE_PROB" in warehouse.columns(place.database, place.schema_name, source.name):
         return {"true_prob": "TRUE_PROB", "predicted": "TARGET_PRED"}
     threshold = definition.spec.source.kumo.binary_threshold
     return {"true_prob": "SCORE", "predicted": f"SCORE >= {0.5 if threshold is None else threshold}"}
 
 
-def _metadata(warehouse: Warehouse, artefact: Artefact) -> dict[str, object]:
-    details = artefact.details
-    where = table(details["database"], details["schema"], artefact.name)
-    first = warehouse.rows(f"SELECT * FROM {where} LIMIT 5", doing=f"preview {where}")  # noqa: S608 - quoted
-    return {
-        "dagster/table_name": ".".join((details["database"], details["schema"], artefact.name)),
-        "dagster/column_schema": column_schema(
-            warehouse.columns(details["database"], details["schema"], artefact.name)
-        ),
-        "preview": preview(first),
-        "made from": details["source"],
-    }
+def _metadata(warehouse: Warehouse, artefact: Artefact) -> Metadata:
+    source = artefact.details_as(PostprocessedDetails).source
+    return {**table_metadata(warehouse, artefact), "made from": source}

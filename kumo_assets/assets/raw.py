@@ -7,14 +7,13 @@ the query itself, in `log_arrival`.
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Any
 
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
 from kumo_assets.assets.keys import raw_key
-from kumo_assets.assets.step import column_schema
 from kumo_assets.assets.templates import shipped
+from kumo_assets.assets.ui import Metadata, column_schema
 from kumo_assets.config.raw_logs import KafkaColumn, KafkaShape, RawLogsSpec, RawTable
 from kumo_assets.errors import WarehouseError
 from kumo_assets.resources.snowflake import Warehouse, connect
@@ -87,7 +86,7 @@ def _observe(warehouse: Warehouse, asset: str, raw: RawTable, database: str, sch
     found = warehouse.row(shipped("observe.sql", newest=newest, table=where), doing=f"observe {where}")
     rows = int(found["ROW_COUNT"])
     event = found["NEWEST"] if rows else None  # the sandbox gives 1970 for the MAX of nothing, Snowflake NULL
-    metadata: dict[str, Any] = {
+    metadata: Metadata = {
         "dagster/row_count": rows,
         "dagster/column_schema": column_schema(columns),
         "newest event": str(event) if event is not None else ("none" if raw.event_time else "not a stream"),

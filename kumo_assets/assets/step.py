@@ -1,29 +1,28 @@
-"""What every asset of the chain does around its own work: which release is being built, what is adopted, what is proved.
+"""What every asset of the chain does around its own work: which release it builds, what it adopts, what it proves.
 
-An asset that already has its artefact record returns it: re-running adopts (rule 2). No outside system but S3 here.
+An asset that already has its artefact record returns it: re-running adopts (rule 2). S3 is the only outside system here.
+What the Dagster UI shows is in `ui`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from kumo_assets.assets.keys import code_version
-from kumo_assets.assets.links import s3_link
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import QueryNames
-from kumo_assets.documents import Artefact, Opened, utc_now
+from kumo_assets.documents import Artefact, Details, Opened, WarehouseDetails, utc_now
 from kumo_assets.errors import ConfigError, ReleaseError
 from kumo_assets.gates.own import gates_of
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import RunIdentity, open_release, run_of
 from kumo_assets.releases.store import ReleaseStore
+from kumo_assets.resources.sql import table
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Step:
         return artefact
 
     def prove(
-        self, *, name: str, attempt: int, rows: int, entities: int, seconds_outside: float, details: Mapping[str, Any]
+        self, *, name: str, attempt: int, rows: int, entities: int, seconds_outside: float, details: Details
     ) -> Artefact:
         """Record that the artefact exists and is what it should be. Written once; the first record stays."""
         return self.store.write_artefact(
@@ -77,7 +76,7 @@ class Step:
                 entities=entities,
                 seconds_outside=round(seconds_outside, 3),
                 created_at=utc_now(),
-                details=dict(details),
+                details=details,
             )
         )
 
@@ -122,39 +121,7 @@ def refuse_the_future(partition: str, definition: QueryDefinition, now: datetime
         )
 
 
-def result(step: Step, artefact: Artefact, metadata: Mapping[str, Any], adopted: bool) -> dg.MaterializeResult:
-    """What the Dagster UI shows of the artefact: the figures every asset has, and the asset's own.
-
-    Time is told apart: what outside services took when the artefact was made, and what this project's code took now.
-    """
-    spent = time.perf_counter() - step.started
-    shown: dict[str, Any] = {
-        "release": step.release_id,
-        "adopted from an earlier attempt": adopted,
-        "dagster/partition_row_count": artefact.rows,
-        "entities": artefact.entities,
-        "seconds in outside services": artefact.seconds_outside,
-        "seconds of our own": round(spent if adopted else max(spent - artefact.seconds_outside, 0.0), 3),
-        "release objects": s3_link(step.names.bucket, step.names.release_prefix(step.release_id)),
-        **metadata,
-    }
-    return dg.MaterializeResult(metadata=shown, data_version=dg.DataVersion(f"{step.release_id}-a{artefact.attempt}"))
-
-
-def preview(rows: list[dict[str, Any]]) -> dg.MetadataValue:
-    """Rows as a Markdown table, for a person; meant for five of them."""
-    import pandas as pd
-
-    if not rows:
-        return dg.MetadataValue.md("*no rows*")
-    frame = pd.DataFrame(rows).astype(str)
-    header = "| " + " | ".join(frame.columns) + " |\n|" + " --- |" * len(frame.columns)
-    body = "\n".join("| " + " | ".join(value.replace("|", "\\|") for value in row) + " |" for row in frame.to_numpy())
-    return dg.MetadataValue.md(f"{header}\n{body}")
-
-
-def column_schema(columns: Mapping[str, str]) -> dg.MetadataValue:
-    """Column name -> SQL type as Dagster's table schema."""
-    return dg.MetadataValue.table_schema(
-        dg.TableSchema(columns=[dg.TableColumn(name=name, type=kind) for name, kind in columns.items()])
-    )
+def table_of(artefact: Artefact) -> str:
+    """The quoted name of the Snowflake table that an artefact of `predictions` or `postprocessed` is."""
+    place = artefact.details_as(WarehouseDetails)
+    return table(place.database, place.schema_name, artefact.name)

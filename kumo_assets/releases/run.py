@@ -10,16 +10,41 @@ import getpass
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.config.names import CHAIN, release_id
+from kumo_assets.config.names import CHAIN, ReleaseId
 from kumo_assets.documents import Artefact, GateRecord, Opened, utc_now
 from kumo_assets.errors import ReleaseError
 from kumo_assets.releases.store import ReleaseStore
 
 # A run that continues the release of an earlier run, of which Dagster knows nothing (the command line after a kill).
 ROOT_RUN_TAG = "kumo_assets/root_run"
+
+
+class Run(Protocol):
+    """What is read of Dagster's record of a run."""
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def root_run_id(self) -> str | None: ...
+    @property
+    def tags(self) -> Mapping[str, str]: ...
+
+
+class RunContext(Protocol):
+    """An execution context of Dagster's: of an asset, a check or an op."""
+
+    @property
+    def run(self) -> Run: ...
+
+
+class PartitionContext(RunContext, Protocol):
+    """The same, in a run of one partition."""
+
+    @property
+    def partition_key(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -33,10 +58,10 @@ class RunIdentity:
 
     @property
     def release_id(self) -> str:
-        return release_id(self.partition, self.root_run_id)
+        return str(ReleaseId.of(self.partition, self.root_run_id))
 
 
-def author_of(context: Any) -> str:
+def author_of(context: RunContext) -> str:
     """Who asked for a run: the person, schedule, sensor or command its tags name."""
     tags = context.run.tags
     for tag, words in (
@@ -57,7 +82,7 @@ def person() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-def run_of(context: Any) -> RunIdentity:
+def run_of(context: PartitionContext) -> RunIdentity:
     """The identity of a run from an asset's or a check's execution context, which must have one partition."""
     run = context.run
     root = run.tags.get(ROOT_RUN_TAG) or run.root_run_id or run.run_id

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kumo_assets.config import names
-from kumo_assets.config.names import QueryNames
+from kumo_assets.config.names import QueryNames, ReleaseId
 from kumo_assets.errors import ConfigError
 
 days = st.dates().map(lambda day: day.isoformat())
@@ -21,16 +21,17 @@ environments = st.from_regex(r"[a-z][a-z0-9]{1,15}", fullmatch=True)
 
 @given(days, runs)
 def test_release_id_carries_the_partition_and_parses_back(day: str, run: str) -> None:
-    release = names.release_id(day, run)
+    release = str(ReleaseId.of(day, run))
     assert re.fullmatch(names.RELEASE_PATTERN, release)
-    assert names.partition_of(release) == day
+    assert ReleaseId.checked(release).partition == day
+    assert ReleaseId.parse(release) == ReleaseId.of(day, run)
 
 
 @given(environments, queries, days, runs, st.integers(min_value=1, max_value=99))
 def test_every_name_carries_environment_query_and_release(
     env: str, query: str, day: str, run: str, attempt: int
 ) -> None:
-    release = names.release_id(day, run)
+    release = str(ReleaseId.of(day, run))
     where = QueryNames(env, query, "acme-predictions")
     table = where.dynamodb_table(release, attempt)
     assert table.startswith(f"{env}-{query}-{release}")
@@ -67,7 +68,7 @@ def test_malformed_release_ids_are_refused(bad: str) -> None:
 
 
 def test_environments_never_share_a_prefix() -> None:
-    release = names.release_id("2017-11-30", str(uuid.uuid4()))
+    release = str(ReleaseId.of("2017-11-30", str(uuid.uuid4())))
     local, staging = (QueryNames(env, "q1", "acme-predictions") for env in ("local", "staging"))
     assert not staging.release_prefix(release).startswith(local.root)
     assert local.dynamodb_table(release) != staging.dynamodb_table(release)
