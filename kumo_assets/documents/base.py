@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationError
@@ -16,8 +17,9 @@ from pydantic_core import to_jsonable_python
 from kumo_assets.errors import ReleaseError
 
 SCHEMA_VERSION = 1
-# A JSON object whose keys the writer chooses. What JSON has no type for (a Decimal, a date) is converted on the way in.
-JsonObject = Annotated[dict[str, JsonValue], BeforeValidator(to_jsonable_python)]
+# A value that the writer chooses. What JSON has no type for (a Decimal, a date, NaN as null) is converted on the way in.
+Json = Annotated[JsonValue, BeforeValidator(partial(to_jsonable_python, inf_nan_mode="null"))]
+JsonObject = dict[str, Json]
 
 
 class Record(BaseModel):

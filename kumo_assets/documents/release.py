@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Literal, TypeVar
 
 from kumo_serving.pointer import KeyAttribute
-from pydantic import Field, JsonValue, SerializeAsAny, ValidationError
+from pydantic import Field, SerializeAsAny, ValidationError
 
-from kumo_assets.documents.base import Document, Record, first_fault
+from kumo_assets.documents.base import Document, JsonObject, Record, first_fault
 from kumo_assets.documents.details import Details
 from kumo_assets.errors import ReleaseError
 
@@ -106,7 +106,7 @@ class Seal(Document):
     fallback: str | None
     counts: SealCounts
     artefacts: dict[str, str]
-    statistics: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    statistics: dict[str, JsonObject] = Field(default_factory=dict)
     kumo: KumoRecord = KumoRecord()
     timings: dict[str, float] = Field(default_factory=dict)
     opened: str

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from kumo_assets.documents.base import Document, JsonObject, Record
+from kumo_assets.documents.base import Document, Json, JsonObject, Record
 
 IMPORT_GATE = "import_complete"
 
@@ -15,7 +15,7 @@ class ComparedWith(Record):
     """`baseline` of a verdict: what the release was compared with, and that release's own figures beside it."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
+    __pydantic_extra__: dict[str, Json] = Field(init=False)
 
     kind: Literal["bootstrap", "active", "fixed", "weekday", "absolute"] = "absolute"
     release_id: str | None = None

@@ -65,6 +65,24 @@ def test_malformed_environments_are_refused(bad: str) -> None:
 def test_malformed_release_ids_are_refused(bad: str) -> None:
     with pytest.raises(ConfigError):
         QueryNames("local", "q1", "acme-predictions").release_prefix(bad)
+    assert ReleaseId.parse(bad) is None
+
+
+@pytest.mark.parametrize(
+    ("partition", "run"),
+    [("2017-11-31", "1a2b3c4d"), ("20171130", "1a2b3c4d"), ("2017-11-30", "1a2b3c4"), ("2017-11-30", "not-a-uuid")],
+)
+def test_no_release_id_is_made_of_a_malformed_partition_or_run(partition: str, run: str) -> None:
+    with pytest.raises(ConfigError):
+        ReleaseId.of(partition, run)
+
+
+def test_keys_of_later_days_sort_after_a_days_prefix_and_those_of_earlier_days_before_it() -> None:
+    where = QueryNames("local", "q1", "acme-predictions")
+    day = where.day_prefix("2017-11-30")
+    assert where.release_prefix("20171129-ffffffff") < day < where.release_prefix("20171130-00000000")
+    assert where.release_prefix("20171130-ffffffff").startswith(day)
+    assert day < where.release_prefix("20171201-00000000")
 
 
 def test_environments_never_share_a_prefix() -> None:
