@@ -7,7 +7,7 @@ predictive query, has no tags and no warnings. Only routes and JSON differ here;
 from __future__ import annotations
 
 from datetime import UTC
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import quote
 
 from kumo_assets.errors import ConfigError
@@ -48,7 +48,7 @@ class Dialect(Protocol):
         """Jobs that are this launch's: by tags, or by query and output table."""
 
 
-def listed(http: Transport, path: str, **params: str) -> list[Any]:
+def listed(http: Transport, path: str, **params: str) -> list[object]:
     """A whole list. There are no pages, and the order is not promised: a full answer is asked for again, longer."""
     limit = PAGE
     while True:
@@ -70,7 +70,7 @@ def same_job(job: KumoJob, job_id: str) -> KumoJob:
     return job
 
 
-def _output(launch: Launch) -> dict[str, Any]:
+def _output(launch: Launch) -> dict[str, object]:
     return {
         "artifact_type": "PREDICTIONS",
         "connector_id": launch.connector,
@@ -80,8 +80,8 @@ def _output(launch: Launch) -> dict[str, Any]:
     }
 
 
-def _options(launch: Launch) -> dict[str, Any]:
-    options: dict[str, Any] = {}
+def _options(launch: Launch) -> dict[str, object]:
+    options: dict[str, object] = {}
     if launch.task == "binary_classification":
         # "Required if binary classification" (a comment in kumoapi/jobs.py).
         options["binary_classification_threshold"] = (
@@ -111,7 +111,7 @@ class SdkDialect:
                 next="pin source.kumo.training_job_id, or let newest_model choose one",
             )
         # Optional fields are left out, not null: whether an older server refuses unknown fields is not public.
-        body: dict[str, Any] = {
+        body: dict[str, object] = {
             "job_tags": launch.tags,
             "model_training_job_id": launch.training_job_id,
             "predict_options": _options(launch) | {"num_workers": launch.num_workers},
