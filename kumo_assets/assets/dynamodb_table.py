@@ -1,7 +1,7 @@
 """`<query>/dynamodb_table`: one ImportTable call into a new table, verified, protected; then the release is sealed.
 
-The verdict `import_complete` is stored before the seal, whatever it says; a release whose counts disagree is never
-sealed (rule 6). Starting and adopting imports is in `resources.dynamodb.imports`, a table's care in `.tables`.
+The verdict `import_complete` is stored before the seal, whether it passed or not; a release whose counts disagree is
+never sealed (rule 6). Starting and adopting imports is in `resources.dynamodb.imports`, the table after it in `.tables`.
 """
 
 import time
@@ -75,7 +75,7 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
             tell(definition.name, [verdict])
         else:
             stored = step.store.verdict(step.release_id, GATE)
-            assert stored is not None, "written before the artefact that stands"
+            assert stored is not None, "the verdict is written before the artefact"
             verdict = stored
         # Yielded before anything can raise, so that the UI shows the red check and its reason on a failed import.
         yield check_result(key, verdict, {})
@@ -112,7 +112,7 @@ def _import(context: dg.AssetExecutionContext, step: Step, client: "DynamoDBClie
             tags=step.names.tags(step.release_id),
         )
 
-    # A table whose counts are right and whose sampled items differ is no better the next time.
+    # Right counts, but sampled items that differ: the same table would be judged the same again, so it is not adopted.
     judged = step.store.verdict(step.release_id, GATE)
     bad = judged.evidence.get("table") if judged is not None and not judged.passed else None
 
@@ -173,7 +173,7 @@ def _prove(
 
 
 def _evidence(step: Step, client: "DynamoDBClient", state: ImportState) -> ImportEvidence:
-    """Everything rule 6 compares, gathered from the systems themselves."""
+    """Everything that rule 6 compares, read from the systems themselves."""
     post, export = step.upstream("postprocessed"), step.upstream("s3_export")
     sample = export.details_as(ExportDetails).sample
     differing = []

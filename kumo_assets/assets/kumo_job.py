@@ -1,6 +1,6 @@
 """The Kumo job of one release: adopted or launched once, waited for, and proved by its table. No asset here.
 
-Called by `predictions` when the raw logs are there and their gates have spoken.
+Called by `predictions` once the raw logs have arrived and their gates have passed.
 """
 
 import time
@@ -52,7 +52,7 @@ def run_job(
         )
 
     def make_launch(attempt: int) -> Launch:
-        # Called only when there is nothing to adopt: a refresh of the graph's snapshot is work in Kumo, too.
+        # Called only when there is nothing to adopt: refreshing the graph's snapshot is work for Kumo, too.
         launch = identify(attempt)
         if not client.needs_model:
             return launch
@@ -76,7 +76,7 @@ def run_job(
         )
 
     def believe(attempt: int, done: KumoJob) -> bool:
-        # An earlier attempt that says DONE and has no such table would be adopted, and refused, for ever.
+        # An earlier attempt that is DONE and whose table is wrong would otherwise be adopted, and refused, for ever.
         ended = client.wait(done, policy)
         try:
             prove_when_written(lambda: prove(attempt, ended), policy)
@@ -131,7 +131,7 @@ def _model(step: Step, client: KumoClient) -> TrainedModel:
 
 
 def _tags(step: Step, attempt: int) -> dict[str, str]:
-    """How the job is found again: by release; the rest is for a person looking at Kumo's own job list."""
+    """The job is found again by its release and attempt; the rest is for a person who looks at Kumo's own job list."""
     return {
         "kumo_assets.environment": step.names.environment,
         "kumo_assets.query": step.definition.name,

@@ -20,12 +20,12 @@ from kumo_assets.resources.kumo.resource import KumoResource
 
 ASSET = "model"
 CHECK = "not_worse"
-# Its own, so that trainings of hours never keep predictions waiting.
+# A pool of its own, so that a training of hours never makes predictions wait.
 TRAINING_POOL = "kumo_trainings"
 
 
 def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
-    """The asset that trains the query again. Unpartitioned: a model is of no one day."""
+    """The asset that trains the query again. Unpartitioned: a model belongs to no single day."""
     spec = definition.spec
 
     @dg.asset(
@@ -58,7 +58,7 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
                     on_progress=of_job(context.log.info, "Kumo training job", " trials"),
                 )
             except BaseException as error:
-                # A job that ended needs no cancelling; a worker that merely dies leaves the job alone.
+                # A job that ended needs no cancelling. A worker that dies leaves the job alone: its re-execution adopts it.
                 if launched and not isinstance(error, KumoApiError) and _cancelling(context):
                     context.log.info(
                         f"Kumo training job {launched[0]} {client.end_training(launched[0], policy_of(spec.source.kumo))}"
@@ -72,8 +72,8 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
 
 
 def build_model_check(definition: QueryDefinition) -> dg.AssetChecksDefinition:
-    """The check that takes the new model into use, or keeps the old one. Blocking, so that a regression fails the run
-    and is alerted on."""
+    """The check that takes the new model into use, or keeps the old one. It is blocking, so that a worse model fails the
+    run and raises an alert."""
     spec = definition.spec.source.kumo
 
     @dg.asset_check(
@@ -107,7 +107,7 @@ def _result(
     decision: ModelDecision, comparison: Comparison | None, registered: RegisteredModels
 ) -> dg.AssetCheckResult:
     kept = registered.in_use.training_job_id if registered.in_use is not None else "none"
-    words = (
+    message = (
         f"{decision.training_job_id} is in use: {decision.why}"
         if decision.in_use
         else f"{decision.training_job_id} is not used, {kept} stays in use: {decision.why}"
@@ -121,7 +121,7 @@ def _result(
         metadata["metrics"] = dg.MetadataValue.md(
             f"| metric | in use | new | change | |\n|---|---|---|---|---|\n{rows}"
         )
-    return dg.AssetCheckResult(passed=decision.in_use, description=words, metadata=metadata)
+    return dg.AssetCheckResult(passed=decision.in_use, description=message, metadata=metadata)
 
 
 def _metadata(model: Model, before: Model | None, adopted: bool) -> Metadata:
@@ -131,8 +131,8 @@ def _metadata(model: Model, before: Model | None, adopted: bool) -> Metadata:
         **{name: dg.MetadataValue.float(value) for name, value in sorted(model.metrics.items())},
         "training job": dg.MetadataValue.url(url) if url else model.training_job_id,
         "training job id": model.training_job_id,
-        "graph snapshot": model.snapshot_id or "not told",
-        "trained at": model.trained_at or "not told",
+        "graph snapshot": model.snapshot_id or "not reported",
+        "trained at": model.trained_at or "not reported",
         "in use before": before.training_job_id if before is not None else "none recorded",
         "adopted from an earlier attempt": adopted,
     }

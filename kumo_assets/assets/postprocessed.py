@@ -58,23 +58,23 @@ def build_postprocessed(definition: QueryDefinition, partitions: dg.PartitionsDe
 
 
 def _create(step: Step, warehouse: Warehouse) -> Artefact:
-    """The first attempt whose table is whole: adopted when it stands, created when it does not.
+    """The first attempt whose table is whole: adopted when it exists, else created.
 
-    CREATE TABLE AS is one atomic statement under a name no other release can have. A table that stands but proves bad
-    is what an earlier `postprocess.sql` made: it is left for a person to look at, and the next attempt gets a new name.
+    CREATE TABLE AS is one atomic statement under a name that no other release can have. A table that exists and is not
+    whole was made by an earlier `postprocess.sql`. It is left for a person to look at; the next attempt has a new name.
     """
     source = step.upstream("predictions")
     for attempt in range(1, MOST_ATTEMPTS + 1):
         name = step.names.warehouse_table(step.release_id, ASSET, attempt)
         where = table(warehouse.database, warehouse.schema, name)
-        stands = bool(warehouse.columns(warehouse.database, warehouse.schema, name))
-        if not stands:
+        exists = bool(warehouse.columns(warehouse.database, warehouse.schema, name))
+        if not exists:
             select = select_for(step.definition, warehouse, source)
             warehouse.rows(f"CREATE TABLE {where} AS\n{select}", doing=f"post-process {source.name} into {name}")
         try:
             proof = prove_table(warehouse, name, step.definition)
         except WarehouseError:
-            if stands:
+            if exists:
                 continue
             raise
         return step.prove(
@@ -90,15 +90,16 @@ def _create(step: Step, warehouse: Warehouse) -> Artefact:
     raise ReleaseError(
         "post-process release",
         to=step.release_id,
-        found=f"{MOST_ATTEMPTS} attempts stand in Snowflake and none proves whole",
-        next="mend postprocess.sql and build a new release",
+        found=f"{MOST_ATTEMPTS} tables of earlier attempts exist in Snowflake and none is whole",
+        next="fix postprocess.sql and build a new release",
     )
 
 
 def select_for(definition: QueryDefinition, warehouse: Warehouse, source: Artefact) -> str:
     """The SELECT to run: the user's, else the one shipped for the query's task.
 
-    In a user's file `{{ predictions }}` is Kumo's table; `{{ top_k }}`, `{{ database }}`, `{{ schema }}` are what they say.
+    In a user's file `{{ predictions }}` is Kumo's table; `{{ top_k }}` is from the YAML, `{{ database }}` and `{{ schema }}`
+    are those of the Snowflake session.
     """
     values = {
         "predictions": table_of(source),

@@ -1,7 +1,7 @@
 """`<query>/predictions`: Kumo's batch prediction job, launched once over REST, and its Snowflake table, proved.
 
-Order matters: the release is opened before anything is launched, the raw logs must reach the partition's end, an
-earlier job of this release is adopted, and DONE is not believed until Snowflake shows the table.
+Order matters: the release is opened before anything is launched; the raw logs must reach the partition's end; an
+earlier job of this release is adopted; and a job that is DONE counts only once Snowflake shows its table.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,7 @@
 """`<query>/s3_export`: one COPY INTO from Snowflake to an S3 prefix that was empty, and the fallback list beside it.
 
-One row per entity, the ranked list packed into one attribute by SQL; no row passes through Python. The unload's own
-count must equal the distinct entities proved before it.
+One row per entity, the ranked list packed into one attribute by SQL; no row passes through Python. The count that the
+unload reports must equal the distinct entities that were proved before it.
 """
 
 import dagster as dg
@@ -21,7 +21,7 @@ from kumo_assets.resources.sql import literal, quote
 
 ASSET = "s3_export"
 MOST_ATTEMPTS = 20
-# Entities that a sample is chosen of: so many expected that finding fewer than the sample is a chance below one in 10^30.
+# Entities that the sample is chosen from. It is so many that the chance of finding fewer than the sample is below 10^-30.
 LOOKED_AT = 200
 
 
@@ -106,7 +106,7 @@ def packed(task: str, where: str) -> str:
 
 
 def copy_into(uri: str, select: str, format: str, integration: str, max_file_size_mb: int) -> str:
-    """The one unload statement. Credentials never stand in it: Snowflake's query history would keep them.
+    """The one unload statement. It never has credentials in it: Snowflake's query history would keep them.
 
     CSV: fields always quoted, quotes doubled, header in each file, as ImportTable reads it. DynamoDB JSON: one object
     per line. Source: Snowflake, "COPY INTO <location>".
@@ -130,7 +130,7 @@ def copy_into(uri: str, select: str, format: str, integration: str, max_file_siz
 
 
 def _empty_prefix(context: dg.AssetExecutionContext, step: Step) -> tuple[int, str]:
-    """The first attempt whose prefix holds nothing: leftovers of an unload that died are never imported."""
+    """The first attempt whose prefix is empty: what an interrupted unload left behind is never imported."""
     for attempt in range(1, MOST_ATTEMPTS + 1):
         prefix = step.names.export_prefix(step.release_id, attempt)
         found = step.store.keys(prefix)
@@ -148,7 +148,7 @@ def _empty_prefix(context: dg.AssetExecutionContext, step: Step) -> tuple[int, s
 
 
 def _sample(step: Step, warehouse: Warehouse, where: str, entities: int) -> tuple[SampledItem, ...]:
-    """A few entities with the exact item the export must have for each: what the import is compared with."""
+    """A few entities, each with exactly the item that the export must have: what the import is compared with."""
     picked = sample_select(where, entities, step.definition.spec.table.sample, step.release_id)
     chosen = f"(SELECT * FROM {where} WHERE ENTITY IN ({picked}))"  # noqa: S608 - quoted
     rows = warehouse.rows(packed(step.definition.spec.task, chosen), doing=f"sample {where}")

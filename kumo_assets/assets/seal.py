@@ -1,7 +1,6 @@
 """The seal: `release.json`, gathered from the artefacts and statistics of a release and written last, once.
 
-No judgement here: what may be sealed was decided by the import's verdict, what may go live is decided by
-`releases.decision`.
+Nothing is judged here: the import's verdict decided what may be sealed, and `releases.decision` decides what may go live.
 """
 
 from __future__ import annotations

@@ -45,11 +45,11 @@ class Step:
         return self.opened.release_id
 
     def existing(self) -> Artefact | None:
-        """This release's own artefact of this asset, when an earlier attempt of the run already proved it."""
+        """This release's own artefact of this asset, if an earlier attempt of the run has proved it."""
         return self.store.artefact(self.release_id, self.asset)
 
     def upstream(self, asset: str) -> Artefact:
-        """The artefact this release builds on: its own, or the one its `opened.json` says it adopted."""
+        """The artefact that this release builds on: its own, or the one that its `opened.json` says it adopted."""
         home = self.store.home(self.opened, asset)
         artefact = self.store.artefact(home, asset)
         if artefact is None:
@@ -84,7 +84,7 @@ class Step:
 def begin(
     context: dg.AssetExecutionContext, definition: QueryDefinition, releases: ReleasesResource, asset: str
 ) -> Step:
-    """Open this run's release, or find it opened, before anything is launched.
+    """Open this run's release, or find it open, before anything is launched.
 
     Raises ConfigError for a partition that has not ended, ReleaseError when the run starts mid-chain and there is
     nothing upstream to adopt.
@@ -108,8 +108,8 @@ def begin(
 
 
 def refuse_the_future(partition: str, definition: QueryDefinition, now: datetime | None = None) -> None:
-    """ConfigError for a day that has not ended in the query's time zone: Dagster's API takes any partition's key, and
-    its logs would be waited for until that day's own cut-off."""
+    """ConfigError for a day that has not ended in the query's time zone. Dagster's API accepts any partition key, and the
+    run would wait for that day's logs until its cut-off."""
     zone = definition.spec.schedule.time_zone
     newest = (now or datetime.now(UTC)).astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
     if date.fromisoformat(partition) > newest:

@@ -49,7 +49,7 @@ class Dialect(Protocol):
 
 
 def listed(http: Transport, path: str, **params: str) -> list[object]:
-    """A whole list. There are no pages, and the order is not promised: a full answer is asked for again, longer."""
+    """A whole list. Kumo has no pages and promises no order: when an answer is full, a longer one is requested."""
     limit = PAGE
     while True:
         found = array(http.get(path, limit=str(limit), **params), f"GET {path}")
@@ -127,7 +127,7 @@ class SdkDialect:
                 "launch the batch prediction of",
                 to=launch.query_id,
                 found="; ".join(map(str, errors)) or "no job id and no reason",
-                next="mend what Kumo names, in Kumo or in the definition, and materialise again",
+                next="fix what Kumo names, in Kumo or in the definition, and materialise again",
             )
         return job_id, warnings
 
@@ -183,12 +183,12 @@ class PqueryDialect:
         return None
 
     def cancel(self, job_id: str) -> bool:
-        # What it answers is not known; the job's status tells.
+        # What it answers is not public; the job's status shows whether it was cancelled.
         self._http.repeat("POST", at("prediction_jobs", job_id, "cancel"))
         return True
 
     def find(self, launch: Launch) -> list[KumoJob]:
-        # No tags in this dialect: the output table is the release's own, so it tells the job.
+        # This dialect has no tags. The output table belongs to the release, so it identifies the job.
         path = at("predictive_queries", launch.query_id, "prediction_jobs")
         found = [job_of(item) for item in array(self._http.get(path), f"GET {path}")]
         return [job for job in found if launch.table in job.output_tables]

@@ -1,6 +1,6 @@
-"""A query as code: running its `training.py` through the vendor's SDK, and telling what differs from the tenant.
+"""A query as code: running its `training.py` through the vendor's SDK, and reporting what differs from the tenant.
 
-The SDK (`pip install kumo-assets[kumoai]`) is wanted by nothing else; where it must not be beside our own libraries,
+Nothing else needs the SDK (`pip install kumo-assets[kumoai]`). Where it must not be installed beside our own libraries,
 KUMO_SDK_PYTHON names the Python that has it. What runs there is `sdk_program.py`.
 """
 
@@ -74,7 +74,7 @@ class QueryCode:
 
     @property
     def differences(self) -> list[str]:
-        """How the tenant's definition differs from the repository's, in words; empty when it does not."""
+        """How the tenant's definition differs from the repository's, as sentences; empty when it does not."""
         if self.tenant is None:
             return ["the tenant has no such query"]
         return _differences(self.tenant, self.local)
@@ -112,7 +112,7 @@ def run_code(
 ) -> QueryCode:
     """Run a query's `training.py`; with `save`, also put its graph and query into the tenant (the same twice is once).
 
-    Raises ConfigError when there is no SDK or no key, KumoRefused with the file's or Kumo's own words.
+    Raises ConfigError when there is no SDK or no key, KumoRefused with the file's or Kumo's own message.
     """
     source = dict(os.environ if environ is None else environ)
     auth = _auth(source, file)
@@ -172,7 +172,7 @@ def _report(action: str, file: Path, report: Report, auth: Auth, python: str) ->
                 next="pip install 'kumo-assets[kumoai]', or set KUMO_SDK_PYTHON to a Python that has kumoai",
             )
         raise KumoRefused(
-            f"{action} the query of", to=f"{file}{where}", found=found, next="mend the file, or what Kumo names"
+            f"{action} the query of", to=f"{file}{where}", found=found, next="fix the file, or what Kumo names"
         )
     return QueryCode(
         digest=report["digest"],

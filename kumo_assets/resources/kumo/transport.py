@@ -212,4 +212,4 @@ def _advice(status: int) -> str:
     return {
         404: "check the id: the query, job, graph or connector is not there",
         422: "check the definition against the tenant: Kumo found a field wrong",
-    }.get(status, "read Kumo's words, mend what they name, and materialise again")
+    }.get(status, "read Kumo's message, fix what it names, and materialise again")

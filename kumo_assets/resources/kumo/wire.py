@@ -15,8 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from kumo_assets.resources.kumo.model import JobStatus, KumoJob, Notice, Progress, StageEvent, TrainedModel
 from kumo_assets.resources.kumo.replies import malformed, shown
 
-# A launch's warnings are told once, in its answer. They are kept as tags of the job, so that a worker that adopts it
-# hears them too (a tag's value is at most 256 characters: kumoapi/jobs.py).
+# A launch's warnings are reported once, in its answer. They are kept as tags of the job, so that a worker that adopts it
+# sees them too (a tag's value is at most 256 characters: kumoapi/jobs.py).
 WARNING_TAG = "kumo_assets.launch_warning."
 _TITLE_CHARACTERS, _TAG_CHARACTERS = 80, 256
 _DURATION = TypeAdapter(timedelta)
