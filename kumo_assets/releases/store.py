@@ -258,7 +258,7 @@ class ReleaseStore:
         touched: dict[str, str] = {}
         for key, modified in self._list(root, after):
             release, _, name = key.removeprefix(root).partition("/")
-            if not name or ReleaseId.parse(release) is None:
+            if not name or (release not in files and ReleaseId.parse(release) is None):
                 continue
             files.setdefault(release, set()).add(name)
             touched[release] = max(touched.get(release, ""), utc_text(modified))
