@@ -24,6 +24,7 @@ def main() -> None:
     from kumo_sandbox.snowflake.client import connect
 
     from benchmarks.parts.power import SPEC
+    from kumo_assets.documents import NoticeDetails
     from kumo_assets.gates.baseline import Baseline, Baselines
     from kumo_assets.gates.counts import count_continuity, count_lists, count_predictions
     from kumo_assets.gates.judges import judges
@@ -67,7 +68,7 @@ def main() -> None:
         marks.append(time.perf_counter())
         new["postprocessed"]["continuity"] = continuity
         for asset, counts in new.items():
-            found = judges(SPEC, {}, counts, baselines)
+            found = judges(SPEC, NoticeDetails(), counts, baselines)
             verdicts |= {gate: found[gate]().severity for gate, where in asked.items() if where == asset}
         ours.append(time.perf_counter() - started - theirs[-1])
         parts.append([after - earlier for earlier, after in itertools.pairwise(marks)])

@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.parts.population import ITEMS, LIST, Population, count_lists, count_predictions
 from kumo_assets.config.gates import GatesSpec
 from kumo_assets.config.query import PredictiveQuerySpec
+from kumo_assets.documents import NoticeDetails
 from kumo_assets.gates.baseline import Baseline, Baselines
 from kumo_assets.gates.judges import judges
 
@@ -120,7 +121,7 @@ def judge(
     baselines = Baselines(active=served, main=promoted)
     errors, warnings = [], []
     for asset, counts in new.items():
-        found = judges(spec, {}, counts, baselines)
+        found = judges(spec, NoticeDetails(), counts, baselines)
         for gate, record in spec.gates.gates_of("ranking").items():
             if record["asset"] != asset:
                 continue

@@ -1,6 +1,6 @@
 """`<query>/active_pointer`: the small document that names the active table, moved by compare-and-set.
 
-Unpartitioned; materialised by the promotion sensor, or by hand. It asks the one promotion decision itself, from stored
+Unpartitioned; materialised by the promotion sensor, or by hand. It calls the one promotion decision itself, on stored
 verdicts, so that no graph order, skipped check or manual click can publish what has not passed (rule 3).
 """
 
@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from kumo_serving.pointer import Pointer
 
 from kumo_assets.assets.keys import POINTER_POOL, code_version, key_of
+from kumo_assets.assets.ui import Metadata
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.documents import LedgerEntry
 from kumo_assets.releases.operations.promote import promote
@@ -22,12 +22,12 @@ from kumo_assets.releases.run import author_of
 
 ASSET = "active_pointer"
 RELEASE_TAG = "kumo_assets/release"
-# Where the promotion sensor finds the definition of a pointer it meets, and an operator's op that of its job.
+# Metadata that names the query's folder: the promotion sensor and an operator's op find the definition there.
 FOLDER_KEY = "kumo_assets/folder"
 
 
-def folder_of(metadata: Mapping[str, Any]) -> Path:
-    """The folder that metadata of an asset or a job names, as it was given or as Dagster keeps it."""
+def folder_of(metadata: Mapping[str, object]) -> Path:
+    """The folder that an asset's or a job's metadata names, given as text or as the value that Dagster makes of it."""
     value = metadata[FOLDER_KEY]
     return Path(str(getattr(value, "value", value)))
 
@@ -42,11 +42,11 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
         group_name=definition.name,
         owners=spec.owners,
         kinds={"s3"} if spec.pointer.store == "s3" else {"zookeeper"},
-        description="Which release online services read. Moved only to a sealed release whose every verdict stands; "
+        description="Which release online services read. Moved only to a sealed release that every gate let pass; "
         "`kumo-assets rollback` moves it back.",
         code_version=code_version(definition),
         pool=POINTER_POOL,
-        # Every move is an event of this asset, wherever it was made (automation.tidings); so this clock is the pointer's.
+        # Every move is an event of this asset, wherever it was made, so this is the age of what is served.
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=spec.stale_after_hours)),
         metadata={FOLDER_KEY: str(definition.folder)},
     )
@@ -65,8 +65,8 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
     return active_pointer
 
 
-def pointer_metadata(pointer: Pointer, where: str) -> dict[str, Any]:
-    """What the UI shows of a pointer that stands at the address `where`."""
+def pointer_metadata(pointer: Pointer, where: str) -> Metadata:
+    """What the UI shows of the pointer at the address `where`."""
     return {
         "release": pointer.release_id,
         "partition": pointer.partition,
@@ -79,8 +79,8 @@ def pointer_metadata(pointer: Pointer, where: str) -> dict[str, Any]:
     }
 
 
-def move_metadata(entry: LedgerEntry) -> dict[str, Any]:
-    """What the UI shows of a move that was made outside Dagster, as the ledger has it."""
+def move_metadata(entry: LedgerEntry) -> Metadata:
+    """What the UI shows of a move that was made outside Dagster, from its ledger entry."""
     return {
         "release": entry.to_release or "a table of no release",
         "generation": entry.generation,

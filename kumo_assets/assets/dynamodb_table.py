@@ -1,22 +1,24 @@
 """`<query>/dynamodb_table`: one ImportTable call into a new table, verified, protected; then the release is sealed.
 
-The verdict `import_complete` is stored before the seal, whatever it says; a release whose counts disagree is never
-sealed (rule 6). Starting and adopting imports is in `resources.dynamodb.imports`, a table's care in `.tables`.
+The verdict `import_complete` is stored before the seal, whether it passed or not; a release whose counts disagree is
+never sealed (rule 6). Starting and adopting imports is in `resources.dynamodb.imports`, the table after it in `.tables`.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
+from kumo_serving.pointer import KeyAttribute
 
 from kumo_assets.assets.keys import IMPORT_POOL, code_version, key_of
 from kumo_assets.assets.links import estimated_dollars, table_link
 from kumo_assets.assets.progress import changes
 from kumo_assets.assets.seal import seal_release
-from kumo_assets.assets.step import Step, begin, preview, result
+from kumo_assets.assets.step import Step, begin
+from kumo_assets.assets.ui import Metadata, preview, result
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.documents import Artefact
+from kumo_assets.documents import Artefact, ExportDetails, ImportDetails
 from kumo_assets.errors import ImportFailed
 from kumo_assets.gates.import_complete import GATE, ImportEvidence, judge_import
 from kumo_assets.gates.show import check_result, tell
@@ -24,6 +26,9 @@ from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.dynamodb import tables
 from kumo_assets.resources.dynamodb.imports import ImportRequest, ImportState, adopt_or_import, wait_for_import
 from kumo_assets.resources.dynamodb.resource import DynamoDBResource
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 ASSET = "dynamodb_table"
 KEY = "e"
@@ -70,7 +75,7 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
             tell(definition.name, [verdict])
         else:
             stored = step.store.verdict(step.release_id, GATE)
-            assert stored is not None, "written before the artefact that stands"
+            assert stored is not None, "the verdict is written before the artefact"
             verdict = stored
         # Yielded before anything can raise, so that the UI shows the red check and its reason on a failed import.
         yield check_result(key, verdict, {})
@@ -92,21 +97,22 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
     return dynamodb_table
 
 
-def _import(context: dg.AssetExecutionContext, step: Step, client: Any) -> tuple[int, ImportState, bool]:
+def _import(context: dg.AssetExecutionContext, step: Step, client: "DynamoDBClient") -> tuple[int, ImportState, bool]:
     source = step.upstream("s3_export")
+    export = source.details_as(ExportDetails)
     spec = step.definition.spec
 
     def request_for(attempt: int) -> ImportRequest:
         return ImportRequest(
             table=step.names.dynamodb_table(step.release_id, attempt),
             bucket=step.names.bucket,
-            prefix=source.details["prefix"],
+            prefix=export.prefix,
             key=KEY,
-            format=source.details["format"],
+            format=export.format,
             tags=step.names.tags(step.release_id),
         )
 
-    # A table whose counts are right and whose sampled items differ is no better the next time.
+    # Right counts, but sampled items that differ: the same table would be judged the same again, so it is not adopted.
     judged = step.store.verdict(step.release_id, GATE)
     bad = judged.evidence.get("table") if judged is not None and not judged.passed else None
 
@@ -153,25 +159,26 @@ def _prove(
         rows=state.imported,
         entities=state.imported,
         seconds_outside=seconds,
-        details={
-            "import_arn": state.arn,
-            "region": dynamodb.region(),
-            "key": {"name": KEY, "type": "S"},
-            "errors": state.errors,
-            "bytes": state.bytes,
-            "sample": source.details["sample"],
-            "source": source.name,
-            "adopted": adopted,
-        },
+        details=ImportDetails(
+            import_arn=state.arn,
+            region=dynamodb.region(),
+            key=KeyAttribute(KEY, "S"),
+            errors=state.errors,
+            bytes=state.bytes,
+            sample=source.details_as(ExportDetails).sample,
+            source=source.name,
+            adopted=adopted,
+        ),
     )
 
 
-def _evidence(step: Step, client: Any, state: ImportState) -> ImportEvidence:
-    """Everything rule 6 compares, gathered from the systems themselves."""
+def _evidence(step: Step, client: "DynamoDBClient", state: ImportState) -> ImportEvidence:
+    """Everything that rule 6 compares, read from the systems themselves."""
     post, export = step.upstream("postprocessed"), step.upstream("s3_export")
+    sample = export.details_as(ExportDetails).sample
     differing = []
     if state.status == "COMPLETED":
-        wanted = {item["entity"]: item["p"] for item in export.details["sample"]}
+        wanted = {item.entity: item.p for item in sample}
         stored = tables.read_items(client, state.table, KEY, list(wanted))
         differing = sorted(entity for entity, p in wanted.items() if stored.get(entity) != p)
     return ImportEvidence(
@@ -182,28 +189,28 @@ def _evidence(step: Step, client: Any, state: ImportState) -> ImportEvidence:
         errors=state.errors,
         status=state.status,
         failure=state.failure,
-        sampled=len(export.details["sample"]),
+        sampled=len(sample),
         differing=differing,
         table=state.table,
     )
 
 
-def _metadata(step: Step, artefact: Artefact) -> dict[str, Any]:
-    details = artefact.details
+def _metadata(step: Step, artefact: Artefact) -> Metadata:
+    details = artefact.details_as(ImportDetails)
     spec = step.definition.spec
     dollars = estimated_dollars(
-        source_bytes=details["bytes"],
+        source_bytes=details.bytes,
         items=artefact.rows,
-        export_bytes=step.upstream("s3_export").details["bytes"],
+        export_bytes=step.upstream("s3_export").details_as(ExportDetails).bytes,
         replicas=len(spec.table.replicas),
         kept_days=spec.retention.keep,
     )
     return {
         "dagster/table_name": artefact.name,
-        "table": table_link(details["region"], artefact.name),
-        "import": details["import_arn"],
-        "bytes imported": details["bytes"],
+        "table": table_link(details.region, artefact.name),
+        "import": details.import_arn,
+        "bytes imported": details.bytes,
         "estimated AWS cost (USD)": round(dollars["together"], 6),
         "estimated AWS cost, by part": dg.MetadataValue.json({name: round(sum_, 6) for name, sum_ in dollars.items()}),
-        "preview": preview(details["sample"][:5]),
+        "preview": preview([item.model_dump() for item in details.sample[:5]]),
     }

@@ -1,21 +1,22 @@
 """The Kumo job of one release: adopted or launched once, waited for, and proved by its table. No asset here.
 
-Called by `predictions` when the raw logs are there and their gates have spoken.
+Called by `predictions` once the raw logs have arrived and their gates have passed.
 """
 
 import time
-from dataclasses import asdict, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 import dagster as dg
 
 from kumo_assets.assets.progress import of_job
 from kumo_assets.assets.step import Step
-from kumo_assets.documents import Artefact
+from kumo_assets.documents import Artefact, KumoNotice, PredictionDetails
 from kumo_assets.models.registry import ModelRegistry
 from kumo_assets.resources.kumo.client import KumoClient
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
-from kumo_assets.resources.kumo.model import KumoJob, Launch, PollPolicy, TrainedModel
+from kumo_assets.resources.kumo.model import KumoJob, Launch, Notice, PollPolicy, TrainedModel
 from kumo_assets.resources.kumo.output import OutputProof, prove_output, prove_when_written
 from kumo_assets.resources.kumo.snapshots import in_words
 from kumo_assets.resources.snowflake import Warehouse
@@ -51,7 +52,7 @@ def run_job(
         )
 
     def make_launch(attempt: int) -> Launch:
-        # Called only when there is nothing to adopt: a refresh of the graph's snapshot is work in Kumo, too.
+        # Called only when there is nothing to adopt: refreshing the graph's snapshot is work for Kumo, too.
         launch = identify(attempt)
         if not client.needs_model:
             return launch
@@ -75,7 +76,7 @@ def run_job(
         )
 
     def believe(attempt: int, done: KumoJob) -> bool:
-        # An earlier attempt that says DONE and has no such table would be adopted, and refused, for ever.
+        # An earlier attempt that is DONE and whose table is wrong would otherwise be adopted, and refused, for ever.
         ended = client.wait(done, policy)
         try:
             prove_when_written(lambda: prove(attempt, ended), policy)
@@ -100,19 +101,23 @@ def run_job(
         rows=proof.rows,
         entities=proof.entities,
         seconds_outside=time.perf_counter() - started,
-        details={
-            "job_id": job.job_id,
-            "predictive_query_id": spec.predictive_query_id,
-            "model_id": job.model_id,
-            "snapshot_id": job.snapshot_id,
-            "tracking_url": job.tracking_url,
-            "warnings": [asdict(item) for item in job.warnings],
-            "errors": [asdict(item) for item in job.errors],
-            "database": warehouse.database,
-            "schema": warehouse.schema,
-            "adopted": adopted,
-        },
+        details=PredictionDetails(
+            job_id=job.job_id,
+            predictive_query_id=spec.predictive_query_id,
+            model_id=job.model_id,
+            snapshot_id=job.snapshot_id,
+            tracking_url=job.tracking_url,
+            warnings=_recorded(job.warnings),
+            errors=_recorded(job.errors),
+            database=warehouse.database,
+            schema=warehouse.schema,
+            adopted=adopted,
+        ),
     )
+
+
+def _recorded(notices: Iterable[Notice]) -> tuple[KumoNotice, ...]:
+    return tuple(KumoNotice(title=item.title, message=item.message) for item in notices)
 
 
 def _model(step: Step, client: KumoClient) -> TrainedModel:
@@ -126,7 +131,7 @@ def _model(step: Step, client: KumoClient) -> TrainedModel:
 
 
 def _tags(step: Step, attempt: int) -> dict[str, str]:
-    """How the job is found again: by release; the rest is for a person looking at Kumo's own job list."""
+    """The job is found again by its release and attempt; the rest is for a person who looks at Kumo's own job list."""
     return {
         "kumo_assets.environment": step.names.environment,
         "kumo_assets.query": step.definition.name,

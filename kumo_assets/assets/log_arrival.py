@@ -80,15 +80,15 @@ def wait_for_logs(
         late = missing(arrivals, anchor, tolerance)
         if not late:
             return arrivals
-        words = "; ".join(
+        behind = "; ".join(
             f"{item.name} reaches {item.newest.isoformat() if item.newest else 'nothing'}" for item in late
         )
         if now() >= limit:
             raise LateLogs(
                 "wait for the raw logs to reach",
                 to=anchor.isoformat(),
-                found=f"{words}; the cut-off was {limit.isoformat()}",
-                next="mend the stream, then materialise this partition again; the active release was not touched",
+                found=f"{behind}; the cut-off was {limit.isoformat()}",
+                next="fix the stream, then materialise this partition again; the active release was not touched",
             )
-        log(f"Raw logs are late: {words}. Waiting until {limit.isoformat()}.")
+        log(f"Raw logs are late: {behind}. Waiting until {limit.isoformat()}.")
         sleep(schedule.late_logs_poll_seconds)

@@ -4,12 +4,11 @@ The asset trains and shows the metrics; the check compares them with those of th
 into the model registry, which is what predictions read. A skipped check changes nothing: the old model stays in use.
 """
 
-from typing import Any
-
 import dagster as dg
 
 from kumo_assets.assets.keys import code_version, key_of, raw_key
 from kumo_assets.assets.progress import of_job
+from kumo_assets.assets.ui import Metadata
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.errors import KumoApiError
 from kumo_assets.models.comparison import Comparison
@@ -21,12 +20,12 @@ from kumo_assets.resources.kumo.resource import KumoResource
 
 ASSET = "model"
 CHECK = "not_worse"
-# Its own, so that trainings of hours never keep predictions waiting.
+# A pool of its own, so that a training of hours never makes predictions wait.
 TRAINING_POOL = "kumo_trainings"
 
 
 def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
-    """The asset that trains the query again. Unpartitioned: a model is of no one day."""
+    """The asset that trains the query again. Unpartitioned: a model belongs to no single day."""
     spec = definition.spec
 
     @dg.asset(
@@ -59,7 +58,7 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
                     on_progress=of_job(context.log.info, "Kumo training job", " trials"),
                 )
             except BaseException as error:
-                # A job that ended needs no cancelling; a worker that merely dies leaves the job alone.
+                # A job that ended needs no cancelling. A worker that dies leaves the job alone: its re-execution adopts it.
                 if launched and not isinstance(error, KumoApiError) and _cancelling(context):
                     context.log.info(
                         f"Kumo training job {launched[0]} {client.end_training(launched[0], policy_of(spec.source.kumo))}"
@@ -73,8 +72,8 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
 
 
 def build_model_check(definition: QueryDefinition) -> dg.AssetChecksDefinition:
-    """The check that takes the new model into use, or keeps the old one. Blocking, so that a regression fails the run
-    and is alerted on."""
+    """The check that takes the new model into use, or keeps the old one. It is blocking, so that a worse model fails the
+    run and raises an alert."""
     spec = definition.spec.source.kumo
 
     @dg.asset_check(
@@ -108,12 +107,12 @@ def _result(
     decision: ModelDecision, comparison: Comparison | None, registered: RegisteredModels
 ) -> dg.AssetCheckResult:
     kept = registered.in_use.training_job_id if registered.in_use is not None else "none"
-    words = (
+    message = (
         f"{decision.training_job_id} is in use: {decision.why}"
         if decision.in_use
         else f"{decision.training_job_id} is not used, {kept} stays in use: {decision.why}"
     )
-    metadata: dict[str, Any] = {"decision": decision.why, "in use": kept, "decided at": decision.at}
+    metadata: Metadata = {"decision": decision.why, "in use": kept, "decided at": decision.at}
     if comparison is not None and comparison.metrics:
         rows = "\n".join(
             f"| {m.name} | {m.old:.4g} | {m.new:.4g} | {m.change:+.1%} | {'worse' if m.worse else 'ok'} |"
@@ -122,18 +121,18 @@ def _result(
         metadata["metrics"] = dg.MetadataValue.md(
             f"| metric | in use | new | change | |\n|---|---|---|---|---|\n{rows}"
         )
-    return dg.AssetCheckResult(passed=decision.in_use, description=words, metadata=metadata)
+    return dg.AssetCheckResult(passed=decision.in_use, description=message, metadata=metadata)
 
 
-def _metadata(model: Model, before: Model | None, adopted: bool) -> dict[str, Any]:
+def _metadata(model: Model, before: Model | None, adopted: bool) -> Metadata:
     """The metrics under their own names: Dagster plots numeric metadata over time, one line per name."""
     url = model.tracking_url
     return {
         **{name: dg.MetadataValue.float(value) for name, value in sorted(model.metrics.items())},
         "training job": dg.MetadataValue.url(url) if url else model.training_job_id,
         "training job id": model.training_job_id,
-        "graph snapshot": model.snapshot_id or "not told",
-        "trained at": model.trained_at or "not told",
+        "graph snapshot": model.snapshot_id or "not reported",
+        "trained at": model.trained_at or "not reported",
         "in use before": before.training_job_id if before is not None else "none recorded",
         "adopted from an earlier attempt": adopted,
     }

@@ -1,9 +1,9 @@
 """What a post-processed table must prove before anything is built on it: right columns, rows, unique keys, numbers.
 
-Counted in Snowflake in one scan, and once more, pair by pair, before it is said that keys repeat; judged here. Gates
-tell the same story to the release's verdicts; this proof cannot be switched off, because the import overwrites
-duplicates in random order and calls it success (rule 6), and a score that is no number is no JSON, which no reader
-could decode.
+Snowflake counts in one scan, and once more, pair by pair, before repeated keys are reported; the counts are judged here.
+Gates judge the same counts for the release's verdicts. Unlike them this proof cannot be switched off: the import
+overwrites duplicates in random order and calls it success (rule 6), and a score that is not a finite number cannot be
+written as JSON, so no reader could decode it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Proof:
 
 
 def prove_shape(columns: list[str], task: str, where: str) -> None:
-    """WarehouseError when a column is missing or stands for nothing, with the columns found."""
+    """WarehouseError when a wanted column is missing; it names the columns found."""
     wanted = NUMBER_COLUMNS if task == "regression" else LIST_COLUMNS
     absent = [name for name in wanted if name not in columns]
     if absent:
@@ -98,20 +98,20 @@ def prove_table(warehouse: Warehouse, name: str, definition: QueryDefinition) ->
             "use the post-processed table",
             to=where,
             found="; ".join(found),
-            next="mend postprocess.sql (or look at Kumo's table), then materialise again; nothing was exported",
+            next="fix postprocess.sql (or look at Kumo's table), then materialise again; nothing was exported",
         )
     return proof
 
 
 def _keys(entity_type: str, entities: str) -> str:
-    """SQL of the distinct entities as text: as many as `entities` counts where two numbers with a point in one place, or
-    two texts, that differ have texts that differ; of a float or a time that is asked."""
+    """SQL that counts distinct entities after conversion to text. NUMBER and TEXT never collide when converted, so
+    `entities` is already right; floats and timestamps can, so they are counted again as text."""
     return entities if entity_type in ("NUMBER", "TEXT") else "COUNT(DISTINCT TO_VARCHAR(ENTITY))"
 
 
 def _prove_list(where: str, keys: str, top_k: int) -> str:
-    """The statement on lists. One column a rank costs half of what hashes of the pairs did, and a hash less than a text;
-    two classes of one hash are a suspect. A list too long for columns is always one."""
+    """The statement on lists. One column per rank costs half of what hashes of the pairs did, and a hash costs less than
+    text. Two classes with one hash make the list a suspect, and so does a list that is too long for the columns."""
     ranks = range(1, top_k + 1) if top_k <= MOST_RANK_COLUMNS else range(0)
     there = " + ".join(f"IFF(C{rank} IS NULL, 0, 1)" for rank in ranks) or "0"
     alike = "".join(f" OR C{one} = C{other}" for one in ranks for other in ranks if one < other)

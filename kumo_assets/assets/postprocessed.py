@@ -11,10 +11,11 @@ from dagster_snowflake import SnowflakeResource
 
 from kumo_assets.assets.keys import code_version, key_of
 from kumo_assets.assets.postprocess_proof import prove_table
-from kumo_assets.assets.step import Step, begin, column_schema, preview, result
+from kumo_assets.assets.step import Step, begin, table_of
 from kumo_assets.assets.templates import render, shipped
+from kumo_assets.assets.ui import Metadata, result, table_metadata
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.documents import Artefact
+from kumo_assets.documents import Artefact, PostprocessedDetails, WarehouseDetails
 from kumo_assets.errors import ReleaseError, WarehouseError
 from kumo_assets.gates.counting import count_asset
 from kumo_assets.releases.resource import ReleasesResource
@@ -57,23 +58,23 @@ def build_postprocessed(definition: QueryDefinition, partitions: dg.PartitionsDe
 
 
 def _create(step: Step, warehouse: Warehouse) -> Artefact:
-    """The first attempt whose table is whole: adopted when it stands, created when it does not.
+    """The first attempt whose table is whole: adopted when it exists, else created.
 
-    CREATE TABLE AS is one atomic statement under a name no other release can have. A table that stands but proves bad
-    is what an earlier `postprocess.sql` made: it is left for a person to look at, and the next attempt gets a new name.
+    CREATE TABLE AS is one atomic statement under a name that no other release can have. A table that exists and is not
+    whole was made by an earlier `postprocess.sql`. It is left for a person to look at; the next attempt has a new name.
     """
     source = step.upstream("predictions")
     for attempt in range(1, MOST_ATTEMPTS + 1):
         name = step.names.warehouse_table(step.release_id, ASSET, attempt)
         where = table(warehouse.database, warehouse.schema, name)
-        stands = bool(warehouse.columns(warehouse.database, warehouse.schema, name))
-        if not stands:
+        exists = bool(warehouse.columns(warehouse.database, warehouse.schema, name))
+        if not exists:
             select = select_for(step.definition, warehouse, source)
             warehouse.rows(f"CREATE TABLE {where} AS\n{select}", doing=f"post-process {source.name} into {name}")
         try:
             proof = prove_table(warehouse, name, step.definition)
         except WarehouseError:
-            if stands:
+            if exists:
                 continue
             raise
         return step.prove(
@@ -82,28 +83,26 @@ def _create(step: Step, warehouse: Warehouse) -> Artefact:
             rows=proof.rows,
             entities=proof.entities,
             seconds_outside=warehouse.seconds,
-            details={
-                "database": warehouse.database,
-                "schema": warehouse.schema,
-                "source": source.name,
-                "longest": proof.longest,
-            },
+            details=PostprocessedDetails(
+                database=warehouse.database, schema=warehouse.schema, source=source.name, longest=proof.longest
+            ),
         )
     raise ReleaseError(
         "post-process release",
         to=step.release_id,
-        found=f"{MOST_ATTEMPTS} attempts stand in Snowflake and none proves whole",
-        next="mend postprocess.sql and build a new release",
+        found=f"{MOST_ATTEMPTS} tables of earlier attempts exist in Snowflake and none is whole",
+        next="fix postprocess.sql and build a new release",
     )
 
 
 def select_for(definition: QueryDefinition, warehouse: Warehouse, source: Artefact) -> str:
     """The SELECT to run: the user's, else the one shipped for the query's task.
 
-    In a user's file `{{ predictions }}` is Kumo's table; `{{ top_k }}`, `{{ database }}`, `{{ schema }}` are what they say.
+    In a user's file `{{ predictions }}` is Kumo's table; `{{ top_k }}` is from the YAML, `{{ database }}` and `{{ schema }}`
+    are those of the Snowflake session.
     """
     values = {
-        "predictions": table(source.details["database"], source.details["schema"], source.name),
+        "predictions": table_of(source),
         "top_k": str(definition.spec.top_k),
     }
     user = definition.folder / USER_SQL
@@ -123,22 +122,13 @@ def select_for(definition: QueryDefinition, warehouse: Warehouse, source: Artefa
 
 def _binary_columns(definition: QueryDefinition, warehouse: Warehouse, source: Artefact) -> dict[str, str]:
     """Kumo writes ENTITY, TARGET_PRED, TRUE_PROB, FALSE_PROB; older tenants ENTITY, SCORE."""
-    columns = warehouse.columns(source.details["database"], source.details["schema"], source.name)
-    if "TRUE_PROB" in columns:
+    place = source.details_as(WarehouseDetails)
+    if "TRUE_PROB" in warehouse.columns(place.database, place.schema_name, source.name):
         return {"true_prob": "TRUE_PROB", "predicted": "TARGET_PRED"}
     threshold = definition.spec.source.kumo.binary_threshold
     return {"true_prob": "SCORE", "predicted": f"SCORE >= {0.5 if threshold is None else threshold}"}
 
 
-def _metadata(warehouse: Warehouse, artefact: Artefact) -> dict[str, object]:
-    details = artefact.details
-    where = table(details["database"], details["schema"], artefact.name)
-    first = warehouse.rows(f"SELECT * FROM {where} LIMIT 5", doing=f"preview {where}")  # noqa: S608 - quoted
-    return {
-        "dagster/table_name": ".".join((details["database"], details["schema"], artefact.name)),
-        "dagster/column_schema": column_schema(
-            warehouse.columns(details["database"], details["schema"], artefact.name)
-        ),
-        "preview": preview(first),
-        "made from": details["source"],
-    }
+def _metadata(warehouse: Warehouse, artefact: Artefact) -> Metadata:
+    source = artefact.details_as(PostprocessedDetails).source
+    return {**table_metadata(warehouse, artefact), "made from": source}

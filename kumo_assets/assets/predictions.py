@@ -1,7 +1,7 @@
 """`<query>/predictions`: Kumo's batch prediction job, launched once over REST, and its Snowflake table, proved.
 
-Order matters: the release is opened before anything is launched, the raw logs must reach the partition's end, an
-earlier job of this release is adopted, and DONE is not believed until Snowflake shows the table.
+Order matters: the release is opened before anything is launched; the raw logs must reach the partition's end; an
+earlier job of this release is adopted; and a job that is DONE counts only once Snowflake shows its table.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,16 +14,16 @@ from dagster_snowflake import SnowflakeResource
 from kumo_assets.assets.keys import KUMO_POOL, code_version, key_of, raw_key
 from kumo_assets.assets.kumo_job import run_job
 from kumo_assets.assets.log_arrival import wait_for_logs
-from kumo_assets.assets.step import begin, column_schema, preview, result
+from kumo_assets.assets.step import begin
+from kumo_assets.assets.ui import Metadata, result, table_metadata
 from kumo_assets.config.load import QueryDefinition, RawSource
-from kumo_assets.documents import Artefact
+from kumo_assets.documents import Artefact, PredictionDetails
 from kumo_assets.gates.counting import count_asset
 from kumo_assets.gates.raw_checks import ask_raw_gates, raw_check_specs
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.kumo.output import anchor_time
 from kumo_assets.resources.kumo.resource import KumoResource
 from kumo_assets.resources.snowflake import Warehouse, connect
-from kumo_assets.resources.sql import table
 
 ASSET = "predictions"
 
@@ -76,17 +76,13 @@ def build_predictions(
     return predictions
 
 
-def _metadata(warehouse: Warehouse, artefact: Artefact) -> dict[str, object]:
-    where = table(artefact.details["database"], artefact.details["schema"], artefact.name)
-    columns = warehouse.columns(artefact.details["database"], artefact.details["schema"], artefact.name)
-    rows = warehouse.rows(f"SELECT * FROM {where} LIMIT 5", doing=f"preview {where}")  # noqa: S608 - quoted
-    url = artefact.details.get("tracking_url")
+def _metadata(warehouse: Warehouse, artefact: Artefact) -> Metadata:
+    details = artefact.details_as(PredictionDetails)
+    url = details.tracking_url
     return {
-        "dagster/table_name": ".".join((artefact.details["database"], artefact.details["schema"], artefact.name)),
-        "dagster/column_schema": column_schema(columns),
-        "preview": preview(rows),
-        "Kumo job": dg.MetadataValue.url(url) if url else artefact.details["job_id"],
-        "Kumo model": artefact.details["model_id"] or "not told",
-        "graph snapshot": artefact.details["snapshot_id"] or "none",
-        "Kumo warnings": len(artefact.details["warnings"]),
+        **table_metadata(warehouse, artefact),
+        "Kumo job": dg.MetadataValue.url(url) if url else details.job_id or "not reported",
+        "Kumo model": details.model_id or "not reported",
+        "graph snapshot": details.snapshot_id or "none",
+        "Kumo warnings": len(details.warnings),
     }

@@ -1,26 +1,25 @@
 """`raw/<table>`: the raw logs, observed and never written. Rows and newest event are their data version.
 
-One observation asks for all selected tables in one session. Whether the logs reach a given partition's end is asked by
-the query itself, in `log_arrival`.
+One observation reads all selected tables in one session. Whether the logs reach the end of a partition is checked by
+each query, in `log_arrival`.
 """
 
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Any
 
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
 from kumo_assets.assets.keys import raw_key
-from kumo_assets.assets.step import column_schema
 from kumo_assets.assets.templates import shipped
+from kumo_assets.assets.ui import Metadata, column_schema
 from kumo_assets.config.raw_logs import KafkaColumn, KafkaShape, RawLogsSpec, RawTable
 from kumo_assets.errors import WarehouseError
 from kumo_assets.resources.snowflake import Warehouse, connect
 from kumo_assets.resources.sql import literal, quote, table
 
-# A time of day that ends in Z, +05:30, +0530 or -08. No backslash: each dialect has its own idea of one in a literal.
+# A time of day that ends in Z, +05:30, +0530 or -08. No backslash: SQL dialects differ in what one means in a literal.
 WITH_OFFSET = "^.*:[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
 
@@ -86,8 +85,8 @@ def _observe(warehouse: Warehouse, asset: str, raw: RawTable, database: str, sch
         )
     found = warehouse.row(shipped("observe.sql", newest=newest, table=where), doing=f"observe {where}")
     rows = int(found["ROW_COUNT"])
-    event = found["NEWEST"] if rows else None  # the sandbox gives 1970 for the MAX of nothing, Snowflake NULL
-    metadata: dict[str, Any] = {
+    event = found["NEWEST"] if rows else None  # for the MAX of no rows the sandbox gives 1970, Snowflake NULL
+    metadata: Metadata = {
         "dagster/row_count": rows,
         "dagster/column_schema": column_schema(columns),
         "newest event": str(event) if event is not None else ("none" if raw.event_time else "not a stream"),
@@ -131,10 +130,10 @@ def ensure_flattening_view(warehouse: Warehouse, database: str, schema: str, raw
 
 
 def _flattened(column: KafkaColumn, zone: str) -> str:
-    """SQL of one column of the view; a text of a moment with an offset is that moment, in `zone`.
+    """SQL of one column of the view. Text that states a time with an offset becomes that time, in `zone`.
 
-    Snowflake's cast of such a text to TIMESTAMP_NTZ keeps its clock and drops its offset. One without an offset is cast
-    as it stands: by way of TIMESTAMP_TZ it would be of the TIMEZONE of whoever reads the view, Kumo or a person.
+    Snowflake's cast of such text to TIMESTAMP_NTZ keeps the clock time and drops the offset. Text without an offset is
+    cast directly: by way of TIMESTAMP_TZ it would get the TIMEZONE of whoever reads the view, Kumo or a person.
     """
     value = f"RECORD_CONTENT:{column.path}"
     if column.type != "TIMESTAMP_NTZ":

@@ -1,28 +1,27 @@
 """`<query>/s3_export`: one COPY INTO from Snowflake to an S3 prefix that was empty, and the fallback list beside it.
 
-One row per entity, the ranked list packed into one attribute by SQL; no row passes through Python. The unload's own
-count must equal the distinct entities proved before it.
+One row per entity, the ranked list packed into one attribute by SQL; no row passes through Python. The count that the
+unload reports must equal the distinct entities that were proved before it.
 """
-
-from typing import Any
 
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
 from kumo_assets.assets.keys import code_version, key_of
 from kumo_assets.assets.links import s3_link
-from kumo_assets.assets.step import Step, begin, preview, result
+from kumo_assets.assets.step import Step, begin, table_of
 from kumo_assets.assets.templates import shipped
+from kumo_assets.assets.ui import Metadata, preview, result
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.documents import Artefact
+from kumo_assets.documents import Artefact, ExportDetails, ExportedFile, SampledItem
 from kumo_assets.errors import ExportError
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.snowflake import Warehouse, connect
-from kumo_assets.resources.sql import literal, quote, table
+from kumo_assets.resources.sql import literal, quote
 
 ASSET = "s3_export"
 MOST_ATTEMPTS = 20
-# Entities that a sample is chosen of: so many expected that finding fewer than the sample is a chance below one in 10^30.
+# Entities that the sample is chosen from. It is so many that the chance of finding fewer than the sample is below 10^-30.
 LOOKED_AT = 200
 
 
@@ -58,7 +57,7 @@ def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse,
     source = step.upstream("postprocessed")
     attempt, prefix = _empty_prefix(context, step)
     spec = step.definition.spec
-    where = table(source.details["database"], source.details["schema"], source.name)
+    where = table_of(source)
     unloaded = warehouse.rows(
         copy_into(
             f"s3://{step.names.bucket}/{prefix}",
@@ -70,10 +69,10 @@ def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse,
         doing=f"unload {source.name} to s3://{step.names.bucket}/{prefix}",
     )
     files = [
-        {"name": str(row["FILE_NAME"]), "bytes": int(row["FILE_SIZE"]), "rows": int(row["ROW_COUNT"])}
+        ExportedFile(name=str(row["FILE_NAME"]), bytes=int(row["FILE_SIZE"]), rows=int(row["ROW_COUNT"]))
         for row in unloaded
     ]
-    rows = sum(item["rows"] for item in files)  # type: ignore[misc]
+    rows = sum(item.rows for item in files)
     listed = step.store.keys(prefix)
     if rows != source.entities or len(listed) != len(files):
         raise ExportError(
@@ -89,15 +88,15 @@ def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse,
         rows=rows,
         entities=rows,
         seconds_outside=warehouse.seconds,
-        details={
-            "prefix": prefix,
-            "format": spec.export.format,
-            "files": files,
-            "bytes": sum(item["bytes"] for item in files),
-            "fallback": fallback,
-            "source": source.name,
-            "sample": _sample(step, warehouse, where, source.entities),
-        },
+        details=ExportDetails(
+            prefix=prefix,
+            format=spec.export.format,
+            files=tuple(files),
+            bytes=sum(item.bytes for item in files),
+            fallback=fallback,
+            source=source.name,
+            sample=_sample(step, warehouse, where, source.entities),
+        ),
     )
 
 
@@ -107,7 +106,7 @@ def packed(task: str, where: str) -> str:
 
 
 def copy_into(uri: str, select: str, format: str, integration: str, max_file_size_mb: int) -> str:
-    """The one unload statement. Credentials never stand in it: Snowflake's query history would keep them.
+    """The one unload statement. It never has credentials in it: Snowflake's query history would keep them.
 
     CSV: fields always quoted, quotes doubled, header in each file, as ImportTable reads it. DynamoDB JSON: one object
     per line. Source: Snowflake, "COPY INTO <location>".
@@ -131,7 +130,7 @@ def copy_into(uri: str, select: str, format: str, integration: str, max_file_siz
 
 
 def _empty_prefix(context: dg.AssetExecutionContext, step: Step) -> tuple[int, str]:
-    """The first attempt whose prefix holds nothing: leftovers of an unload that died are never imported."""
+    """The first attempt whose prefix is empty: what an interrupted unload left behind is never imported."""
     for attempt in range(1, MOST_ATTEMPTS + 1):
         prefix = step.names.export_prefix(step.release_id, attempt)
         found = step.store.keys(prefix)
@@ -148,12 +147,12 @@ def _empty_prefix(context: dg.AssetExecutionContext, step: Step) -> tuple[int, s
     )
 
 
-def _sample(step: Step, warehouse: Warehouse, where: str, entities: int) -> list[dict[str, str]]:
-    """A few entities with the exact item the export must have for each: what the import is compared with."""
+def _sample(step: Step, warehouse: Warehouse, where: str, entities: int) -> tuple[SampledItem, ...]:
+    """A few entities, each with exactly the item that the export must have: what the import is compared with."""
     picked = sample_select(where, entities, step.definition.spec.table.sample, step.release_id)
     chosen = f"(SELECT * FROM {where} WHERE ENTITY IN ({picked}))"  # noqa: S608 - quoted
     rows = warehouse.rows(packed(step.definition.spec.task, chosen), doing=f"sample {where}")
-    return [{"entity": str(row["e"]), "p": str(row["p"])} for row in rows]
+    return tuple(SampledItem(entity=str(row["e"]), p=str(row["p"])) for row in rows)
 
 
 def sample_select(where: str, entities: int, size: int, salt: str) -> str:
@@ -174,14 +173,14 @@ def _put_fallback(step: Step, warehouse: Warehouse, where: str) -> str | None:
     return step.store.put_fallback(step.release_id, step.definition.spec.item_format, items)
 
 
-def _metadata(step: Step, artefact: Artefact) -> dict[str, Any]:
-    details = artefact.details
+def _metadata(step: Step, artefact: Artefact) -> Metadata:
+    details = artefact.details_as(ExportDetails)
     return {
         "dagster/uri": artefact.name,
-        "objects": s3_link(step.names.bucket, details["prefix"]),
-        "files": len(details["files"]),
-        "bytes": details["bytes"],
-        "format": details["format"],
-        "fallback list": details["fallback"] or "none",
-        "preview": preview(details["sample"][:5]),
+        "objects": s3_link(step.names.bucket, details.prefix),
+        "files": len(details.files),
+        "bytes": details.bytes,
+        "format": details.format,
+        "fallback list": details.fallback or "none",
+        "preview": preview([item.model_dump() for item in details.sample[:5]]),
     }

@@ -1,16 +1,24 @@
 """The seal: `release.json`, gathered from the artefacts and statistics of a release and written last, once.
 
-No judgement here: what may be sealed was decided by the import's verdict, what may go live is decided by
-`releases.decision`.
+Nothing is judged here: the import's verdict decided what may be sealed, and `releases.decision` decides what may go live.
 """
 
 from __future__ import annotations
 
 import hashlib
 
-from kumo_assets.assets.step import Step, utc_now
+from kumo_assets.assets.step import Step
 from kumo_assets.config.names import CHAIN
-from kumo_assets.documents import Artefact, Seal
+from kumo_assets.documents import (
+    Artefact,
+    ExportDetails,
+    ImportDetails,
+    KumoRecord,
+    PredictionDetails,
+    Seal,
+    SealCounts,
+    utc_now,
+)
 from kumo_assets.releases.store import SealedRelease
 
 
@@ -21,6 +29,7 @@ def seal_release(step: Step, imported: Artefact) -> SealedRelease:
         return found
     artefacts = {asset: step.upstream(asset) if asset != imported.asset else imported for asset in CHAIN}
     predictions, post, export = (artefacts[name] for name in ("predictions", "postprocessed", "s3_export"))
+    job, table = predictions.details_as(PredictionDetails), imported.details_as(ImportDetails)
     statistics = {
         asset: counts
         for asset in CHAIN
@@ -34,22 +43,25 @@ def seal_release(step: Step, imported: Artefact) -> SealedRelease:
             partition=step.opened.partition,
             sealed_at=utc_now(),
             table=imported.name,
-            region=imported.details["region"],
-            key=imported.details["key"],
+            region=table.region,
+            key=table.key,
             item_format=step.definition.spec.item_format,
-            fallback=export.details["fallback"],
-            counts={
-                "rows": post.rows,
-                "entities": post.entities,
-                "exported": export.rows,
-                "imported": imported.rows,
-                "errors": imported.details["errors"],
-            },
+            fallback=export.details_as(ExportDetails).fallback,
+            counts=SealCounts(
+                rows=post.rows,
+                entities=post.entities,
+                exported=export.rows,
+                imported=imported.rows,
+                errors=table.errors,
+            ),
             artefacts={asset: artefact.name for asset, artefact in artefacts.items()},
             statistics=statistics,
-            kumo={
-                name: predictions.details.get(name) for name in ("job_id", "model_id", "snapshot_id", "tracking_url")
-            },
+            kumo=KumoRecord(
+                job_id=job.job_id,
+                model_id=job.model_id,
+                snapshot_id=job.snapshot_id,
+                tracking_url=job.tracking_url,
+            ),
             timings={asset: artefact.seconds_outside for asset, artefact in artefacts.items()},
             opened=hashlib.sha256(step.opened.to_json()).hexdigest(),
         )

@@ -1,29 +1,28 @@
-"""What every asset of the chain does around its own work: which release is being built, what is adopted, what is proved.
+"""What every asset of the chain does around its own work: which release it builds, what it adopts, what it proves.
 
-An asset that already has its artefact record returns it: re-running adopts (rule 2). No outside system but S3 here.
+An asset that already has its artefact record returns it: re-running adopts (rule 2). S3 is the only outside system here.
+What the Dagster UI shows is in `ui`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from kumo_assets.assets.keys import code_version
-from kumo_assets.assets.links import s3_link
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import QueryNames
-from kumo_assets.documents import Artefact, Opened, utc_now
+from kumo_assets.documents import Artefact, Details, Opened, WarehouseDetails, utc_now
 from kumo_assets.errors import ConfigError, ReleaseError
 from kumo_assets.gates.own import gates_of
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import RunIdentity, open_release, run_of
 from kumo_assets.releases.store import ReleaseStore
+from kumo_assets.resources.sql import table
 
 
 @dataclass(frozen=True)
@@ -46,11 +45,11 @@ class Step:
         return self.opened.release_id
 
     def existing(self) -> Artefact | None:
-        """This release's own artefact of this asset, when an earlier attempt of the run already proved it."""
+        """This release's own artefact of this asset, if an earlier attempt of the run has proved it."""
         return self.store.artefact(self.release_id, self.asset)
 
     def upstream(self, asset: str) -> Artefact:
-        """The artefact this release builds on: its own, or the one its `opened.json` says it adopted."""
+        """The artefact that this release builds on: its own, or the one that its `opened.json` says it adopted."""
         home = self.store.home(self.opened, asset)
         artefact = self.store.artefact(home, asset)
         if artefact is None:
@@ -63,7 +62,7 @@ class Step:
         return artefact
 
     def prove(
-        self, *, name: str, attempt: int, rows: int, entities: int, seconds_outside: float, details: Mapping[str, Any]
+        self, *, name: str, attempt: int, rows: int, entities: int, seconds_outside: float, details: Details
     ) -> Artefact:
         """Record that the artefact exists and is what it should be. Written once; the first record stays."""
         return self.store.write_artefact(
@@ -77,7 +76,7 @@ class Step:
                 entities=entities,
                 seconds_outside=round(seconds_outside, 3),
                 created_at=utc_now(),
-                details=dict(details),
+                details=details,
             )
         )
 
@@ -85,7 +84,7 @@ class Step:
 def begin(
     context: dg.AssetExecutionContext, definition: QueryDefinition, releases: ReleasesResource, asset: str
 ) -> Step:
-    """Open this run's release, or find it opened, before anything is launched.
+    """Open this run's release, or find it open, before anything is launched.
 
     Raises ConfigError for a partition that has not ended, ReleaseError when the run starts mid-chain and there is
     nothing upstream to adopt.
@@ -109,8 +108,8 @@ def begin(
 
 
 def refuse_the_future(partition: str, definition: QueryDefinition, now: datetime | None = None) -> None:
-    """ConfigError for a day that has not ended in the query's time zone: Dagster's API takes any partition's key, and
-    its logs would be waited for until that day's own cut-off."""
+    """ConfigError for a day that has not ended in the query's time zone. Dagster's API accepts any partition key, and the
+    run would wait for that day's logs until its cut-off."""
     zone = definition.spec.schedule.time_zone
     newest = (now or datetime.now(UTC)).astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
     if date.fromisoformat(partition) > newest:
@@ -122,39 +121,7 @@ def refuse_the_future(partition: str, definition: QueryDefinition, now: datetime
         )
 
 
-def result(step: Step, artefact: Artefact, metadata: Mapping[str, Any], adopted: bool) -> dg.MaterializeResult:
-    """What the Dagster UI shows of the artefact: the figures every asset has, and the asset's own.
-
-    Time is told apart: what outside services took when the artefact was made, and what this project's code took now.
-    """
-    spent = time.perf_counter() - step.started
-    shown: dict[str, Any] = {
-        "release": step.release_id,
-        "adopted from an earlier attempt": adopted,
-        "dagster/partition_row_count": artefact.rows,
-        "entities": artefact.entities,
-        "seconds in outside services": artefact.seconds_outside,
-        "seconds of our own": round(spent if adopted else max(spent - artefact.seconds_outside, 0.0), 3),
-        "release objects": s3_link(step.names.bucket, step.names.release_prefix(step.release_id)),
-        **metadata,
-    }
-    return dg.MaterializeResult(metadata=shown, data_version=dg.DataVersion(f"{step.release_id}-a{artefact.attempt}"))
-
-
-def preview(rows: list[dict[str, Any]]) -> dg.MetadataValue:
-    """Rows as a Markdown table, for a person; meant for five of them."""
-    import pandas as pd
-
-    if not rows:
-        return dg.MetadataValue.md("*no rows*")
-    frame = pd.DataFrame(rows).astype(str)
-    header = "| " + " | ".join(frame.columns) + " |\n|" + " --- |" * len(frame.columns)
-    body = "\n".join("| " + " | ".join(value.replace("|", "\\|") for value in row) + " |" for row in frame.to_numpy())
-    return dg.MetadataValue.md(f"{header}\n{body}")
-
-
-def column_schema(columns: Mapping[str, str]) -> dg.MetadataValue:
-    """Column name -> SQL type as Dagster's table schema."""
-    return dg.MetadataValue.table_schema(
-        dg.TableSchema(columns=[dg.TableColumn(name=name, type=kind) for name, kind in columns.items()])
-    )
+def table_of(artefact: Artefact) -> str:
+    """The quoted name of the Snowflake table that an artefact of `predictions` or `postprocessed` is."""
+    place = artefact.details_as(WarehouseDetails)
+    return table(place.database, place.schema_name, artefact.name)

@@ -252,9 +252,7 @@ def gates(
     from kumo_assets.releases.context import ReleaseContext
 
     ctx: ReleaseContext = context_of(query)
-    listed = [
-        item.release_id for item in ctx.store.listings() if item.release_id.startswith(partition.replace("-", "") + "-")
-    ]
+    listed = [item.release_id for item in ctx.store.listings() if item.partition == partition]
     opened = {name: ctx.store.opened(name) for name in listed}
     known = sorted((found.opened_at, name) for name, found in opened.items() if found is not None)
     chosen = release or (known[-1][1] if known else None)

@@ -20,7 +20,7 @@ from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.cli.output import By, Json, Query, context_of, definition_of, note, show
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.config.names import release_id
+from kumo_assets.config.names import ReleaseId
 from kumo_assets.documents import Opened
 from kumo_assets.errors import ConfigError, GateBlocked, Refused
 from kumo_assets.releases.context import ReleaseContext
@@ -107,7 +107,7 @@ def _one_day(
         )
         failed = next((event for event in result.all_events if event.is_step_failure), None)
         words = _root_cause(failed) if failed is not None else ""
-    release = release_id(day, resumed.root_run_id if resumed is not None else result.run_id)
+    release = str(ReleaseId.of(day, resumed.root_run_id if resumed is not None else result.run_id))
     sealed = ctx.store.sealed(release)
     if not result.success or sealed is None:
         _raise(ctx, definition, day, release, words)
@@ -119,8 +119,8 @@ def _one_day(
         "run_id": result.run_id,
         "resumed": resumed is not None,
         "table": sealed.seal.table,
-        "counts": sealed.seal.counts,
-        "words": f"{release} is sealed: {sealed.seal.counts['imported']:,} items in {sealed.seal.table}",
+        "counts": sealed.seal.counts.model_dump(),
+        "words": f"{release} is sealed: {sealed.seal.counts.imported:,} items in {sealed.seal.table}",
     }
     if promote:
         from kumo_assets.releases.operations.promote import promote as move
@@ -157,7 +157,7 @@ def _to_resume(ctx: ReleaseContext, instance: Any, day: str) -> Opened | None:
     """
     import dagster as dg
 
-    listed = [item for item in ctx.store.listings() if item.release_id.startswith(day.replace("-", "") + "-")]
+    listed = [item for item in ctx.store.listings() if item.partition == day]
     opened = [
         found
         for item in listed

@@ -1,20 +1,22 @@
 """Every artefact's name, in one place: pure functions from (environment, query, release) to names.
 
 A name carries environment, query and release id, so nothing is ever reused (rule 1) and nothing of one environment can
-be mistaken for another's. Parsing back is here too; talking to the systems that hold these names is not.
+be mistaken for another's. Parsing a release id is here too, on the form that `kumo_serving` knows. Talking to the
+systems that hold these names is not.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
+
+from kumo_serving.pointer import RELEASE_ID, partition_of_release
 
 from kumo_assets.errors import ConfigError
 
 QUERY_PATTERN = r"^[a-z][a-z0-9_]{1,62}$"
 ENVIRONMENT_PATTERN = r"^[a-z][a-z0-9]{1,15}$"
-RELEASE_PATTERN = r"^\d{8}-[0-9a-f]{8}$"
+RELEASE_PATTERN = f"^{RELEASE_ID}$"
 PARTITION_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
 
 TAG_ENVIRONMENT = "kumo_assets:environment"
@@ -34,28 +36,52 @@ def _checked(value: str, pattern: str, what: str, example: str) -> str:
     return value
 
 
-def release_id(partition: str, root_run_id: str) -> str:
-    """`<YYYYMMDD>-<8 hex>` of a partition (`YYYY-MM-DD`) and a Dagster root run id (a UUID)."""
-    _checked(partition, PARTITION_PATTERN, "partition", "2017-11-30")
-    return _checked(
-        f"{partition.replace('-', '')}-{root_run_id.replace('-', '')[:8].lower()}",
-        RELEASE_PATTERN,
-        "release id",
-        "20171130-1a2b3c4d",
-    )
+@dataclass(frozen=True)
+class ReleaseId:
+    """A release id, `<YYYYMMDD>-<8 hex>`: the partition (`YYYY-MM-DD`) and the start of the root run's id.
+
+    `str()` gives the text that documents and names carry. Releases are not ordered by it: see `SealedRelease.order`.
+    """
+
+    partition: str
+    run: str
+
+    @classmethod
+    def of(cls, partition: str, root_run_id: str) -> ReleaseId:
+        """The id of a partition (`YYYY-MM-DD`) and a Dagster root run id (a UUID). ConfigError when either is malformed."""
+        _checked(partition, PARTITION_PATTERN, "partition", "2017-11-30")
+        return cls.checked(f"{_day(partition)}-{root_run_id.replace('-', '')[:8].lower()}")
+
+    @classmethod
+    def parse(cls, text: str) -> ReleaseId | None:
+        """The release id that `text` is. None for any other text, one with an impossible date included."""
+        partition = partition_of_release(text)
+        return cls(partition, text[-8:]) if partition else None
+
+    @classmethod
+    def checked(cls, text: str) -> ReleaseId:
+        """The release id that `text` must be; ConfigError when it is not one."""
+        found = cls.parse(text)
+        if found is None:
+            raise ConfigError(
+                "use the release id",
+                to=repr(text),
+                found=f"it does not match {RELEASE_PATTERN}, or there is no such day",
+                next="write it like '20171130-1a2b3c4d'",
+            )
+        return found
+
+    @property
+    def day(self) -> str:
+        """The partition as the id has it, `YYYYMMDD`."""
+        return _day(self.partition)
+
+    def __str__(self) -> str:
+        return f"{self.day}-{self.run}"
 
 
-def partition_of(release: str) -> str:
-    """The partition (`YYYY-MM-DD`) a release id was built from."""
-    _checked(release, RELEASE_PATTERN, "release id", "20171130-1a2b3c4d")
-    day = f"{release[:4]}-{release[4:6]}-{release[6:8]}"
-    try:
-        date.fromisoformat(day)
-    except ValueError as error:
-        raise ConfigError(
-            "use the release id", to=repr(release), found=str(error), next="write it like '20171130-1a2b3c4d'"
-        ) from error
-    return day
+def _day(partition: str) -> str:
+    return partition.replace("-", "")
 
 
 def attempt_suffix(attempt: int, *, upper: bool = False) -> str:
@@ -112,22 +138,24 @@ class QueryNames:
     def releases_uri(self) -> str:
         return f"s3://{self.bucket}/{self.releases_prefix}"
 
+    def day_prefix(self, partition: str) -> str:
+        """What the keys of all releases of a partition start with. Those of later partitions sort after it."""
+        return f"{self.releases_prefix}{_day(partition)}-"
+
     def release_prefix(self, release: str) -> str:
-        partition_of(release)
-        return f"{self.releases_prefix}{release}/"
+        return f"{self.releases_prefix}{ReleaseId.checked(release)}/"
 
     def export_prefix(self, release: str, attempt: int = 1) -> str:
         return f"{self.release_prefix(release)}export{attempt_suffix(attempt)}/"
 
     def warehouse_table(self, release: str, asset: str, attempt: int = 1) -> str:
         """Unqualified, upper-case Snowflake table name (Kumo creates names quoted, case preserved)."""
-        stem = f"KUMO_{self.environment}_{self.query}_{release.replace('-', '_')}_{asset}".upper()
-        partition_of(release)
+        found = ReleaseId.checked(release)
+        stem = f"KUMO_{self.environment}_{self.query}_{found.day}_{found.run}_{asset}".upper()
         return stem + attempt_suffix(attempt, upper=True)
 
     def dynamodb_table(self, release: str, attempt: int = 1) -> str:
-        partition_of(release)
-        return f"{self.environment}-{self.query}-{release}{attempt_suffix(attempt)}"
+        return f"{self.environment}-{self.query}-{ReleaseId.checked(release)}{attempt_suffix(attempt)}"
 
     def tags(self, release: str) -> dict[str, str]:
         return {TAG_ENVIRONMENT: self.environment, TAG_QUERY: self.query, TAG_RELEASE: release}

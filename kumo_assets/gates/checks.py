@@ -13,7 +13,7 @@ from dagster_snowflake import SnowflakeResource
 
 from kumo_assets.config.gates import RAW_GATES
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.documents import Artefact, Opened
+from kumo_assets.documents import Artefact, NoticeDetails, Opened, WarehouseDetails
 from kumo_assets.gates.baseline import Baselines, baselines_of
 from kumo_assets.gates.counting import stored_counts, take_counts
 from kumo_assets.gates.judgement import Judgement, to_verdict
@@ -77,7 +77,9 @@ def _build(
             selected = [gate for gate in modes if (key, gate) in _selected(context)]
             baselines = baselines_of(ctx, definition.spec.gates, opened)
             counts, own = _ask_snowflake(ctx, snowflake, definition, opened, artefact, baselines, selected)
-            found: dict[str, Judge] = judges(definition.spec, artefact.details, counts, baselines) | own
+            found: dict[str, Judge] = (
+                judges(definition.spec, artefact.details_as(NoticeDetails), counts, baselines) | own
+            )
             for gate in selected:
                 verdict = ctx.store.write_verdict(
                     to_verdict(found[gate](), opened, gate, asset, modes[gate], run.run_id)
@@ -114,9 +116,8 @@ def _ask_snowflake(
         if counts is None:
             counts = take_counts(ctx, warehouse, definition, opened, artefact, baselines)
         release = _release(ctx, warehouse, opened, artefact, baselines)
-        values = schema_values(
-            artefact.details["database"], artefact.details["schema"], opened.release_id, definition.spec.top_k
-        )
+        stored = artefact.details_as(WarehouseDetails)
+        values = schema_values(stored.database, stored.schema_name, opened.release_id, definition.spec.top_k)
         judgements = {name: judge_own(path, release, values) for name, path in asked.items()}
     return counts, {name: lambda name=name: judgements[name] for name in asked}  # type: ignore[misc]
 
@@ -125,7 +126,8 @@ def _release(
     ctx: ReleaseContext, warehouse: Warehouse, opened: Opened, artefact: Artefact, baselines: Baselines
 ) -> Release:
     """What an own gate is given."""
-    database, schema = artefact.details["database"], artefact.details["schema"]
+    stored = artefact.details_as(WarehouseDetails)
+    database, schema = stored.database, stored.schema_name
     source = ctx.store.artefact(ctx.store.home(opened, "predictions"), "predictions")
     active = baselines.active.artefacts if baselines.active is not None else {}
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from kumo_assets.config.load import QueryDefinition, RawSource
-from kumo_assets.documents import Artefact, Opened
+from kumo_assets.documents import Artefact, NoticeDetails, Opened, WarehouseDetails
 from kumo_assets.errors import WarehouseError
 from kumo_assets.gates.baseline import Baselines, baselines_of
 from kumo_assets.gates.counts import Rows, count_continuity, count_lists, count_predictions
@@ -64,7 +64,7 @@ def count_asset(
     counts = stored_counts(ctx, definition, opened, artefact.asset, baselines)
     if counts is None:
         counts = take_counts(ctx, warehouse, definition, opened, artefact, baselines)
-    found = judges(definition.spec, artefact.details, counts, baselines)
+    found = judges(definition.spec, artefact.details_as(NoticeDetails), counts, baselines)
     built_in = definition.spec.gates.gates_of(definition.spec.task)
     asked = [gate for gate, record in built_in.items() if record["asset"] == artefact.asset]
     figures = {f"gate {gate}": found[gate]().value for gate in asked if gate in found}
@@ -110,7 +110,8 @@ def _counts(
     warehouse: Warehouse, definition: QueryDefinition, artefact: Artefact, baselines: Baselines
 ) -> dict[str, Any]:
     """Every count the gates of this asset need, and how many statements that took."""
-    database, schema = artefact.details["database"], artefact.details["schema"]
+    stored = artefact.details_as(WarehouseDetails)
+    database, schema = stored.database, stored.schema_name
     where = table(database, schema, artefact.name)
     sent: list[str] = []
 
@@ -156,7 +157,8 @@ def _continuity(
 ) -> dict[str, Any]:
     """The comparison with the active release's table; never raises WarehouseError, for this is asked inside the asset's
     own step. A query whose task or SQL has changed would be stuck else: no release could be sealed, so none forced."""
-    database, schema = artefact.details["database"], artefact.details["schema"]
+    stored = artefact.details_as(WarehouseDetails)
+    database, schema = stored.database, stored.schema_name
     old = baselines.active.artefacts.get("postprocessed", "") if baselines.active is not None else ""
     try:
         before = warehouse.columns(database, schema, old) if old else {}

@@ -39,7 +39,7 @@ def explained(verdicts: Mapping[str, Verdict | None]) -> list[dict[str, Any]]:
     """The verdicts as JSON: each as it is stored, with the segment that moved most and what to look at."""
     return [
         verdict.model_dump(mode="json")
-        | {"segment": verdict.evidence.get("segment", ""), "look_at": "" if verdict.passed else look_at(gate)}
+        | {"segment": verdict.segment, "look_at": "" if verdict.passed else look_at(gate)}
         if verdict is not None
         else {
             "gate": gate,
@@ -82,11 +82,9 @@ def _paragraph(gate: str, verdict: Verdict | None) -> str:
         lines.append(f"    value     {verdict.value:g}")
     if verdict.limits:
         lines.append("    limits    " + ", ".join(f"{name} {value}" for name, value in verdict.limits.items()))
-    if verdict.baseline:
-        known = {name: value for name, value in verdict.baseline.items() if value is not None}
-        lines.append("    baseline  " + ", ".join(f"{name} {value}" for name, value in known.items()))
-    if verdict.evidence.get("segment"):
-        lines.append(f"    moved     {verdict.evidence['segment']}")
+    lines.append("    baseline  " + ", ".join(f"{name} {value}" for name, value in verdict.baseline.known().items()))
+    if verdict.segment:
+        lines.append(f"    moved     {verdict.segment}")
     if verdict.severity != "ok":
         lines.append(f"    look at   {look_at(gate)}")
     return "\n".join(lines)

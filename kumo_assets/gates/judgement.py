@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from kumo_assets.documents import Opened, Verdict, utc_now
+from kumo_assets.documents import ComparedWith, Opened, Verdict, utc_now
 
 Severity = Literal["ok", "warn", "error"]
 SEVERITIES: tuple[Severity, ...] = ("ok", "warn", "error")
@@ -82,7 +82,7 @@ def to_verdict(judgement: Judgement, opened: Opened, gate: str, asset: str, mode
         severity=severity,
         value=judgement.value,
         limits=_storable(judgement.limits),
-        baseline={"kind": "absolute", "release_id": None} | _storable(judgement.baseline),
+        baseline=ComparedWith.model_validate(_storable(judgement.baseline)),
         message=judgement.message,
         evidence=_storable(evidence),
         decided_at=utc_now(),

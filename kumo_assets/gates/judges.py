@@ -10,6 +10,7 @@ from typing import Any
 
 from kumo_assets.config.gates import Limits
 from kumo_assets.config.query import PredictiveQuerySpec
+from kumo_assets.documents import NoticeDetails
 from kumo_assets.gates.baseline import Baseline, Baselines
 from kumo_assets.gates.continuity import judge_entities_lost, judge_overlap
 from kumo_assets.gates.drift import judge_class_share, judge_coverage, judge_score_drift, judge_top_item, nothing
@@ -26,9 +27,9 @@ Judge = Callable[[], Judgement]
 
 
 def judges(
-    spec: PredictiveQuerySpec, details: Mapping[str, Any], counts: Mapping[str, Any], baselines: Baselines
+    spec: PredictiveQuerySpec, kumo: NoticeDetails, counts: Mapping[str, Any], baselines: Baselines
 ) -> dict[str, Judge]:
-    """Gate -> its judgement on `counts`, those of one asset; `details` are the predictions artefact's (Kumo's words)."""
+    """Gate -> its judgement on `counts`, those of one asset; `kumo` is what Kumo said of its job."""
     limits, main = spec.gates, baselines.main
     active = baselines.active.release_id if baselines.active is not None else ""
     continuity = counts.get("continuity")
@@ -54,7 +55,9 @@ def judges(
             lambda: judge_raw_drift(raw, main, baselines.reference, limits.raw_drift), limits.raw_drift
         ),
         "kumo_warnings": lambda: judge_warnings(
-            details.get("warnings", []), details.get("errors", []), limits.kumo_warnings
+            [item.model_dump() for item in kumo.warnings],
+            [item.model_dump() for item in kumo.errors],
+            limits.kumo_warnings,
         ),
         "volume": lambda: _against_each(
             lambda item: judge_volume(counts, item, limits.volume), limits.volume, baselines, reference=False

@@ -12,7 +12,7 @@ import dagster as dg
 
 from kumo_assets.config.gates import RAW_GATES
 from kumo_assets.config.load import QueryDefinition, RawSource
-from kumo_assets.documents import Opened, Verdict
+from kumo_assets.documents import NoticeDetails, Opened, Verdict
 from kumo_assets.errors import ConfigError, GateBlocked
 from kumo_assets.gates.baseline import baselines_of
 from kumo_assets.gates.checks import check_spec
@@ -71,7 +71,7 @@ def ask_raw_gates(
         raw = count_raw(warehouse, definition, sources, day, baselines)
         counts: dict[str, Any] = ctx.store.statistics(opened.release_id, ASSET) or {MARK: {}}
         ctx.store.write_statistics(opened.release_id, ASSET, counts | {"raw": raw})
-        found = judges(definition.spec, {}, {"raw": raw}, baselines)
+        found = judges(definition.spec, NoticeDetails(), {"raw": raw}, baselines)
         new = [to_verdict(found[gate](), opened, gate, ASSET, modes[gate], run_id) for gate in asked]
         verdicts += [ctx.store.write_verdict(verdict) for verdict in new]
         tell(definition.name, new)

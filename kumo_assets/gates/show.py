@@ -40,22 +40,22 @@ def check_result(key: dg.AssetKey, verdict: Verdict, counts: Mapping[str, Any]) 
         "release": verdict.release_id,
         # As text: the page hides JSON behind a click, and these are what a person compares the value with.
         "limits": words(verdict.limits) or "none",
-        "baseline": words(verdict.baseline) or "none",
+        "baseline": words(verdict.baseline.known()),
         "evidence": dg.MetadataValue.json(evidence),
         "explain": f"kumo-assets gates {verdict.query} --partition {verdict.partition}",
     }
     if verdict.value is not None:
         metadata["value"] = float(f"{verdict.value:.6g}")
-    if verdict.evidence.get("segment"):
-        metadata["moved most"] = str(verdict.evidence["segment"])
+    if verdict.segment:
+        metadata["moved most"] = verdict.segment
     if verdict.severity != "ok":
         metadata["look at"] = look_at(verdict.gate)
     for name in ("statements", "scans"):
         if name in counts:
             metadata[f"{name} for all gates of this asset"] = int(counts[name])
-    if verdict.evidence.get("bars"):
+    if verdict.bars:
         metadata["plot"] = dg.MetadataValue.md(
-            bars_plot(verdict.evidence["bars"], f"{verdict.gate}: this release over its baseline")
+            bars_plot(verdict.bars, f"{verdict.gate}: this release over its baseline")
         )
     return dg.AssetCheckResult(
         asset_key=key,

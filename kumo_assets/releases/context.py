@@ -15,7 +15,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from kumo_serving.errors import PointerMalformed
-from kumo_serving.pointer import KeyAttribute
 
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.load import QueryDefinition
@@ -159,7 +158,7 @@ def trial(seal: Seal, sample: list[str]) -> dict[str, str]:
     """
     from kumo_serving import Answer, TableReader
 
-    reader = TableReader(seal.table, key=KeyAttribute(**seal.key), item_format=seal.item_format, region=seal.region)
+    reader = TableReader(seal.table, key=seal.key, item_format=seal.item_format, region=seal.region)
     try:
         outcomes = reader.get_many(list(sample))
     finally:

@@ -76,10 +76,10 @@ def decide(candidate: Candidate, active: Active | None, *, forced: bool = False,
         return _unsealed(candidate)
     if candidate.sealed.seal.release_id != release:
         return Decision("refuse", f"the seal of {release} names {candidate.sealed.seal.release_id}")
-    if not candidate.sealed.seal.whole:
+    if not candidate.sealed.seal.counts.agree:
         return Decision(
             "refuse",
-            f"the counts of {release} disagree: {candidate.sealed.seal.counts} (rule 6; no force overrides it)",
+            f"the counts of {release} disagree: {candidate.sealed.seal.counts.model_dump()} (rule 6; no force overrides it)",
         )
     in_the_way = (_not_known_good(candidate) if rollback else None) or _verdicts(candidate, forced)
     if in_the_way is None and not rollback:

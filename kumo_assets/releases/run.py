@@ -1,7 +1,7 @@
-"""Which release does a run build? Rule 2: a re-run continues its release; a run that starts mid-chain opens a new one
-that records which artefacts and verdicts of which release it adopts.
+"""Which release a run builds. Rule 2: a re-run continues its release; a run that starts mid-chain opens a new one that
+records which artefacts and verdicts of which release it adopts.
 
-Reads a Dagster context by duck typing; imports no Dagster.
+Dagster's contexts are described by protocols: Dagster is not imported here.
 """
 
 from __future__ import annotations
@@ -10,16 +10,41 @@ import getpass
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.config.names import CHAIN, release_id
+from kumo_assets.config.names import CHAIN, ReleaseId
 from kumo_assets.documents import Artefact, GateRecord, Opened, utc_now
 from kumo_assets.errors import ReleaseError
 from kumo_assets.releases.store import ReleaseStore
 
-# A run that continues the release of an earlier run, of which Dagster knows nothing (the command line after a kill).
+# The root run whose release a run continues, where Dagster does not know that it does (the command line after a kill).
 ROOT_RUN_TAG = "kumo_assets/root_run"
+
+
+class Run(Protocol):
+    """What is read of Dagster's record of a run."""
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def root_run_id(self) -> str | None: ...
+    @property
+    def tags(self) -> Mapping[str, str]: ...
+
+
+class RunContext(Protocol):
+    """An execution context of Dagster's: of an asset, a check or an op."""
+
+    @property
+    def run(self) -> Run: ...
+
+
+class PartitionContext(RunContext, Protocol):
+    """The same, in a run of one partition."""
+
+    @property
+    def partition_key(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -33,13 +58,13 @@ class RunIdentity:
 
     @property
     def release_id(self) -> str:
-        return release_id(self.partition, self.root_run_id)
+        return str(ReleaseId.of(self.partition, self.root_run_id))
 
 
-def author_of(context: Any) -> str:
+def author_of(context: RunContext) -> str:
     """Who asked for a run: the person, schedule, sensor or command its tags name."""
     tags = context.run.tags
-    for tag, words in (
+    for tag, form in (
         ("kumo_assets/by", "{}"),
         ("user", "{}"),
         ("dagster/user", "{}"),
@@ -48,16 +73,16 @@ def author_of(context: Any) -> str:
         ("dagster/backfill", "backfill {}"),
     ):
         if tags.get(tag):
-            return words.format(tags[tag])
+            return form.format(tags[tag])
     return "dagster"
 
 
 def person() -> str:
-    """Who sits at this terminal, as the ledger names them."""
+    """The user of this process, `user@host`, as the ledger names them."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-def run_of(context: Any) -> RunIdentity:
+def run_of(context: PartitionContext) -> RunIdentity:
     """The identity of a run from an asset's or a check's execution context, which must have one partition."""
     run = context.run
     root = run.tags.get(ROOT_RUN_TAG) or run.root_run_id or run.run_id
@@ -75,8 +100,8 @@ def open_release(
 ) -> Opened:
     """This run's release: found open, or opened now, before anything is launched.
 
-    A run whose first asset is not the chain's first adopts what stands upstream: the artefacts, verdicts and gates of
-    the newest release of the partition that can vouch for the asset before it. Raises ReleaseError when none can.
+    A run that starts after the chain's first asset adopts what is upstream: the artefacts, verdicts and gates of the
+    newest release of the partition that has the asset before it. Raises ReleaseError when none has it.
     """
     found = store.opened(run.release_id)
     if found is not None:
@@ -102,7 +127,7 @@ def open_release(
             )
         adopted = {name: store.home(source, name) for name in CHAIN[:position]}
         _must_not_be_rejected(store, source, adopted, definition, asset)
-        # Gates of what is adopted were set when that was built; today's definition cannot lift them.
+        # The gates of an adopted artefact were set when it was built; today's definition cannot remove them.
         records = {name: record for name, record in records.items() if record.asset not in adopted}
         for name in CHAIN[:position]:
             home = store.opened(adopted[name])
@@ -123,14 +148,14 @@ def open_release(
             gates=records,
         )
     )
-    # Retirement marks a release before it looks for references to it; looking in the opposite order here means that
-    # one of the two always sees the other.
+    # Retirement marks a release, then looks for references to it. Here the reference is written first, then the mark is
+    # looked for, so that one of the two always sees the other.
     _must_not_be_going(store, opened, definition, asset)
     return opened
 
 
 def _must_not_be_going(store: ReleaseStore, opened: Opened, definition: QueryDefinition, asset: str) -> None:
-    """ReleaseError when this release, or one whose artefacts it adopted, is being retired or was."""
+    """ReleaseError when this release, or one whose artefacts it adopted, is being retired or has been."""
     for release in sorted({opened.release_id, *opened.adopted.values()}):
         if store.retirement(release) is not None:
             whose = "it" if release == opened.release_id else f"{release}, whose artefacts it would adopt,"
@@ -145,8 +170,8 @@ def _must_not_be_going(store: ReleaseStore, opened: Opened, definition: QueryDef
 def _must_not_be_rejected(
     store: ReleaseStore, source: Opened, adopted: Mapping[str, str], definition: QueryDefinition, asset: str
 ) -> None:
-    """ReleaseError when what would be served again, under a new id, is what was rejected. Kumo's table alone may be used
-    again: another post-processing of it is a repair."""
+    """ReleaseError when this release would serve what was rejected, under a new id. Kumo's table alone may be used again,
+    because to post-process it in another way is a repair."""
     if "postprocessed" not in adopted:
         return
     for release in (source.release_id, *adopted.values()):

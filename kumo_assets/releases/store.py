@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from kumo_assets.config.names import RELEASE_PATTERN, QueryNames
+from kumo_assets.config.names import QueryNames, ReleaseId
 from kumo_assets.documents import (
     IMPORT_GATE,
     Artefact,
@@ -70,6 +70,15 @@ class Listing:
     files: frozenset[str]
     sealed_at: str | None
     touched: str = ""
+
+    @property
+    def partition(self) -> str:
+        return ReleaseId.checked(self.release_id).partition
+
+    @property
+    def order(self) -> tuple[str, str, str]:
+        """Sorts as `SealedRelease.order` does; an unsealed release comes before the sealed ones of its partition."""
+        return (self.partition, self.sealed_at or "", self.release_id)
 
     @property
     def sealed(self) -> bool:
@@ -243,13 +252,13 @@ class ReleaseStore:
         Release ids sort by partition, so a narrow question costs a narrow listing (S3 StartAfter).
         """
         root = self.names.releases_prefix
-        after = root + from_partition.replace("-", "") if from_partition else None
+        after = self.names.day_prefix(from_partition) if from_partition else None
         files: dict[str, set[str]] = {}
         sealed: dict[str, str] = {}
         touched: dict[str, str] = {}
         for key, modified in self._list(root, after):
             release, _, name = key.removeprefix(root).partition("/")
-            if not name or not _is_release(release):
+            if not name or (release not in files and ReleaseId.parse(release) is None):
                 continue
             files.setdefault(release, set()).add(name)
             touched[release] = max(touched.get(release, ""), utc_text(modified))
@@ -262,13 +271,13 @@ class ReleaseStore:
 
     def newest_with(self, partition: str, asset: str) -> str | None:
         """The newest release of `partition` that can vouch for `asset`, with its own artefact or an adopted one."""
-        prefix = self.names.releases_prefix + partition.replace("-", "") + "-"
+        prefix = self.names.day_prefix(partition)
         releases = sorted(
             {key.removeprefix(self.names.releases_prefix).partition("/")[0] for key, _ in self._list(prefix)}
         )
         holding = []
         for release in releases:
-            opened = self.opened(release) if _is_release(release) else None
+            opened = self.opened(release) if ReleaseId.parse(release) is not None else None
             if opened is None or self.retirement(release) is not None:
                 continue
             artefact = self.artefact(self.home(opened, asset), asset)
@@ -381,12 +390,6 @@ class ReleaseStore:
                     yield item["Key"], item["LastModified"]
         except (ClientError, BotoCoreError, OSError) as error:
             raise _failed("list", f"s3://{self.names.bucket}/{prefix}", error) from error
-
-
-def _is_release(text: str) -> bool:
-    import re
-
-    return re.fullmatch(RELEASE_PATTERN.strip("^$"), text) is not None
 
 
 def _failed(doing: str, what: str, error: Exception) -> ReleaseError:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
@@ -26,14 +26,18 @@ if TYPE_CHECKING:
 # More rows than this never belong in Python: counts, samples and previews are all this project fetches.
 MOST_ROWS_FETCHED = 50_000
 
-# "Object does not exist or not authorized": Snowflake answers no other number for a table, schema or database it has not.
+# A result's row by column name. Only the statement knows its types, so a reader converts each value: `int(row["N"])`.
+Row: TypeAlias = dict[str, Any]
+
+# "Object does not exist or not authorized": the one error number for a table, schema or database that is not there.
 NOT_THERE = 2003
-# The types that a result's description names after their storage, as Snowflake's DDL spells them.
+# A result's description names these types after their storage; this is how Snowflake's DDL spells them.
 SPELT = {"FIXED": "NUMBER", "REAL": "FLOAT"}
 
-# Of our own sessions, whatever an account or a user sets, for each changes what our SQL says (Snowflake's "Parameters"):
-# names quoted in lower case would become upper case, texts of moments be read by another format, and moments without an
-# offset be of another zone. Views are read by others' sessions too, so that `assets/raw.py` relies on none of them.
+# Parameters of our own sessions, whatever an account or a user sets, because each changes what our SQL means
+# (Snowflake, "Parameters"): names quoted in lower case would become upper case, text would be read as timestamps by
+# another format, and timestamps without an offset would be in another time zone. A view is also read by other people's
+# sessions, so the views of `assets/raw.py` rely on none of them.
 SESSION = {
     "QUERY_TAG": "kumo_assets",
     "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
@@ -62,7 +66,7 @@ def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeRes
         "authenticator": "SNOWFLAKE_AUTHENTICATOR",
     }
     fields: dict[str, Any] = {name: dg.EnvVar(variable) for name, variable in optional.items() if source.get(variable)}
-    extra: dict[str, Any] = {
+    extra: dict[str, object] = {
         "session_parameters": dict(SESSION),
         # At each login connector 4 asks clouds' metadata addresses and AWS STS where it runs, for its telemetry: up to
         # 0.6 s, four times a day's run (snowflake/connector/platform_detection.py; measured 0.72 s against 0.07 s).
@@ -99,7 +103,6 @@ class Warehouse:
         self._connection = connection
         self.seconds = 0.0
         self.statements = 0
-        self.last_query_id: str | None = None
         self._columns: dict[tuple[str, str, str], dict[str, str]] = {}
 
     @property
@@ -110,19 +113,17 @@ class Warehouse:
     def schema(self) -> str:
         return str(self._connection.schema)
 
-    def rows(
-        self, sql: str, parameters: Sequence[Any] | None = None, *, doing: str = "query Snowflake"
-    ) -> list[dict[str, Any]]:
-        """Run one statement and fetch its (small) result as dictionaries keyed by column name.
+    def rows(self, sql: str, *, doing: str = "query Snowflake") -> list[Row]:
+        """Run one statement and fetch its (small) result.
 
-        Raises WarehouseError with Snowflake's own words and the query id.
+        Raises WarehouseError with Snowflake's own message and the query id.
         """
         from snowflake.connector.errors import Error
 
         started = time.perf_counter()
         cursor = self._connection.cursor()
         try:
-            cursor.execute(sql, parameters)
+            cursor.execute(sql)
             names = [column[0] for column in cursor.description or ()]
             fetched = cursor.fetchmany(MOST_ROWS_FETCHED)
         except Error as error:
@@ -131,11 +132,9 @@ class Warehouse:
             self._sent(cursor, started)
         return [dict(zip(names, row, strict=True)) for row in fetched]
 
-    def row(
-        self, sql: str, parameters: Sequence[Any] | None = None, *, doing: str = "query Snowflake"
-    ) -> dict[str, Any]:
+    def row(self, sql: str, *, doing: str = "query Snowflake") -> Row:
         """The one row of a statement that has exactly one; WarehouseError otherwise."""
-        found = self.rows(sql, parameters, doing=doing)
+        found = self.rows(sql, doing=doing)
         if len(found) != 1:
             raise WarehouseError(
                 doing,
@@ -147,8 +146,8 @@ class Warehouse:
     def columns(self, database: str, schema: str, name: str) -> dict[str, str]:
         """Column name -> SQL type of a table or view, in order; empty when it does not exist, or may not be seen.
 
-        By describing a SELECT, which Snowflake compiles and does not run: INFORMATION_SCHEMA takes it far longer. Asked
-        once a session of what exists. The types are named as INFORMATION_SCHEMA and DESCRIBE name them.
+        A SELECT is described, which Snowflake compiles and does not run: a query of INFORMATION_SCHEMA takes far longer.
+        The answer is cached for the session once the table exists. Types have the names that DESCRIBE gives them.
         """
         from snowflake.connector.constants import FIELD_ID_TO_NAME
         from snowflake.connector.errors import Error
@@ -173,7 +172,6 @@ class Warehouse:
     def _sent(self, cursor: SnowflakeCursor, started: float) -> None:
         self.seconds += time.perf_counter() - started
         self.statements += 1
-        self.last_query_id = cursor.sfqid
         cursor.close()
 
 
@@ -181,8 +179,8 @@ def _failed(doing: str, error: Error) -> WarehouseError:
     return WarehouseError(
         doing,
         to=f"(Snowflake query {error.sfqid or 'not started'})",
-        found=_words(error),
-        next="mend the SQL or the grant it names, then materialise again",
+        found=_message(error),
+        next="fix the SQL or the grant it names, then materialise again",
     )
 
 
@@ -198,7 +196,7 @@ def connect(snowflake: SnowflakeResource) -> Iterator[Warehouse]:
     except Error as error:
         raise WarehouseError(
             "log in to Snowflake",
-            found=_words(error),
+            found=_message(error),
             next="check SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and the password or key; `kumo-assets doctor` tries each",
         ) from error
     warehouse = Warehouse(connection)
@@ -209,6 +207,6 @@ def connect(snowflake: SnowflakeResource) -> Iterator[Warehouse]:
         manager.__exit__(None, None, None)
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     """Snowflake's message on one line. The connector keeps passwords out of its messages."""
     return " ".join(str(getattr(error, "raw_msg", None) or error).split())[:800]

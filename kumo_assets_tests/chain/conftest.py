@@ -22,7 +22,7 @@ from kumo_assets.assets.active_pointer import RELEASE_TAG
 from kumo_assets.assets.keys import key_of
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.load import QueryDefinition, load_query
-from kumo_assets.config.names import CHAIN, POINTER_ASSET, release_id
+from kumo_assets.config.names import CHAIN, POINTER_ASSET, ReleaseId
 from kumo_assets.documents import Verdict
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.run import ROOT_RUN_TAG
@@ -132,7 +132,7 @@ class Chain:
         return dg.Definitions.merge(self.definitions, dg.Definitions(jobs=[job]))
 
     def release(self, result: dg.ExecuteInProcessResult, day: str = DAY, root: str | None = None) -> str:
-        return release_id(day, root or result.run_id)
+        return str(ReleaseId.of(day, root or result.run_id))
 
     def verdicts(self, release: str) -> dict[str, Verdict]:
         return self.ctx().store.verdicts(release)

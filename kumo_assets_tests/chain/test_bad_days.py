@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from kumo_assets.documents import Artefact
+from kumo_assets.documents import Artefact, ExportDetails
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.resources.dynamodb.imports import ImportRequest, adopt_or_import, wait_for_import
 from kumo_assets_tests.chain.conftest import (
@@ -152,7 +152,7 @@ def test_many_entities_lost_against_the_active_release_block(chain: Chain) -> No
     # Of 60 entities, 4 in 10 gone is within the noise floor of `volume`, which compares two independent counts.
     verdict = chain.verdicts(chain.release(result, NEXT_DAY))["entities_lost"]
     assert verdict.blocks
-    assert verdict.baseline["release_id"] == active
+    assert verdict.baseline.release_id == active
     chain.promote()
     assert chain.active() == active
 
@@ -234,7 +234,9 @@ def test_a_partial_import_is_refused_by_its_verdict(chain: Chain, chat: Chat) ->
     import gzip
 
     body = gzip.compress(b'"e","p"\n"extra"\n')
-    ctx.store.s3.put_object(Bucket=ctx.store.names.bucket, Key=export.details["prefix"] + "zz.csv.gz", Body=body)
+    ctx.store.s3.put_object(
+        Bucket=ctx.store.names.bucket, Key=export.details_as(ExportDetails).prefix + "zz.csv.gz", Body=body
+    )
     result = chain.run(assets=("dynamodb_table",), root=root)
     assert not result.success
     verdict = chain.verdicts(release)["import_complete"]
@@ -254,14 +256,14 @@ def test_a_table_whose_items_differ_is_not_adopted_again(chain: Chain) -> None:
     request = ImportRequest(
         table=ctx.names.dynamodb_table(release),
         bucket=ctx.names.bucket,
-        prefix=export.details["prefix"],
+        prefix=export.details_as(ExportDetails).prefix,
         key="e",
-        format=export.details["format"],
+        format=export.details_as(ExportDetails).format,
         tags={},
     )
     _, state, _ = adopt_or_import(ctx.dynamodb, lambda attempt: request, lambda state: True)
     wait_for_import(ctx.dynamodb, state, poll_seconds=0.1, deadline_seconds=60)
-    sampled = export.details["sample"][0]["entity"]
+    sampled = export.details_as(ExportDetails).sample[0].entity
     ctx.dynamodb.put_item(TableName=request.table, Item={"e": {"S": sampled}, "p": {"S": "[]"}})
     assert not chain.run(assets=("dynamodb_table",), root=root).success
     verdict = chain.verdicts(release)["import_complete"]
@@ -369,7 +371,7 @@ def test_an_import_that_ends_failed_seals_nothing_and_the_next_run_imports_anew(
     release = chain.release(None, root=root)  # type: ignore[arg-type]
     export = store.artefact(release, "s3_export")
     assert export is not None
-    [key] = store.keys(export.details["prefix"])
+    [key] = store.keys(export.details_as(ExportDetails).prefix)
     body = store.s3.get_object(Bucket=store.names.bucket, Key=key)["Body"].read()
     store.s3.delete_object(Bucket=store.names.bucket, Key=key)
     result = chain.run(assets=("dynamodb_table",), root=root)

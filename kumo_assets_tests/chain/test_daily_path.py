@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from kumo_serving import Answer, Miss, TableReader
 
+from kumo_assets.documents import PostprocessedDetails
 from kumo_assets_tests.chain.conftest import DAY, HOUSEHOLDS, NEXT_DAY, Chain, Day, steps
 
 
@@ -17,12 +18,12 @@ def test_a_day_becomes_a_sealed_release_whose_counts_agree(day: Day) -> None:
     sealed = day.chain.ctx().store.sealed(day.release)
     assert sealed is not None
     counts = sealed.seal.counts
-    assert counts["entities"] == counts["exported"] == counts["imported"] == HOUSEHOLDS
-    assert counts["rows"] == HOUSEHOLDS * 5
-    assert counts["errors"] == 0
+    assert counts.entities == counts.exported == counts.imported == HOUSEHOLDS
+    assert counts.rows == HOUSEHOLDS * 5
+    assert counts.errors == 0
     assert {verdict.severity for verdict in day.chain.verdicts(day.release).values()} == {"ok"}
-    assert sealed.seal.kumo["model_id"]
-    assert sealed.seal.kumo["snapshot_id"]
+    assert sealed.seal.kumo.model_id
+    assert sealed.seal.kumo.snapshot_id
 
 
 def test_the_active_pointer_moves_only_when_promoted_and_services_get_ranked_lists(chain: Chain) -> None:
@@ -121,7 +122,7 @@ def test_a_users_postprocess_sql_decides_what_is_served(custom) -> None:  # type
     assert result.success, chain.why(result)
     post = chain.ctx().store.artefact(chain.release(result), "postprocessed")
     assert post is not None
-    assert post.details["longest"] == 3
+    assert post.details_as(PostprocessedDetails).longest == 3
     served = chain.sql(f'SELECT COUNT(*) FROM "KUMO"."PUBLIC"."{post.name}" WHERE CLASS = 1000')
     assert served == [(0,)]
 

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import httpx
 
+from kumo_assets.documents import PredictionDetails
 from kumo_assets.models.registry import ModelRegistry, RegisteredModels
 from kumo_assets.releases.run import ROOT_RUN_TAG
 from kumo_assets_tests.chain.conftest import DAY, QUIET, Chain, failure
@@ -68,7 +69,7 @@ def test_a_new_model_that_is_no_worse_is_used_and_predictions_record_it(chain: C
     assert day.success, failure(day)
     artefact = chain.ctx().store.artefact(chain.release(day), "predictions")
     assert artefact is not None
-    assert artefact.details["model_id"] == trained["job_id"]
+    assert artefact.details_as(PredictionDetails).model_id == trained["job_id"]
 
 
 def test_a_worse_model_is_not_used_though_it_is_the_newest_in_kumo(chain: Chain) -> None:
@@ -87,7 +88,7 @@ def test_a_worse_model_is_not_used_though_it_is_the_newest_in_kumo(chain: Chain)
     day = chain.run(DAY, assets=("predictions",))
     artefact = chain.ctx().store.artefact(chain.release(day), "predictions")
     assert artefact is not None
-    assert artefact.details["model_id"] == now.in_use.training_job_id
+    assert artefact.details_as(PredictionDetails).model_id == now.in_use.training_job_id
 
 
 def test_a_run_that_is_executed_again_adopts_its_training_and_decides_once(chain: Chain) -> None:

@@ -42,7 +42,7 @@ def test_a_regression_serves_one_number_per_entity(custom: Callable[..., Chain])
     assert sealed is not None
     assert sealed.seal.item_format == "regression/1"
     assert sealed.seal.fallback is None
-    assert sealed.seal.counts["rows"] == sealed.seal.counts["imported"] == HOUSEHOLDS
+    assert sealed.seal.counts.rows == sealed.seal.counts.imported == HOUSEHOLDS
     assert chain.promote().success
     assert isinstance(answer_of(chain, 1), float)
     assert answer_of(chain, 1) >= 0
@@ -60,7 +60,7 @@ def test_a_binary_classification_serves_both_classes_the_predicted_one_first(cus
     sealed = chain.ctx().store.sealed(chain.release(result))
     assert sealed is not None
     assert sealed.seal.item_format == "classification/1"
-    assert sealed.seal.counts["rows"] == 2 * HOUSEHOLDS
+    assert sealed.seal.counts.rows == 2 * HOUSEHOLDS
 
 
 def test_the_older_two_columns_of_a_binary_query_are_served_alike(custom: Callable[..., Chain], chain: Chain) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kumo_assets.config import names
-from kumo_assets.config.names import QueryNames
+from kumo_assets.config.names import QueryNames, ReleaseId
 from kumo_assets.errors import ConfigError
 
 days = st.dates().map(lambda day: day.isoformat())
@@ -21,16 +21,17 @@ environments = st.from_regex(r"[a-z][a-z0-9]{1,15}", fullmatch=True)
 
 @given(days, runs)
 def test_release_id_carries_the_partition_and_parses_back(day: str, run: str) -> None:
-    release = names.release_id(day, run)
+    release = str(ReleaseId.of(day, run))
     assert re.fullmatch(names.RELEASE_PATTERN, release)
-    assert names.partition_of(release) == day
+    assert ReleaseId.checked(release).partition == day
+    assert ReleaseId.parse(release) == ReleaseId.of(day, run)
 
 
 @given(environments, queries, days, runs, st.integers(min_value=1, max_value=99))
 def test_every_name_carries_environment_query_and_release(
     env: str, query: str, day: str, run: str, attempt: int
 ) -> None:
-    release = names.release_id(day, run)
+    release = str(ReleaseId.of(day, run))
     where = QueryNames(env, query, "acme-predictions")
     table = where.dynamodb_table(release, attempt)
     assert table.startswith(f"{env}-{query}-{release}")
@@ -64,10 +65,28 @@ def test_malformed_environments_are_refused(bad: str) -> None:
 def test_malformed_release_ids_are_refused(bad: str) -> None:
     with pytest.raises(ConfigError):
         QueryNames("local", "q1", "acme-predictions").release_prefix(bad)
+    assert ReleaseId.parse(bad) is None
+
+
+@pytest.mark.parametrize(
+    ("partition", "run"),
+    [("2017-11-31", "1a2b3c4d"), ("20171130", "1a2b3c4d"), ("2017-11-30", "1a2b3c4"), ("2017-11-30", "not-a-uuid")],
+)
+def test_no_release_id_is_made_of_a_malformed_partition_or_run(partition: str, run: str) -> None:
+    with pytest.raises(ConfigError):
+        ReleaseId.of(partition, run)
+
+
+def test_keys_of_later_days_sort_after_a_days_prefix_and_those_of_earlier_days_before_it() -> None:
+    where = QueryNames("local", "q1", "acme-predictions")
+    day = where.day_prefix("2017-11-30")
+    assert where.release_prefix("20171129-ffffffff") < day < where.release_prefix("20171130-00000000")
+    assert where.release_prefix("20171130-ffffffff").startswith(day)
+    assert day < where.release_prefix("20171201-00000000")
 
 
 def test_environments_never_share_a_prefix() -> None:
-    release = names.release_id("2017-11-30", str(uuid.uuid4()))
+    release = str(ReleaseId.of("2017-11-30", str(uuid.uuid4())))
     local, staging = (QueryNames(env, "q1", "acme-predictions") for env in ("local", "staging"))
     assert not staging.release_prefix(release).startswith(local.root)
     assert local.dynamodb_table(release) != staging.dynamodb_table(release)

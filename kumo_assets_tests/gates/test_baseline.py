@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kumo_assets.config.gates import GatesSpec
-from kumo_assets.documents import Seal
+from kumo_assets.documents import NoticeDetails, Seal
 from kumo_assets.gates.baseline import baselines_of
 from kumo_assets.gates.judges import judges
 from kumo_assets.releases import store
@@ -46,7 +46,7 @@ def told(shop: Shop, day: str = "2017-11-30", **limits: Any) -> Any:
 
 def severity(found: Any, gate: str = "volume", **counts: Any) -> str:
     spec = definition("q1").spec
-    return judges(spec, {}, COUNTS | counts, found)[gate]().severity
+    return judges(spec, NoticeDetails(), COUNTS | counts, found)[gate]().severity
 
 
 RAW = {"transactions": {"rows": 700, "lag_minutes": 0.0}}

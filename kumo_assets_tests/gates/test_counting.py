@@ -11,7 +11,7 @@ from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.documents import Artefact, Opened, Seal
+from kumo_assets.documents import Artefact, NoticeDetails, Opened, Seal, WarehouseDetails
 from kumo_assets.gates.baseline import Baseline, Baselines
 from kumo_assets.gates.counting import stored_counts, take_counts
 from kumo_assets.gates.judges import judges
@@ -53,7 +53,7 @@ def told(
     """The counts of a new table against the active release's, what judges them, and the counts kept: for this query, and for one that asks every gate."""
     ctx = ReleaseContext.from_environment(query, Environment.from_variables())
     opened = Opened.model_construct(release_id=f"20171130-{uuid.uuid4().hex[:8]}", partition="2017-11-30")
-    details = {"database": warehouse.database, "schema": warehouse.schema}
+    details = WarehouseDetails(database=warehouse.database, schema=warehouse.schema)
     artefact = Artefact.model_construct(asset="postprocessed", name=new, entities=3, details=details)
     seal = Seal.model_construct(release_id="20171129-1a2b3c4d", artefacts={"postprocessed": old})
     baselines = Baselines(active=seal, main=main)
@@ -63,7 +63,7 @@ def told(
         other = stored_counts(ctx, definition(query.name), opened, "postprocessed", baselines)
     finally:
         ctx.close()
-    found = judges(query.spec, {}, counts, baselines)
+    found = judges(query.spec, NoticeDetails(), counts, baselines)
     return counts, found, (kept, other)
 
 

@@ -28,7 +28,7 @@ from kumo_assets.config.gates import (
     Volume,
 )
 from kumo_assets.config.query import PredictiveQuerySpec
-from kumo_assets.documents import Opened, Verdict
+from kumo_assets.documents import NoticeDetails, Opened, Verdict
 from kumo_assets.gates.baseline import Baseline, Baselines
 from kumo_assets.gates.continuity import judge_entities_lost, judge_overlap
 from kumo_assets.gates.drift import judge_class_share, judge_coverage, judge_score_drift, judge_top_item
@@ -449,6 +449,6 @@ def test_every_gate_that_can_be_asked_has_a_judge_a_description_and_advice(task:
         }
     )
     asked = set(spec.gates_of(task))
-    assert asked <= set(judges(query, {}, {}, Baselines()))
+    assert asked <= set(judges(query, NoticeDetails(), {}, Baselines()))
     assert asked <= set(DESCRIPTIONS)
     assert asked <= set(ADVICE)

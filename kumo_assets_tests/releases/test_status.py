@@ -9,6 +9,7 @@ import pytest
 from kumo_assets.documents import Rejection, utc_now
 from kumo_assets.releases.operations.hold import hold
 from kumo_assets.releases.operations.promote import promote
+from kumo_assets.releases.operations.retention import plan
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import releases, report
 from kumo_assets.resources.dynamodb import tables
@@ -157,3 +158,19 @@ def test_every_state_has_its_name(store: Shop) -> None:
         names["27"]: "active",
         names["26"]: "previous",
     }
+
+
+def test_a_name_with_a_date_that_does_not_exist_is_no_release(store: Shop) -> None:
+    active = store.build()
+    promote(store.ctx, None, by="sensor")
+    ctx, odd = store.ctx, "20171131-0a0b0c0d"
+    for name in ("opened.json", "release.json", "artefacts/predictions.json"):
+        ctx.store.s3.put_object(Bucket=ctx.names.bucket, Key=f"{ctx.names.releases_prefix}{odd}/{name}", Body=b"{}")
+    assert [item.release_id for item in ctx.store.listings()] == [active]
+    assert ctx.store.newest_with("2017-11-31", "predictions") is None
+    assert [view.release_id for view in releases(ctx)] == [active]
+    store.edit(lambda text: text.replace(f"{ctx.query}-{active}", f"{ctx.query}-{odd}"))
+    found = report(ctx)
+    assert (found.release_id, found.hand_edited) == (None, True)
+    assert found.table == f"{ctx.names.environment}-{ctx.query}-{odd}"
+    assert plan(ctx).going == {}

@@ -17,6 +17,7 @@ from kumo_serving.items import encode_item
 
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.names import ReleaseId
 from kumo_assets.config.query import PredictiveQuerySpec
 from kumo_assets.documents import IMPORT_GATE, Artefact, GateRecord, Opened, Seal, Verdict, utc_now
 from kumo_assets.releases.context import ReleaseContext
@@ -91,7 +92,7 @@ class Shop:
             query=self.query,
             environment=self.ctx.names.environment,
             partition=partition,
-            release_id=f"{partition.replace('-', '')}-{root[:8]}",
+            release_id=str(ReleaseId.of(partition, root)),
             run_id=root,
             root_run_id=root,
             opened_at=utc_now(),

@@ -39,7 +39,7 @@ def newer_sealed(ctx: ReleaseContext, found: VersionedPointer | None, partition:
     served = found.pointer.served_release_id if found is not None else ""
     ordered = sorted(
         (item for item in ctx.store.listings(partition or None) if item.sealed),
-        key=lambda item: (item.release_id[:8], item.sealed_at or "", item.release_id),
+        key=lambda item: item.order,
         reverse=True,
     )
     newer = []

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from kumo_serving.pointer import Pointer, release_of_table
+from kumo_serving.pointer import Pointer, partition_of_release, release_of_table
 
 from kumo_assets.documents import LedgerEntry
 from kumo_assets.pointers.store import VersionedPointer
@@ -151,8 +151,8 @@ def _protected(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing], momen
 
 def _order(ours: list[Listing]) -> Callable[[str], tuple[str, str, str]]:
     """Key that sorts release ids as releases sort: by partition, then by when they were sealed."""
-    sealed = {item.release_id: item.sealed_at or "" for item in ours}
-    return lambda release: (release[:8], sealed.get(release, ""), release)
+    orders = {item.release_id: item.order for item in ours}
+    return lambda release: orders.get(release) or (partition_of_release(release), "", release)
 
 
 def _known_good(ctx: ReleaseContext, pointer: Pointer, entries: list[LedgerEntry], ours: list[Listing]) -> set[str]:

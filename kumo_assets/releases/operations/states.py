@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from kumo_serving.errors import PointerMalformed
-from kumo_serving.pointer import Pointer, release_of_table
+from kumo_serving.pointer import Pointer, partition_of_release, release_of_table
 
 from kumo_assets.documents import IMPORT_GATE, Verdict
 from kumo_assets.releases.context import ReleaseContext
@@ -38,7 +38,7 @@ def releases(ctx: ReleaseContext) -> list[ReleaseView]:
     except PointerMalformed:
         found = None
     pointer = found.pointer if found is not None else None
-    listed = sorted(ctx.store.listings(), key=lambda item: (item.release_id[:8], item.sealed_at or "~"), reverse=True)
+    listed = sorted(ctx.store.listings(), key=lambda item: (item.partition, item.sealed_at or "~"), reverse=True)
     with ThreadPoolExecutor(max_workers=16) as pool:
         return list(pool.map(lambda item: _view(ctx, item, pointer), listed))
 
@@ -47,10 +47,10 @@ def last_block(ctx: ReleaseContext, listed: list[Listing], active: str) -> dict[
     """The newest release that a gate stopped, with the gate's words. `resolved` is "yes" once the active release is as
     new as it, else "". All releases after the active one are looked at, and a few unsealed ones before it."""
     before = 0
-    day = active[:8]
-    for item in sorted(listed, key=lambda item: (item.release_id[:8], item.touched), reverse=True):
-        newer = item.release_id[:8] > day
-        if item.retired or item.release_id == active or (item.sealed and item.release_id[:8] < day):
+    day = partition_of_release(active)
+    for item in sorted(listed, key=lambda item: (item.partition, item.touched), reverse=True):
+        newer = item.partition > day
+        if item.retired or item.release_id == active or (item.sealed and item.partition < day):
             continue
         if not newer:
             before += 1
@@ -81,10 +81,10 @@ def _view(ctx: ReleaseContext, item: Listing, pointer: Pointer | None) -> Releas
     state, words = _state(item, pointer, ctx)
     return ReleaseView(
         release_id=item.release_id,
-        partition=f"{item.release_id[:4]}-{item.release_id[4:6]}-{item.release_id[6:8]}",
+        partition=item.partition,
         state=state,
         sealed_at=item.sealed_at,
-        counts=sealed.seal.counts if sealed is not None else {},
+        counts=sealed.seal.counts.model_dump() if sealed is not None else {},
         verdicts={verdict.gate: verdict.severity for verdict in _stored_verdicts(ctx, item)},
         words=words,
     )

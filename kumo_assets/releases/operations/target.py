@@ -9,14 +9,13 @@ from kumo_serving.pointer import (
     MAX_PREVIOUS,
     Forced,
     Hold,
-    KeyAttribute,
     Pointer,
     Previous,
     Promoted,
     partition_of_release,
 )
 
-from kumo_assets.documents import moment_in, utc_text
+from kumo_assets.documents import SampleDetails, moment_in, utc_text
 from kumo_assets.errors import ReleaseError
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
@@ -51,7 +50,7 @@ def pointer_to(
         partition=sealed.seal.partition,
         table=sealed.seal.table,
         region=sealed.seal.region,
-        key=KeyAttribute(**sealed.seal.key),
+        key=sealed.seal.key,
         item_format=sealed.seal.item_format,
         fallback=sealed.seal.fallback,
         releases=ctx.names.releases_uri,
@@ -146,7 +145,7 @@ def try_lookups(ctx: ReleaseContext, sealed: SealedRelease) -> None:
     opened = ctx.store.opened(sealed.release_id)
     home = ctx.store.home(opened, "dynamodb_table") if opened is not None else sealed.release_id
     artefact = ctx.store.artefact(home, "dynamodb_table")
-    sample = [item["entity"] for item in artefact.details.get("sample", [])] if artefact is not None else []
+    sample = [item.entity for item in artefact.details_as(SampleDetails).sample] if artefact is not None else []
     if not sample:
         raise ReleaseError(
             "try the table of",

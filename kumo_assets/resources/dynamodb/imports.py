@@ -1,9 +1,9 @@
 """ImportTable: start one import of an S3 prefix into a new table, or adopt the one already started, and wait for its end.
 
 What counts as a whole import is judged in `kumo_assets.gates.import_complete`; tables, tags and protection are in
-`tables.py`. Facts used here: a new table only, no update; the client token is good for 8 hours; counters stay 0 while
-IN_PROGRESS; a FAILED import can leave a table with part of the data, so the import's status counts, never the table's.
-(AWS: "DynamoDB data import from Amazon S3"; ../shared/serving_facts.md.)
+`tables.py`. Facts used here: an import only makes a new table; its client token is valid for 8 hours; its counters stay 0
+while IN_PROGRESS; a FAILED import can leave a table with part of the data, so the import's status decides, never the
+table's (AWS: "DynamoDB data import from Amazon S3").
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -21,6 +21,12 @@ from kumo_assets.resources.aws import trouble
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import (
+        ImportSummaryTypeDef,
+        ImportTableDescriptionTypeDef,
+        ImportTableInputTypeDef,
+        ListImportsInputTypeDef,
+    )
 
 LIVE = ("IN_PROGRESS",)
 DONE = ("COMPLETED",)
@@ -29,7 +35,7 @@ MOST_ATTEMPTS = 20
 
 @dataclass(frozen=True)
 class ImportState:
-    """One import as DescribeImport tells it. Sizes are bytes, counts are items."""
+    """One import as DescribeImport reports it. Sizes are bytes, counts are items."""
 
     arn: str
     table: str
@@ -44,7 +50,7 @@ class ImportState:
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """Everything ImportTable is told."""
+    """What one import is made of: the objects, their format, and the table's name, key and tags."""
 
     table: str
     bucket: str
@@ -53,9 +59,10 @@ class ImportRequest:
     format: str
     tags: dict[str, str]
 
-    def parameters(self) -> dict[str, Any]:
-        """Keyword arguments of `import_table`, but for the token."""
-        parameters: dict[str, Any] = {
+    def parameters(self) -> ImportTableInputTypeDef:
+        """Keyword arguments of `import_table`."""
+        parameters: ImportTableInputTypeDef = {
+            "ClientToken": self.token,
             "S3BucketSource": {"S3Bucket": self.bucket, "S3KeyPrefix": self.prefix},
             "InputFormat": "CSV" if self.format == "csv" else "DYNAMODB_JSON",
             "InputCompressionType": "GZIP",
@@ -72,7 +79,7 @@ class ImportRequest:
 
     @property
     def token(self) -> str:
-        """The same request has the same token, so a replay within 8 hours is answered with the same import."""
+        """Equal requests have equal tokens, so a replay within 8 hours is answered with the same import."""
         return hashlib.sha256(f"{self.table}|{self.bucket}|{self.prefix}|{self.format}".encode()).hexdigest()[:36]
 
 
@@ -89,8 +96,8 @@ def find_import(client: DynamoDBClient, table: str) -> ImportState | None:
         raise _failed("look for the table", table, error) from error
     except BotoCoreError as error:
         raise _failed("look for the table", table, error) from error
-    summaries: list[Any] = []
-    page: dict[str, Any] = {"TableArn": arn, "PageSize": 25}
+    summaries: list[ImportSummaryTypeDef] = []
+    page: ListImportsInputTypeDef = {"TableArn": arn, "PageSize": 25}
     while True:
         try:
             answer = client.list_imports(**page)
@@ -100,7 +107,7 @@ def find_import(client: DynamoDBClient, table: str) -> ImportState | None:
         if not answer.get("NextToken"):
             break
         page["NextToken"] = answer["NextToken"]
-    # Ask again about the table: an emulator or an older SDK may ignore the filter.
+    # Filter again by table: an emulator or an older SDK may ignore the filter.
     ours = [item for item in summaries if item.get("TableArn") == arn]
     if not ours:
         raise ImportFailed(
@@ -118,8 +125,8 @@ def adopt_or_import(
 ) -> tuple[int, ImportState, bool]:
     """(attempt, import, adopted): the live or whole import of the first attempt that has one, else a new one.
 
-    `request_for(attempt)` names that attempt's table, `whole` tells whether a completed import's counts are right. An
-    import that failed, or completed short, opens the next attempt under a new name (rule 2).
+    `request_for(attempt)` names that attempt's table. `whole` says whether a completed import's counts are right. An
+    import that failed, or whose counts are wrong, opens the next attempt under a new name (rule 2).
     """
     for attempt in range(1, MOST_ATTEMPTS + 1):
         request = request_for(attempt)
@@ -127,8 +134,8 @@ def adopt_or_import(
         adopted = state is not None
         if state is None:
             state = _start(client, request)
-            # ImportTable answers a new import with IN_PROGRESS. Anything else is the replay of an import that this token
-            # once started and that has ended; a failed one may have left no table to find it by.
+            # ImportTable answers a new import with IN_PROGRESS. Any other status is that of an earlier import with this
+            # token, which has ended; a failed one may have left no table to find it by.
             adopted = state.status not in LIVE
         if state.status in LIVE or (state.status in DONE and whole(state)):
             return attempt, state, adopted
@@ -136,20 +143,20 @@ def adopt_or_import(
         "import into",
         to=request_for(MOST_ATTEMPTS).table,
         found=f"{MOST_ATTEMPTS} attempts of this release have failed",
-        next="read the failure of the last one in the DynamoDB console, mend it, and build a new release",
+        next="read the failure of the last one in the DynamoDB console, fix its cause, and build a new release",
     )
 
 
 def _start(client: DynamoDBClient, request: ImportRequest) -> ImportState:
     try:
-        answer = client.import_table(ClientToken=request.token, **request.parameters())
+        answer = client.import_table(**request.parameters())
     except (ClientError, BotoCoreError) as error:
         raise _failed("start the import into", request.table, error) from error
     return _state(answer["ImportTableDescription"])
 
 
 def describe_import(client: DynamoDBClient, arn: str) -> ImportState:
-    """The import's present state. ImportFailed when AWS does not answer."""
+    """The import's current state. ImportFailed when AWS does not answer."""
     try:
         return _state(client.describe_import(ImportArn=arn)["ImportTableDescription"])
     except (ClientError, BotoCoreError) as error:
@@ -167,7 +174,7 @@ def wait_for_import(
 ) -> ImportState:
     """Poll until the import ended, whatever the end. ImportFailed when the deadline passes first.
 
-    The import itself cannot be cancelled over the API; a later re-run adopts it where it then stands.
+    The API has no way to cancel an import; a later re-run adopts it, whatever its status is then.
     """
     started = time.monotonic()
     wait = min(poll_seconds, 0.5)
@@ -187,9 +194,9 @@ def wait_for_import(
     return state
 
 
-def _state(description: Any) -> ImportState:
-    parameters = description.get("TableCreationParameters") or {}
-    source = description.get("S3BucketSource") or {}
+def _state(description: ImportTableDescriptionTypeDef) -> ImportState:
+    parameters = description.get("TableCreationParameters", {})
+    source = description.get("S3BucketSource", {})
     failure = " ".join(filter(None, [description.get("FailureCode"), description.get("FailureMessage")]))
     return ImportState(
         arn=description["ImportArn"],

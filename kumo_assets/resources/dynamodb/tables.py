@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -18,16 +18,22 @@ from kumo_assets.resources.aws import trouble
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import (
+        KeysAndAttributesUnionTypeDef,
+        ListTablesInputTypeDef,
+        UpdateTableInputTypeDef,
+        WarmThroughputTypeDef,
+    )
 
     from kumo_assets.config.query import Table
 
-# One change of a table at a time: tries at the next one, some 9 minutes together.
+# DynamoDB allows one change of a table at a time. This many tries at the next one take some 9 minutes.
 UPDATE_ATTEMPTS = 60
 
 
 @dataclass(frozen=True)
 class TableState:
-    """One table as DescribeTable tells it."""
+    """One table as DescribeTable reports it."""
 
     name: str
     arn: str
@@ -41,7 +47,7 @@ class TableState:
 def describe(client: DynamoDBClient, table: str) -> TableState | None:
     """The table's state, None when there is none. ReleaseError when AWS does not answer."""
     try:
-        found: Any = client.describe_table(TableName=table)["Table"]
+        found = client.describe_table(TableName=table)["Table"]
     except ClientError as error:
         if error.response["Error"]["Code"] == "ResourceNotFoundException":
             return None
@@ -94,20 +100,20 @@ def care_for(client: DynamoDBClient, table: str, wanted: Table, tags: Mapping[st
     try:
         client.tag_resource(ResourceArn=state.arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
         if wanted.deletion_protection and not state.protected:
-            _update(client, table, DeletionProtectionEnabled=True)
+            _update(client, {"TableName": table, "DeletionProtectionEnabled": True})
         if wanted.point_in_time_recovery:
             client.update_continuous_backups(
                 TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
             )
         if wanted.reads_per_second and max(state.warm_reads or 0, 12_000) < wanted.reads_per_second:
-            _update(
-                client,
-                table,
-                WarmThroughput={"ReadUnitsPerSecond": wanted.reads_per_second, "WriteUnitsPerSecond": 4_000},
-            )
+            warm: WarmThroughputTypeDef = {
+                "ReadUnitsPerSecond": wanted.reads_per_second,
+                "WriteUnitsPerSecond": 4_000,
+            }
+            _update(client, {"TableName": table, "WarmThroughput": warm})
         for region in wanted.replicas:
             if region not in state.replicas:
-                _update(client, table, ReplicaUpdates=[{"Create": {"RegionName": region}}])
+                _update(client, {"TableName": table, "ReplicaUpdates": [{"Create": {"RegionName": region}}]})
     except (ClientError, BotoCoreError, OSError) as error:
         raise _failed("protect the table", table, error) from error
 
@@ -140,10 +146,10 @@ def wait_until_ready(
 
 
 def read_items(client: DynamoDBClient, table: str, key: str, entities: list[str]) -> dict[str, str]:
-    """`p` by entity, read consistently, for the entities that are there. Unprocessed keys are asked again."""
+    """`p` by entity, read consistently, for the entities that are there. Unprocessed keys are retried."""
     found: dict[str, str] = {}
     for start in range(0, len(entities), 100):
-        request: Any = {
+        request: Mapping[str, KeysAndAttributesUnionTypeDef] = {
             table: {"Keys": [{key: {"S": entity}} for entity in entities[start : start + 100]], "ConsistentRead": True}
         }
         for attempt in range(10):
@@ -153,7 +159,7 @@ def read_items(client: DynamoDBClient, table: str, key: str, entities: list[str]
                 raise _failed("read sampled items of", table, error) from error
             for item in answer["Responses"].get(table, []):
                 found[str(item[key]["S"])] = str(item.get("p", {}).get("S", ""))
-            request = answer.get("UnprocessedKeys")
+            request = answer.get("UnprocessedKeys", {})
             if not request:
                 break
             time.sleep(min(0.05 * 2**attempt, 2))
@@ -178,11 +184,11 @@ def delete(client: DynamoDBClient, table: str) -> None:
         try:
             if state.replicas:
                 for region in (region for region, status in state.replicas.items() if status != "DELETING"):
-                    _update(client, table, ReplicaUpdates=[{"Delete": {"RegionName": region}}])
+                    _update(client, {"TableName": table, "ReplicaUpdates": [{"Delete": {"RegionName": region}}]})
                 time.sleep(min(0.2 * 2**attempt, 10))
                 continue
             if state.protected:
-                _update(client, table, DeletionProtectionEnabled=False)
+                _update(client, {"TableName": table, "DeletionProtectionEnabled": False})
             client.delete_table(TableName=table)
             return
         except ClientError as error:
@@ -204,10 +210,10 @@ def list_tables(client: DynamoDBClient, prefix: str) -> list[str]:
     """Names of the tables that start with `prefix`, sorted. Every table is listed (2,500 at most by default, 25 calls):
     AWS promises no order in which one could start or stop."""
     found: list[str] = []
-    start: dict[str, str] = {}
+    start: ListTablesInputTypeDef = {}
     try:
         while True:
-            answer = client.list_tables(**start)  # type: ignore[arg-type]
+            answer = client.list_tables(**start)
             found += [name for name in answer.get("TableNames", []) if name.startswith(prefix)]
             last = answer.get("LastEvaluatedTableName")
             if not last:
@@ -217,11 +223,11 @@ def list_tables(client: DynamoDBClient, prefix: str) -> list[str]:
         raise _failed("list the tables of", prefix, error) from error
 
 
-def _update(client: DynamoDBClient, table: str, **change: Any) -> None:
-    """One UpdateTable, waiting while another change of the same table is under way (DynamoDB allows one at a time)."""
+def _update(client: DynamoDBClient, change: UpdateTableInputTypeDef) -> None:
+    """One UpdateTable, retried while another change of the same table is under way."""
     for attempt in range(UPDATE_ATTEMPTS):
         try:
-            client.update_table(TableName=table, **change)
+            client.update_table(**change)
             return
         except ClientError as error:
             if error.response["Error"]["Code"] != "ResourceInUseException" or attempt == UPDATE_ATTEMPTS - 1:

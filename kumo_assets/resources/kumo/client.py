@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from kumo_assets.errors import ConfigError
 from kumo_assets.resources.kumo.auth import Auth
@@ -100,7 +100,7 @@ class KumoClient:
         """KumoUnauthorized or KumoUnreachable when this client cannot work. The vendor's own probe (`authenticate`)."""
         self.connectors()
 
-    def connectors(self) -> list[dict[str, Any]]:
+    def connectors(self) -> list[dict[str, object]]:
         """Configurations of the tenant's connectors: `name`, `type`, and for Snowflake `database`, `schema_name`."""
         found = self._http.get("/connectors")
         items = array(found.get("connectors") if isinstance(found, dict) else found, "the connectors")
@@ -195,7 +195,7 @@ class KumoClient:
         query_id: str,
         tags: Mapping[str, str],
         snapshot_id: str | None = None,
-        plan: Mapping[str, Any] | None = None,
+        plan: Mapping[str, object] | None = None,
     ) -> tuple[str, bool]:
         """(training job id, adopted): train a query by `plan`, or again by its newest model's, on a snapshot's data.
 

@@ -7,7 +7,7 @@ predictive query, has no tags and no warnings. Only routes and JSON differ here;
 from __future__ import annotations
 
 from datetime import UTC
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import quote
 
 from kumo_assets.errors import ConfigError
@@ -48,8 +48,8 @@ class Dialect(Protocol):
         """Jobs that are this launch's: by tags, or by query and output table."""
 
 
-def listed(http: Transport, path: str, **params: str) -> list[Any]:
-    """A whole list. There are no pages, and the order is not promised: a full answer is asked for again, longer."""
+def listed(http: Transport, path: str, **params: str) -> list[object]:
+    """A whole list. Kumo has no pages and promises no order: when an answer is full, a longer one is requested."""
     limit = PAGE
     while True:
         found = array(http.get(path, limit=str(limit), **params), f"GET {path}")
@@ -70,7 +70,7 @@ def same_job(job: KumoJob, job_id: str) -> KumoJob:
     return job
 
 
-def _output(launch: Launch) -> dict[str, Any]:
+def _output(launch: Launch) -> dict[str, object]:
     return {
         "artifact_type": "PREDICTIONS",
         "connector_id": launch.connector,
@@ -80,8 +80,8 @@ def _output(launch: Launch) -> dict[str, Any]:
     }
 
 
-def _options(launch: Launch) -> dict[str, Any]:
-    options: dict[str, Any] = {}
+def _options(launch: Launch) -> dict[str, object]:
+    options: dict[str, object] = {}
     if launch.task == "binary_classification":
         # "Required if binary classification" (a comment in kumoapi/jobs.py).
         options["binary_classification_threshold"] = (
@@ -111,7 +111,7 @@ class SdkDialect:
                 next="pin source.kumo.training_job_id, or let newest_model choose one",
             )
         # Optional fields are left out, not null: whether an older server refuses unknown fields is not public.
-        body: dict[str, Any] = {
+        body: dict[str, object] = {
             "job_tags": launch.tags,
             "model_training_job_id": launch.training_job_id,
             "predict_options": _options(launch) | {"num_workers": launch.num_workers},
@@ -127,7 +127,7 @@ class SdkDialect:
                 "launch the batch prediction of",
                 to=launch.query_id,
                 found="; ".join(map(str, errors)) or "no job id and no reason",
-                next="mend what Kumo names, in Kumo or in the definition, and materialise again",
+                next="fix what Kumo names, in Kumo or in the definition, and materialise again",
             )
         return job_id, warnings
 
@@ -183,12 +183,12 @@ class PqueryDialect:
         return None
 
     def cancel(self, job_id: str) -> bool:
-        # What it answers is not known; the job's status tells.
+        # What it answers is not public; the job's status shows whether it was cancelled.
         self._http.repeat("POST", at("prediction_jobs", job_id, "cancel"))
         return True
 
     def find(self, launch: Launch) -> list[KumoJob]:
-        # No tags in this dialect: the output table is the release's own, so it tells the job.
+        # This dialect has no tags. The output table belongs to the release, so it identifies the job.
         path = at("predictive_queries", launch.query_id, "prediction_jobs")
         found = [job_of(item) for item in array(self._http.get(path), f"GET {path}")]
         return [job for job in found if launch.table in job.output_tables]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from kumo_assets.errors import ConfigError
 
@@ -73,7 +72,7 @@ class KumoJob:
     model_id: str | None = None
     snapshot_id: str | None = None
     output_tables: tuple[str, ...] = ()
-    raw: dict[str, Any] = field(default_factory=dict, repr=False)
+    raw: dict[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -115,8 +114,8 @@ class TrainedModel:
     created_at: datetime | None
     metrics: dict[str, float]
     snapshot_id: str | None = None
-    plan: dict[str, Any] = field(default_factory=dict, repr=False)
-    raw: dict[str, Any] = field(default_factory=dict, repr=False)
+    plan: dict[str, object] = field(default_factory=dict, repr=False)
+    raw: dict[str, object] = field(default_factory=dict, repr=False)
 
     @property
     def graph_id(self) -> str | None:

@@ -9,12 +9,15 @@ import time as time_module
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
 from kumo_assets.resources.kumo.model import KumoJob, PollPolicy
 from kumo_assets.resources.kumo.wire import moment
+
+if TYPE_CHECKING:
+    from kumo_assets.resources.snowflake import Row
 
 # Columns by task (kumo_api.md, "Output columns"); binary has an older form.
 OUTPUT_COLUMNS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -56,7 +59,7 @@ class OutputProof:
 
 
 def prove_output(
-    row: Callable[[str], Mapping[str, Any]],
+    row: Callable[[str], Row],
     columns: Mapping[str, str],
     table: str,
     job: KumoJob,
@@ -155,7 +158,7 @@ def faults(proof: OutputProof, job: KumoJob, anchor: datetime | None = None) -> 
     return found
 
 
-def _utc(value: Any) -> datetime | None:
+def _utc(value: object) -> datetime | None:
     """A timestamp column's value. Its SQL type is not public: text is read too; a time without a zone is UTC."""
     if not isinstance(value, datetime):
         return moment(value)

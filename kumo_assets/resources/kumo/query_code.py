@@ -1,6 +1,6 @@
-"""A query as code: running its `training.py` through the vendor's SDK, and telling what differs from the tenant.
+"""A query as code: running its `training.py` through the vendor's SDK, and reporting what differs from the tenant.
 
-The SDK (`pip install kumo-assets[kumoai]`) is wanted by nothing else; where it must not be beside our own libraries,
+Nothing else needs the SDK (`pip install kumo-assets[kumoai]`). Where it must not be installed beside our own libraries,
 KUMO_SDK_PYTHON names the Python that has it. What runs there is `sdk_program.py`.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from kumo_assets.errors import ConfigError
 from kumo_assets.resources.kumo.auth import Auth
@@ -26,21 +26,55 @@ FILE = "training.py"
 MOST_SECONDS = 1800.0
 
 
+class QueryGraph(TypedDict):
+    """A query as `sdk_program.canonical` writes it: its PQL, its tables by name, and the columns that each link joins."""
+
+    query: str
+    tables: dict[str, GraphTable]
+    links: list[list[list[str]]]
+
+
+class GraphTable(TypedDict):
+    """A table of the graph. Beside its columns it has fields that are only compared."""
+
+    cols: list[GraphColumn]
+
+
+class GraphColumn(TypedDict):
+    """A column of a table. Beside its name it has fields that are only compared."""
+
+    name: str
+
+
+class Report(TypedDict, total=False):
+    """What `sdk_program.py` prints: `error` and `line`, or the definitions; after a save also the ids, task and plan."""
+
+    error: str
+    line: int | None
+    digest: str
+    local: QueryGraph
+    tenant: QueryGraph | None
+    query_id: str
+    graph_id: str
+    task: str
+    plan: dict[str, object]
+
+
 @dataclass(frozen=True)
 class QueryCode:
     """What `training.py` says and what the tenant has. `digest` is of the definition; `plan` and ids after a save only."""
 
     digest: str
-    local: dict[str, Any]
-    tenant: dict[str, Any] | None
+    local: QueryGraph
+    tenant: QueryGraph | None
     query_id: str = ""
     graph_id: str = ""
     task: str = ""
-    plan: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, object] = field(default_factory=dict)
 
     @property
     def differences(self) -> list[str]:
-        """How the tenant's definition differs from the repository's, in words; empty when it does not."""
+        """How the tenant's definition differs from the repository's, as sentences; empty when it does not."""
         if self.tenant is None:
             return ["the tenant has no such query"]
         return _differences(self.tenant, self.local)
@@ -78,7 +112,7 @@ def run_code(
 ) -> QueryCode:
     """Run a query's `training.py`; with `save`, also put its graph and query into the tenant (the same twice is once).
 
-    Raises ConfigError when there is no SDK or no key, KumoRefused with the file's or Kumo's own words.
+    Raises ConfigError when there is no SDK or no key, KumoRefused with the file's or Kumo's own message.
     """
     source = dict(os.environ if environ is None else environ)
     auth = _auth(source, file)
@@ -125,7 +159,7 @@ def run_code(
     return _report(action, file, json.loads(lines[0].removeprefix("REPORT ")), auth, python)
 
 
-def _report(action: str, file: Path, report: dict[str, Any], auth: Auth, python: str) -> QueryCode:
+def _report(action: str, file: Path, report: Report, auth: Auth, python: str) -> QueryCode:
     if "error" in report:
         missing = report["error"].startswith("ModuleNotFoundError: No module named 'kumo")
         where = f", line {report['line']}" if report.get("line") else ""
@@ -138,7 +172,7 @@ def _report(action: str, file: Path, report: dict[str, Any], auth: Auth, python:
                 next="pip install 'kumo-assets[kumoai]', or set KUMO_SDK_PYTHON to a Python that has kumoai",
             )
         raise KumoRefused(
-            f"{action} the query of", to=f"{file}{where}", found=found, next="mend the file, or what Kumo names"
+            f"{action} the query of", to=f"{file}{where}", found=found, next="fix the file, or what Kumo names"
         )
     return QueryCode(
         digest=report["digest"],
@@ -162,7 +196,7 @@ def _auth(source: Mapping[str, str], file: Path) -> Auth:
     return Auth(source["KUMO_API_KEY"])
 
 
-def _differences(tenant: Mapping[str, Any], local: Mapping[str, Any]) -> list[str]:
+def _differences(tenant: QueryGraph, local: QueryGraph) -> list[str]:
     found = []
     if tenant["query"] != local["query"]:
         found.append(f"the query: {tenant['query']!r} in the tenant, {local['query']!r} in the repository")
@@ -177,7 +211,7 @@ def _differences(tenant: Mapping[str, Any], local: Mapping[str, Any]) -> list[st
     return found
 
 
-def _table_differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+def _table_differences(theirs: GraphTable, ours: GraphTable) -> str:
     columns = {side["name"]: side for side in theirs["cols"]}, {side["name"]: side for side in ours["cols"]}
     changed = [
         f"column {name} {'changed' if name in columns[0] and name in columns[1] else 'only in one of them'}"

@@ -10,7 +10,6 @@ import json
 import reprlib
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 from kumo_assets.resources.kumo.errors import KumoMalformed
 
@@ -19,7 +18,7 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 120, 120
 _SHORT.maxdict = _SHORT.maxlist = 4
 
 
-def json_of(content: bytes, what: str) -> Any:
+def json_of(content: bytes, what: str) -> object:
     """The JSON of an answer's body; None for an empty one. KumoMalformed when it is none."""
     if not content.strip():
         return None
@@ -31,7 +30,7 @@ def json_of(content: bytes, what: str) -> Any:
         raise malformed(what, "JSON", words(content[:160].decode("utf-8", "replace"))) from None
 
 
-def _printable(value: Any) -> Any:
+def _printable(value: object) -> object:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, list):
@@ -41,7 +40,7 @@ def _printable(value: Any) -> Any:
     return value
 
 
-def malformed(what: str, wanted: str, found: Any) -> KumoMalformed:
+def malformed(what: str, wanted: str, found: object) -> KumoMalformed:
     """The error for an answer that is something else than `wanted`."""
     return KumoMalformed(
         "read Kumo's answer",
@@ -51,7 +50,7 @@ def malformed(what: str, wanted: str, found: Any) -> KumoMalformed:
     )
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Any JSON value, in at most a line."""
     return words(_SHORT.repr(value))[:200]
 
@@ -75,7 +74,7 @@ def detail_of(content: bytes) -> str:
     return words(body)[:400] if isinstance(body, str) else shown(body)
 
 
-def _one_detail(item: Any) -> str:
+def _one_detail(item: object) -> str:
     if isinstance(item, dict) and isinstance(item.get("loc"), list):
         where = ".".join(part if isinstance(part, str) else shown(part) for part in item["loc"][:8])
         return f"{where}: {item['msg'] if isinstance(item.get('msg'), str) else shown(item.get('msg'))}"

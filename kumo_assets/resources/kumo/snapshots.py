@@ -6,7 +6,6 @@ What a launch without a snapshot reads is not public, so the vendor's SDK always
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from kumo_assets.resources.kumo.dialects import at
 from kumo_assets.resources.kumo.errors import KumoJobFailed, KumoJobTimedOut
@@ -63,7 +62,7 @@ def refresh(
     )
 
 
-def _stages(body: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def _stages(body: Mapping[str, object]) -> dict[str, Mapping[str, object]]:
     found = body.get("stages")
     if not isinstance(found, Mapping):
         return {}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from kumo_assets.resources.kumo.dialects import at, listed, same_job
 from kumo_assets.resources.kumo.errors import KumoMalformed, KumoRefused, KumoUnreachable
@@ -56,13 +55,13 @@ class Training:
         return sorted(models, key=lambda model: (model.created_at or _EARLIEST, model.job_id))
 
     def launch(
-        self, query_id: str, tags: Mapping[str, str], snapshot_id: str | None, plan: Mapping[str, Any] | None
+        self, query_id: str, tags: Mapping[str, str], snapshot_id: str | None, plan: Mapping[str, object] | None
     ) -> tuple[str, bool]:
         """(job id, adopted). See KumoClient.launch_training."""
         found = self.find(tags)
         if found is not None:
             return found, True
-        body: dict[str, Any] = {"job_tags": dict(tags), "pquery_id": query_id}
+        body: dict[str, object] = {"job_tags": dict(tags), "pquery_id": query_id}
         # The training table is left out, so that Kumo generates it from this snapshot (kumoai/trainer/trainer.py, `fit`
         # without a table).
         if plan is not None:
@@ -106,6 +105,6 @@ def _usable(job: KumoJob) -> bool:
     return job.status.live or job.status is JobStatus.DONE
 
 
-def _status(item: Any) -> JobStatus | None:
+def _status(item: object) -> JobStatus | None:
     report = item.get("job_status_report") if isinstance(item, dict) else None
     return status_of(report.get("status"))[0] if isinstance(report, dict) else None

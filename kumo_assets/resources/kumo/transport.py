@@ -12,7 +12,6 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import tenacity
@@ -74,19 +73,19 @@ class Transport:
     def close(self) -> None:
         self._http.close()
 
-    def get(self, path: str, **params: str) -> Any:
+    def get(self, path: str, **params: str) -> object:
         """The JSON of a GET. Raises KumoUnreachable after the retries, KumoRefused, KumoUnauthorized, KumoMalformed."""
         return self._again("GET", path, params)
 
-    def post(self, path: str, body: Any = None, **params: str) -> Any:
+    def post(self, path: str, body: object = None, **params: str) -> object:
         """The JSON of a POST, sent once. A KumoUnreachable means: it may have been accepted; look before asking again."""
         return self._send("POST", path, params, body)
 
-    def repeat(self, method: str, path: str, **params: str) -> Any:
+    def repeat(self, method: str, path: str, **params: str) -> object:
         """The JSON of a request without a body that does no harm when it is carried out twice: retried as a GET is."""
         return self._again(method, path, params)
 
-    def _again(self, method: str, path: str, params: dict[str, str]) -> Any:
+    def _again(self, method: str, path: str, params: dict[str, str]) -> object:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(KumoUnreachable),
             stop=tenacity.stop_after_attempt(TRIES),
@@ -96,7 +95,9 @@ class Transport:
         )
         return retrying(self._send, method, path, params)
 
-    def _send(self, method: str, path: str, params: dict[str, str], body: Any = None, *, renewed: bool = False) -> Any:
+    def _send(
+        self, method: str, path: str, params: dict[str, str], body: object = None, *, renewed: bool = False
+    ) -> object:
         self.calls[method] = self.calls.get(method, 0) + 1
         what = f"{method} {path}"
         reply = self._exchange(method, path, params, body)
@@ -107,7 +108,7 @@ class Transport:
             return json_of(reply.content, what)
         raise self._failure(what, reply)
 
-    def _exchange(self, method: str, path: str, params: dict[str, str], body: Any) -> Reply:
+    def _exchange(self, method: str, path: str, params: dict[str, str], body: object) -> Reply:
         """One request and its whole answer, secrets taken out; KumoUnreachable when there is none."""
         try:
             with self._http.stream(
@@ -211,4 +212,4 @@ def _advice(status: int) -> str:
     return {
         404: "check the id: the query, job, graph or connector is not there",
         422: "check the definition against the tenant: Kumo found a field wrong",
-    }.get(status, "read Kumo's words, mend what they name, and materialise again")
+    }.get(status, "read Kumo's message, fix what it names, and materialise again")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,14 +15,14 @@ from pydantic import TypeAdapter, ValidationError
 from kumo_assets.resources.kumo.model import JobStatus, KumoJob, Notice, Progress, StageEvent, TrainedModel
 from kumo_assets.resources.kumo.replies import malformed, shown
 
-# A launch's warnings are told once, in its answer. They are kept as tags of the job, so that a worker that adopts it
-# hears them too (a tag's value is at most 256 characters: kumoapi/jobs.py).
+# A launch's warnings are reported once, in its answer. They are kept as tags of the job, so that a worker that adopts it
+# sees them too (a tag's value is at most 256 characters: kumoapi/jobs.py).
 WARNING_TAG = "kumo_assets.launch_warning."
 _TITLE_CHARACTERS, _TAG_CHARACTERS = 80, 256
 _DURATION = TypeAdapter(timedelta)
 
 
-def job_of(payload: Any, *, web: str | None = None) -> KumoJob:
+def job_of(payload: object, *, web: str | None = None) -> KumoJob:
     """A `BatchPredictionJobResource`, a `TrainingJobResource`, or Dialect Q's resource.
 
     `web` is the address people reach the tenant at; a tracking URL may name an inner host (the vendor's SDK rewrites it
@@ -60,7 +59,7 @@ def job_of(payload: Any, *, web: str | None = None) -> KumoJob:
     )
 
 
-def launched_of(payload: Any) -> tuple[str | None, tuple[Notice, ...], tuple[Notice, ...]]:
+def launched_of(payload: object) -> tuple[str | None, tuple[Notice, ...], tuple[Notice, ...]]:
     """(job id or None, warnings, errors) of a launch's `[job_id | null, ValidationResponse]`."""
     if not isinstance(payload, list) or len(payload) != 2:
         raise malformed("a launch's answer", "a list of job id and validation", payload)
@@ -71,7 +70,7 @@ def launched_of(payload: Any) -> tuple[str | None, tuple[Notice, ...], tuple[Not
     return job_id or None, notices(body.get("warnings")), notices(body.get("errors"))
 
 
-def model_of(payload: Any) -> TrainedModel:
+def model_of(payload: object) -> TrainedModel:
     """A `TrainingJobResource`. A metric without a value (it was not defined) is left out."""
     body = mapping(payload, "a training job")
     config = _mapping_or_empty(body.get("config"))
@@ -94,7 +93,7 @@ def model_of(payload: Any) -> TrainedModel:
     )
 
 
-def progress_of(payload: Any) -> Progress | None:
+def progress_of(payload: object) -> Progress | None:
     """A `PredictionProgress` or `AutoTrainerProgress`; None when Kumo says null."""
     if not isinstance(payload, Mapping):
         return None
@@ -107,13 +106,13 @@ def progress_of(payload: Any) -> Progress | None:
     )
 
 
-def status_of(value: Any) -> tuple[JobStatus, str]:
+def status_of(value: object) -> tuple[JobStatus, str]:
     """The known status and the words Kumo used; UNKNOWN for anything else, whatever its type."""
     raw = _words(value)[:80]
     return (JobStatus(raw), raw) if raw in JobStatus.__members__ else (JobStatus.UNKNOWN, raw)
 
 
-def notices(value: Any) -> tuple[Notice, ...]:
+def notices(value: object) -> tuple[Notice, ...]:
     """Warnings or errors, verbatim. A bare string counts as a message."""
     found = []
     for item in _list(value):
@@ -147,7 +146,7 @@ def _tag_value(notice: Notice) -> str:
     return f"{notice.title[:_TITLE_CHARACTERS]}\n{notice.message}"[:_TAG_CHARACTERS]
 
 
-def moment(value: Any) -> datetime | None:
+def moment(value: object) -> datetime | None:
     """An ISO-8601 time as aware UTC; None for anything that is not one."""
     if not isinstance(value, str):
         return None
@@ -158,7 +157,7 @@ def moment(value: Any) -> datetime | None:
         return None
 
 
-def duration(value: Any) -> timedelta | None:
+def duration(value: object) -> timedelta | None:
     """An ISO duration (pydantic 2 writes these) or seconds (pydantic 1); None for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
@@ -168,21 +167,21 @@ def duration(value: Any) -> timedelta | None:
         return None
 
 
-def mapping(value: Any, what: str) -> Mapping[str, Any]:
+def mapping(value: object, what: str) -> Mapping[str, object]:
     """The JSON object `value` is; KumoMalformed when it is none."""
     if not isinstance(value, Mapping):
         raise malformed(what, "a JSON object", value)
     return value
 
 
-def array(value: Any, what: str) -> list[Any]:
+def array(value: object, what: str) -> list[object]:
     """The JSON array `value` is; KumoMalformed when it is none."""
     if not isinstance(value, list):
         raise malformed(what, "a JSON array", value)
     return value
 
 
-def text(body: Mapping[str, Any], name: str) -> str:
+def text(body: Mapping[str, object], name: str) -> str:
     """A required, non-empty string field."""
     value = body.get(name)
     if not isinstance(value, str) or not value:
@@ -190,7 +189,7 @@ def text(body: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _tracking_url(value: Any, web: str | None) -> str | None:
+def _tracking_url(value: object, web: str | None) -> str | None:
     if not isinstance(value, str) or not value.startswith(("https://", "http://")):
         return None
     try:
@@ -201,24 +200,24 @@ def _tracking_url(value: Any, web: str | None) -> str | None:
     return urlunsplit((base.scheme, base.netloc, parts.path, parts.query, parts.fragment))
 
 
-def _mapping_or_empty(value: Any) -> Mapping[str, Any]:
+def _mapping_or_empty(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     """A string as it is, nothing for null, and anything else shown short."""
     return value if isinstance(value, str) else "" if value is None else shown(value)
 
 
-def _optional_text(value: Any) -> str | None:
+def _optional_text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     """A finite number; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -229,12 +228,12 @@ def _number(value: Any) -> float | None:
     return number if abs(number) < float("inf") else None
 
 
-def _integer(value: Any) -> int | None:
+def _integer(value: object) -> int | None:
     number = _number(value)
     return None if number is None else int(number)
 
 
-def _events(value: Any) -> tuple[StageEvent, ...]:
+def _events(value: object) -> tuple[StageEvent, ...]:
     return tuple(
         StageEvent(_words(item.get("stage_name")), _words(item.get("last_updated_at")), _words(item.get("detail")))
         for item in _list(value)

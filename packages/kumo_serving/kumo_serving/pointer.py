@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, NoReturn, TypeVar
 
 from kumo_serving.errors import PointerMalformed
@@ -22,21 +23,27 @@ MAX_BYTES = 64 * 1024
 
 # DynamoDB's own rule for a table name.
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
-# kumo_assets names tables <environment>-<query>-<release id>[-aN].
-_RELEASE_IN_TABLE = re.compile(r"-((\d{4})(\d{2})(\d{2})-[0-9a-f]{8})(?:-a\d+)?")
+# A release id is <YYYYMMDD>-<first 8 hex of the root run id>. kumo_assets names tables <environment>-<query>-<id>[-aN].
+RELEASE_ID = r"[0-9]{8}-[0-9a-f]{8}"
+_RELEASE_IN_TABLE = re.compile(rf"-({RELEASE_ID})(?:-a[0-9]+)?")
 
 T = TypeVar("T")
 
 
 def release_of_table(table: str) -> str | None:
-    """The release id in a table name made by kumo_assets, None for a name of any other kind."""
+    """The release id in a table name made by kumo_assets. None for any other name, one with an impossible date included."""
     found = _RELEASE_IN_TABLE.search(table)
-    return found[1] if found and found.end() == len(table) else None
+    return found[1] if found and found.end() == len(table) and partition_of_release(found[1]) else None
 
 
 def partition_of_release(release: str) -> str:
-    """`YYYY-MM-DD` of a release id, "" when the text is none."""
-    return f"{release[:4]}-{release[4:6]}-{release[6:8]}" if re.fullmatch(r"\d{8}-[0-9a-f]{8}", release) else ""
+    """`YYYY-MM-DD` of a release id. "" for any other text, one with an impossible date included."""
+    if not re.fullmatch(RELEASE_ID, release):
+        return ""
+    try:
+        return date.fromisoformat(f"{release[:4]}-{release[4:6]}-{release[6:8]}").isoformat()
+    except ValueError:
+        return ""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from kumo_serving.pointer import (
     Promoted,
     dump_pointer,
     parse_pointer,
+    partition_of_release,
     release_of_table,
 )
 
@@ -135,6 +136,14 @@ def test_the_release_is_read_from_a_table_s_name_with_its_attempt() -> None:
     assert release_of_table("local-q-20171130-1a2b3c4d-a2") == "20171130-1a2b3c4d"
     assert release_of_table("local-q-20171130-1a2b3c4d-old") is None
     assert release_of_table("my-table") is None
+
+
+@pytest.mark.parametrize(
+    "release", ["20171131-1a2b3c4d", "20170229-1a2b3c4d", "00000101-1a2b3c4d", "2017\u0661\u066130-1a2b3c4d"]
+)
+def test_a_date_that_does_not_exist_makes_no_release(release: str) -> None:
+    assert release_of_table(f"local-q-{release}") is None
+    assert partition_of_release(release) == ""
 
 
 def test_the_documents_modules_need_no_botocore() -> None:

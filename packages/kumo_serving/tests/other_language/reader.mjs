@@ -48,8 +48,12 @@ function field(document, path, type, absent) {
   return value;
 }
 
-const releaseOf = (table) => table.match(/-(\d{8}-[0-9a-f]{8})(?:-a\d+)?$/)?.[1] ?? "";
 const partitionOf = (release) => release.replace(/^(\d{4})(\d\d)(\d\d)-.*$/, "$1-$2-$3");
+const exists = (day) => !Number.isNaN(Date.parse(day)) && new Date(day).toISOString().startsWith(day);
+const releaseOf = (table) => {
+  const release = table.match(/-(\d{8}-[0-9a-f]{8})(?:-a\d+)?$/)?.[1] ?? "";
+  return release && exists(partitionOf(release)) ? release : "";
+};
 
 export function readPointer(bytes, query, environment) {
   if (bytes.length > 64 * 1024) throw new Refused("more than 64 kB");

@@ -1,0 +1,71 @@
+"""What the Dagster UI shows of an artefact: the figures that every asset has, previews and column schemas.
+
+Links to consoles and prices are in `links`. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import dagster as dg
+
+from kumo_assets.assets.links import s3_link
+from kumo_assets.assets.step import Step, table_of
+from kumo_assets.documents import Artefact, WarehouseDetails
+from kumo_assets.resources.snowflake import Warehouse
+
+# Dagster takes more (lists, paths, dates); this is all that is shown here.
+Metadata: TypeAlias = dict[str, dg.MetadataValue | str | int | float]
+
+
+def result(step: Step, artefact: Artefact, metadata: Metadata, adopted: bool) -> dg.MaterializeResult:
+    """The figures that every asset has, and `metadata`, the asset's own.
+
+    Time is shown in two parts: what outside services took when the artefact was made, and what this project's code
+    took now.
+    """
+    spent = time.perf_counter() - step.started
+    shown: Metadata = {
+        "release": step.release_id,
+        "adopted from an earlier attempt": adopted,
+        "dagster/partition_row_count": artefact.rows,
+        "entities": artefact.entities,
+        "seconds in outside services": artefact.seconds_outside,
+        "seconds of our own": round(spent if adopted else max(spent - artefact.seconds_outside, 0.0), 3),
+        "release objects": s3_link(step.names.bucket, step.names.release_prefix(step.release_id)),
+        **metadata,
+    }
+    return dg.MaterializeResult(metadata=shown, data_version=dg.DataVersion(f"{step.release_id}-a{artefact.attempt}"))
+
+
+def table_metadata(warehouse: Warehouse, artefact: Artefact) -> Metadata:
+    """Name, columns and first rows of an artefact that is a Snowflake table."""
+    place, where = artefact.details_as(WarehouseDetails), table_of(artefact)
+    columns = warehouse.columns(place.database, place.schema_name, artefact.name)
+    rows = warehouse.rows(f"SELECT * FROM {where} LIMIT 5", doing=f"preview {where}")  # noqa: S608 - quoted
+    return {
+        "dagster/table_name": ".".join((place.database, place.schema_name, artefact.name)),
+        "dagster/column_schema": column_schema(columns),
+        "preview": preview(rows),
+    }
+
+
+def preview(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue:
+    """Rows as a Markdown table, for a person; meant for five of them."""
+    import pandas as pd
+
+    if not rows:
+        return dg.MetadataValue.md("*no rows*")
+    frame = pd.DataFrame(rows).astype(str)
+    header = "| " + " | ".join(frame.columns) + " |\n|" + " --- |" * len(frame.columns)
+    body = "\n".join("| " + " | ".join(value.replace("|", "\\|") for value in row) + " |" for row in frame.to_numpy())
+    return dg.MetadataValue.md(f"{header}\n{body}")
+
+
+def column_schema(columns: Mapping[str, str]) -> dg.MetadataValue:
+    """Column name -> SQL type as Dagster's table schema."""
+    return dg.MetadataValue.table_schema(
+        dg.TableSchema(columns=[dg.TableColumn(name=name, type=kind) for name, kind in columns.items()])
+    )

@@ -1,0 +1,78 @@
+"""The JSON documents of a release and the ledger, as frozen values; what they mean, and nothing about where they are.
+
+`base` has what all of them share, `release`, `verdict` and `ledger` the documents, `details` what each asset records.
+Their field names and shapes are a contract: docs/architecture.md, "Documents", and docs/contract/.
+"""
+
+from kumo_assets.documents.base import (
+    SCHEMA_VERSION,
+    Document,
+    JsonObject,
+    Record,
+    hours_since,
+    moment_in,
+    utc_now,
+    utc_text,
+)
+from kumo_assets.documents.details import (
+    Details,
+    ExportDetails,
+    ExportedFile,
+    ImportDetails,
+    KumoNotice,
+    NoticeDetails,
+    PostprocessedDetails,
+    PredictionDetails,
+    SampleDetails,
+    SampledItem,
+    WarehouseDetails,
+)
+from kumo_assets.documents.ledger import Action, LedgerEntry
+from kumo_assets.documents.release import (
+    Artefact,
+    Forcing,
+    GateRecord,
+    KumoRecord,
+    Opened,
+    Rejection,
+    Retirement,
+    Seal,
+    SealCounts,
+)
+from kumo_assets.documents.verdict import IMPORT_GATE, ComparedWith, Verdict
+
+__all__ = [
+    "IMPORT_GATE",
+    "SCHEMA_VERSION",
+    "Action",
+    "Artefact",
+    "ComparedWith",
+    "Details",
+    "Document",
+    "ExportDetails",
+    "ExportedFile",
+    "Forcing",
+    "GateRecord",
+    "ImportDetails",
+    "JsonObject",
+    "KumoNotice",
+    "KumoRecord",
+    "LedgerEntry",
+    "NoticeDetails",
+    "Opened",
+    "PostprocessedDetails",
+    "PredictionDetails",
+    "Record",
+    "Rejection",
+    "Retirement",
+    "SampleDetails",
+    "SampledItem",
+    "Seal",
+    "SealCounts",
+    "Verdict",
+    "WarehouseDetails",
+    "hours_since",
+    "moment_in",
+    "utc_now",
+    "utc_text",
+]

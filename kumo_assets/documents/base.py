@@ -1,0 +1,84 @@
+"""What all stored documents share: how they are read and written, and how they write a time.
+
+Reading a damaged document raises a ReleaseError that names the object and the field. Where the documents are stored is
+in `releases.store`.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationError
+from pydantic_core import to_jsonable_python
+
+from kumo_assets.errors import ReleaseError
+
+SCHEMA_VERSION = 1
+# A value that the writer chooses. What JSON has no type for (a Decimal, a date, NaN as null) is converted on the way in.
+Json = Annotated[JsonValue, BeforeValidator(partial(to_jsonable_python, inf_nan_mode="null"))]
+JsonObject = dict[str, Json]
+
+
+class Record(BaseModel):
+    """A frozen part of a document. Unknown fields are ignored: a newer writer must not stop an older reader."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class Document(Record):
+    """A stored JSON object of its own."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION  # type: ignore[assignment]
+    query: str
+
+    def to_json(self) -> bytes:
+        """Stable, indented JSON, for people who look at the bucket."""
+        return (json.dumps(self.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> Self:
+        """The document in `data`. ReleaseError names `where` and the first field that is wrong."""
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            raise ReleaseError(
+                f"read the {cls.__name__.lower()} document",
+                to=where,
+                found=first_fault(error),
+                next="restore the object from bucket versioning, or build a new release",
+            ) from error
+
+
+def first_fault(error: ValidationError, inside: str = "") -> str:
+    """`field: what is wrong with it`, for the first field that does not fit; `inside` is the field it is part of."""
+    first = error.errors()[0]
+    path = ".".join(filter(None, [inside, *(str(part) for part in first["loc"])]))
+    return f"{path or 'the document'}: {first['msg']}"
+
+
+def utc_now() -> str:
+    """The current time as every document writes it: ISO 8601, UTC, milliseconds, `Z`."""
+    return utc_text(datetime.now(UTC))
+
+
+def utc_text(moment: datetime) -> str:
+    """A time as every document writes it."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment_in(text: str) -> datetime | None:
+    """The time that a text states. None when it states none, or has no offset: a person may have written it."""
+    try:
+        found = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        return None
+    return found if found.tzinfo is not None else None
+
+
+def hours_since(text: str | None, now: datetime) -> float | None:
+    """Hours since the time that a text states; None when it states none."""
+    found = moment_in(text) if text else None
+    return (now - found).total_seconds() / 3600 if found is not None else None

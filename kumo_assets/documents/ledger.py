@@ -1,0 +1,30 @@
+"""One entry of the ledger: who moved the pointer, when, why. Reading and writing the ledger is in `releases.ledger`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from kumo_assets.documents.base import Document, moment_in
+
+Action = Literal["promote", "rollback", "hold", "unhold", "refuse", "hand_edit", "retire", "force"]
+
+
+def _states_a_time(text: str) -> str:
+    if moment_in(text) is None:
+        raise ValueError("no time with its offset")
+    return text
+
+
+class LedgerEntry(Document):
+    """One line of history. `at` is a time with its offset, and names the entry."""
+
+    at: Annotated[str, AfterValidator(_states_a_time)]
+    action: Action
+    by: str
+    reason: str = ""
+    from_release: str = ""
+    to_release: str = ""
+    generation: int = 0
+    run_id: str = ""
