@@ -25,7 +25,7 @@ JsonObject = dict[str, Json]
 class Record(BaseModel):
     """A frozen part of a document. Unknown fields are ignored: a newer writer must not stop an older reader."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Document(Record):

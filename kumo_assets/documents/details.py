@@ -1,7 +1,8 @@
 """What each asset of the chain records about its artefact, for the assets and gates after it: `Artefact.details`.
 
-A writer gives its own type. A reader asks for the type it needs with `Artefact.details_as`, and is told which field does
-not fit. What no document written so far is without is required; everything else has a default.
+A writer gives its own type. A reader asks for the type it needs with `Artefact.details_as`, and gets an error that names
+the field when the stored details do not fit. Fields that a reader cannot do without are required; the others have a
+default.
 """
 
 from __future__ import annotations
