@@ -26,8 +26,8 @@ def main() -> None:
     from benchmarks.parts.power import SPEC
     from kumo_assets.documents import NoticeDetails
     from kumo_assets.gates.baseline import Baseline, Baselines
-    from kumo_assets.gates.counts import count_continuity, count_lists, count_predictions
-    from kumo_assets.gates.judges import judges
+    from kumo_assets.gates.bindings import bind
+    from kumo_assets.gates.count_sql import count_continuity, count_lists, count_predictions
 
     connection = connect(os.environ)
     sent: list[str] = []
@@ -68,7 +68,7 @@ def main() -> None:
         marks.append(time.perf_counter())
         new["postprocessed"]["continuity"] = continuity
         for asset, counts in new.items():
-            found = judges(SPEC, NoticeDetails(), counts, baselines)
+            found = bind(SPEC, NoticeDetails(), counts, baselines)
             verdicts |= {gate: found[gate]().severity for gate, where in asked.items() if where == asset}
         ours.append(time.perf_counter() - started - theirs[-1])
         parts.append([after - earlier for earlier, after in itertools.pairwise(marks)])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kumo_assets.gates.counts import BINS, MOST_CLASSES
+from kumo_assets.gates.count_sql import BINS, MOST_CLASSES
 
 LIST = 5
 ITEMS, TASTES = 2000, 20

@@ -19,7 +19,7 @@ from kumo_assets.config.gates import GatesSpec
 from kumo_assets.config.query import PredictiveQuerySpec
 from kumo_assets.documents import NoticeDetails
 from kumo_assets.gates.baseline import Baseline, Baselines
-from kumo_assets.gates.judges import judges
+from kumo_assets.gates.bindings import bind
 
 # Without any drift some entities of yesterday have no list today, and as many are new.
 CHURN = 0.005
@@ -121,7 +121,7 @@ def judge(
     baselines = Baselines(active=served, main=promoted)
     errors, warnings = [], []
     for asset, counts in new.items():
-        found = judges(spec, NoticeDetails(), counts, baselines)
+        found = bind(spec, NoticeDetails(), counts, baselines)
         for gate, record in spec.gates.gates_of("ranking").items():
             if record["asset"] != asset:
                 continue

@@ -11,7 +11,7 @@ from benchmarks.parts.population import LIST, Population, make
 from benchmarks.parts.power import FAULTS, tally
 from benchmarks.suite.power import DETECTION, SIZES
 from kumo_assets.gates import drift
-from kumo_assets.gates.statistics import psi_floor
+from kumo_assets.gates.formulas import psi_floor
 
 RESAMPLES = 1000 if os.environ.get("KUMO_SOAK") else 100
 

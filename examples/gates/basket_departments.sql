@@ -1,7 +1,7 @@
 -- An own gate in SQL: every list should show a choice. Copy to defs/<query>/gates/basket_departments.sql.
 -- Passes while at most 10% of lists come from one department alone. One row: PASSED, VALUE, MESSAGE; further columns
--- become evidence. Also at hand: {{ predictions }}, {{ active_predictions }}, {{ active_postprocessed }} (a release
--- without an active one before it passes as a bootstrap), {{ partition }}, {{ release }}, {{ top_k }}, {{ schema }}.
+-- become evidence. Other placeholders: {{ predictions }}, {{ active_predictions }}, {{ active_postprocessed }} (without
+-- an active release the gate passes as a bootstrap), {{ partition }}, {{ release }}, {{ top_k }}, {{ schema }}.
 SELECT
     COALESCE(AVG(IFF(DEPARTMENTS = 1, 1, 0)), 1) <= 0.10 AS PASSED,
     AVG(IFF(DEPARTMENTS = 1, 1, 0)) AS VALUE,

@@ -4,7 +4,7 @@ Copy to `defs/<query>/gates/great_expectations.py` and install `great_expectatio
 An ephemeral context keeps nothing on disk and sends nothing anywhere.
 """
 
-from kumo_assets.gates.own import Outcome, Release
+from kumo_assets.gates import Outcome, Release
 
 SAMPLE = 20_000
 
@@ -34,5 +34,5 @@ def check(release: Release) -> Outcome:
     )
     found = batch.validate(suite)
     failed = [item.expectation_config.type for item in found.results if not item.success]
-    words = f"Great Expectations: {len(found.results) - len(failed)} of {len(found.results)} expectations hold"
-    return Outcome(not failed, float(len(failed)), "; ".join([words, *failed]), segment=failed[0] if failed else "")
+    message = f"Great Expectations: {len(found.results) - len(failed)} of {len(found.results)} expectations hold"
+    return Outcome(not failed, float(len(failed)), "; ".join([message, *failed]), segment=failed[0] if failed else "")

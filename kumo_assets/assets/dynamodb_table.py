@@ -18,10 +18,11 @@ from kumo_assets.assets.seal import seal_release
 from kumo_assets.assets.step import Step, begin
 from kumo_assets.assets.ui import Metadata, preview, result
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.documents import Artefact, ExportDetails, ImportDetails
+from kumo_assets.documents import IMPORT_GATE, Artefact, ExportDetails, ImportDetails
 from kumo_assets.errors import ImportFailed
-from kumo_assets.gates.import_complete import GATE, ImportEvidence, judge_import
-from kumo_assets.gates.show import check_result, tell
+from kumo_assets.gates.checks import check_spec
+from kumo_assets.gates.import_complete import ImportEvidence, judge_import
+from kumo_assets.gates.reporting import check_result, notify_of
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.dynamodb import tables
 from kumo_assets.resources.dynamodb.imports import ImportRequest, ImportState, adopt_or_import, wait_for_import
@@ -49,16 +50,7 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
         description=f"A new DynamoDB table, one item per {spec.entity}, imported by one call and never written again.",
         code_version=code_version(definition),
         pool=IMPORT_POOL,
-        check_specs=[
-            dg.AssetCheckSpec(
-                GATE,
-                asset=key,
-                blocking=True,
-                partitions_def=partitions,
-                description="Distinct keys in SQL = rows exported = items imported, no errors, sampled items equal "
-                "their source rows. Cannot be switched off or overridden.",
-            )
-        ],
+        check_specs=[check_spec(key, IMPORT_GATE, "block", partitions)],
     )
     def dynamodb_table(
         context: dg.AssetExecutionContext, dynamodb: DynamoDBResource, releases: ReleasesResource
@@ -72,13 +64,13 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
             attempt, state, was_adopted = _import(context, step, dynamodb.client())
             evidence = _evidence(step, dynamodb.client(), state)
             verdict = step.store.write_verdict(judge_import(evidence, opened=step.opened, run_id=step.run.run_id))
-            tell(definition.name, [verdict])
+            notify_of(definition.name, [verdict])
         else:
-            stored = step.store.verdict(step.release_id, GATE)
+            stored = step.store.verdict(step.release_id, IMPORT_GATE)
             assert stored is not None, "the verdict is written before the artefact"
             verdict = stored
         # Yielded before anything can raise, so that the UI shows the red check and its reason on a failed import.
-        yield check_result(key, verdict, {})
+        yield check_result(key, verdict)
         if artefact is None:
             assert state is not None
             if not verdict.passed:
@@ -113,7 +105,7 @@ def _import(context: dg.AssetExecutionContext, step: Step, client: "DynamoDBClie
         )
 
     # Right counts, but sampled items that differ: the same table would be judged the same again, so it is not adopted.
-    judged = step.store.verdict(step.release_id, GATE)
+    judged = step.store.verdict(step.release_id, IMPORT_GATE)
     bad = judged.evidence.get("table") if judged is not None and not judged.passed else None
 
     def whole(state: ImportState) -> bool:

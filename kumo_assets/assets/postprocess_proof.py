@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from kumo_assets.assets.templates import shipped
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.errors import WarehouseError
-from kumo_assets.gates.counts import MOST_RANK_COLUMNS, at_each_rank
+from kumo_assets.gates.count_sql import MOST_RANK_COLUMNS, at_each_rank
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import table
 

@@ -17,7 +17,7 @@ from kumo_assets.assets.ui import Metadata, result, table_metadata
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.documents import Artefact, PostprocessedDetails, WarehouseDetails
 from kumo_assets.errors import ReleaseError, WarehouseError
-from kumo_assets.gates.counting import count_asset
+from kumo_assets.gates.take_counts import count_asset
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.snowflake import Warehouse, connect
 from kumo_assets.resources.sql import quote, table

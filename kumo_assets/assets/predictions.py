@@ -18,8 +18,8 @@ from kumo_assets.assets.step import begin
 from kumo_assets.assets.ui import Metadata, result, table_metadata
 from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.documents import Artefact, PredictionDetails
-from kumo_assets.gates.counting import count_asset
-from kumo_assets.gates.raw_checks import ask_raw_gates, raw_check_specs
+from kumo_assets.gates.raw.checks import raw_check_specs, run_raw_gates
+from kumo_assets.gates.take_counts import count_asset
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.kumo.output import anchor_time
 from kumo_assets.resources.kumo.resource import KumoResource
@@ -64,7 +64,7 @@ def build_predictions(
             if artefact is None:
                 wait_for_logs(warehouse, sources, anchor, spec.schedule, context.log.info)
             # Before anything is launched: a bad day of logs costs no Kumo job.
-            yield from ask_raw_gates(
+            yield from run_raw_gates(
                 ctx, warehouse, definition, sources, step.opened, (start, anchor), step.run.run_id, launched=adopted
             )
             if artefact is None:

@@ -1,61 +1,43 @@
-"""The `gates:` section of a query: each gate's mode and limits, with the defaults that hold when nothing is written.
+"""The `gates:` section of a query. Each class registers one gate: its mode and limits with their defaults, and what the
+gate declares about itself (`registration.py` says what the attributes mean).
 
-A gate in `block` mode stops a release at its block limit, one in `warn` mode never does, one that is `off` is not
-asked. The import's completeness is not here: it cannot be switched off (rule 6). What each figure means is in
+Nothing is judged here. The import's gate is not here either: no query can set it (rule 6). What each figure means is in
 `docs/gates.md`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from kumo_assets.config.names import RELEASE_PATTERN
 from kumo_assets.config.raw_logs import IDENTIFIER, Strict
+from kumo_assets.config.registration import AskedGate, Gate, Limits, Mode, SettableAsset
+from kumo_assets.config.tasks import Task
 
-
-def _off(value: Any) -> Any:
-    """YAML 1.1 reads a bare `off` as false; a person who writes `mode: off` means the word."""
-    return "off" if value is False else value
-
-
-Mode = Annotated[Literal["block", "warn", "off"], BeforeValidator(_off)]
-# The asset a gate looks at. The chain's names are in `config.names`; only these two have gates that a user may set.
-GatedAsset = Literal["predictions", "postprocessed"]
 OWN_GATE = r"^[a-z][a-z0-9_]{1,62}$"
-
-
-class Gate(Strict):
-    """What every gate has."""
-
-    mode: Mode = "block"
-
-
-class Limits(Gate):
-    """A gate with one figure and two limits on it. The limit that counts is never under what chance alone shows."""
-
-    warn: float = Field(ge=0)
-    block: float = Field(ge=0)
-
-    @model_validator(mode="after")
-    def _rising(self) -> Limits:
-        if self.warn > self.block:
-            raise ValueError(f"warn ({self.warn}) must not be more than block ({self.block})")
-        return self
 
 
 class RawFreshness(Gate):
     """Minutes between a stream's newest event of the partition's day and the day's end."""
 
-    warn_minutes: float | None = Field(
-        default=None, ge=0, description="Default: schedule.late_logs_tolerance_minutes, the time late logs may lack."
-    )
+    asset = "predictions"
+    about = "The raw logs reach the end of the partition's day."
+    advice = "look at the stream that ends early: is its connector behind, or has it stopped?"
+    before_launch = True
+
+    warn_minutes: float | None = Field(default=None, ge=0, description="Default: schedule.late_logs_tolerance_minutes.")
     block_minutes: float | None = Field(default=None, ge=0, description="Default: three times the same.")
 
 
 class RawVolume(Limits):
     """Relative change of the rows each raw log has for the partition's day. A rise only ever warns."""
+
+    asset = "predictions"
+    about = "Rows of the raw logs in the partition's day: a least number, and the change against the baseline."
+    advice = "compare the log's rows of the day with those of the day before: a stream that stopped, or runs twice?"
+    before_launch = True
 
     min_rows: int = Field(default=1, ge=0, description="Fewer rows in the day than this block.")
     warn: float = Field(default=0.5, ge=0)
@@ -63,7 +45,12 @@ class RawVolume(Limits):
 
 
 class RawDrift(Limits):
-    """PSI of named raw columns over the partition's day. Asked only for the columns named."""
+    """PSI of named raw columns over the partition's day. Judged only for the columns named."""
+
+    asset = "predictions"
+    about = "PSI of the watched raw columns over the partition's day, against the baseline."
+    advice = "look at the column that moved most, at its source: a changed schema, unit or default?"
+    before_launch = True
 
     columns: dict[str, list[str]] = Field(default_factory=dict, description="Raw log -> columns to watch.")
     per: dict[str, str] = Field(
@@ -73,9 +60,18 @@ class RawDrift(Limits):
     warn: float = Field(default=0.1, ge=0)
     block: float = Field(default=0.25, ge=0)
 
+    @property
+    def configured(self) -> bool:
+        return bool(self.columns)
+
 
 class KumoWarnings(Gate):
-    """Kumo's own words from launch and job. Errors block in every mode; a warning outside the list is unlisted."""
+    """Kumo's messages from launch and job. Errors block in every mode; a warning outside the list is unlisted."""
+
+    asset = "predictions"
+    about = "Kumo's own warnings and errors, verbatim: none beyond the allow-list; an error always blocks."
+    advice = "read the warnings in Kumo's job; list harmless titles under gates.kumo_warnings.allow"
+    errors_always_block = True
 
     allow: list[str] = Field(default_factory=list, description="Title patterns (fnmatch) of warnings to live with.")
     max_unlisted: int = Field(default=0, ge=0)
@@ -83,6 +79,10 @@ class KumoWarnings(Gate):
 
 class Volume(Limits):
     """Relative change of entities and rows predicted, and a least number of entities."""
+
+    asset = "predictions"
+    about = "Entities and rows predicted: a least number, and the change against the baseline."
+    advice = "compare the raw logs of the day with those of the day before: are entities missing upstream?"
 
     min_entities: int = Field(default=1, ge=1)
     warn: float = Field(default=0.1, ge=0)
@@ -92,9 +92,17 @@ class Volume(Limits):
 class Keys(Gate):
     """Null keys and repeated (ENTITY, CLASS) pairs in Kumo's table: none is right."""
 
+    asset = "predictions"
+    about = "No null key and no key twice in Kumo's table."
+    advice = "look at repeated (ENTITY, CLASS) pairs in Kumo's table; a graph with a duplicated key gives them"
+
 
 class ScoreRange(Gate):
     """Scores are finite, not all the same, and within bounds (0 to 1 for classifications unless written)."""
+
+    asset = "predictions"
+    about = "Scores are finite, not all the same, and within bounds."
+    advice = "scores that are all the same or out of bounds: a model that failed to train, or the wrong task?"
 
     min: float | None = None
     max: float | None = None
@@ -109,12 +117,21 @@ class ScoreRange(Gate):
 class ScoreDrift(Limits):
     """PSI of the predicted scores or numbers, over the baseline's own quantile bins."""
 
+    asset = "predictions"
+    about = "PSI of the predicted scores against the baseline, over its own quantile bins."
+    advice = "look at the bin that moved most: a retrained model, a changed feature, a column gone constant?"
+
     warn: float = Field(default=0.1, ge=0)
     block: float = Field(default=0.15, ge=0)
 
 
 class ListShape(Limits):
     """Lists to be served: none too long, ranks 1, 2, 3, ..., scores falling; the limits are on the share of short ones."""
+
+    asset = "postprocessed"
+    tasks = ("ranking", "multiclass_classification")
+    about = "The lists to be served: ranked, falling in score, none too long, few short."
+    advice = "look at postprocess.sql: which rule leaves lists short, or ranks twice?"
 
     warn: float = Field(default=0.05, ge=0, le=1)
     block: float = Field(default=0.5, ge=0, le=1)
@@ -123,12 +140,22 @@ class ListShape(Limits):
 class ClassShare(Limits):
     """Total variation of what is recommended, over classes."""
 
+    asset = "postprocessed"
+    tasks = ("ranking",)
+    about = "Total variation of what is recommended, against the baseline."
+    advice = "look at the class that moved most: a campaign, a catalogue change, a wrong join?"
+
     warn: float = Field(default=0.2, ge=0, le=1)
     block: float = Field(default=0.4, ge=0, le=1)
 
 
 class ClassBalance(Limits):
     """Total variation of the predicted class, for classifications."""
+
+    asset = "postprocessed"
+    tasks = ("binary_classification", "multiclass_classification")
+    about = "Total variation of the predicted class, against the baseline."
+    advice = "look at the class that moved most: a retrained model, a moved threshold, a column gone constant?"
 
     warn: float = Field(default=0.05, ge=0, le=1)
     block: float = Field(default=0.15, ge=0, le=1)
@@ -137,12 +164,22 @@ class ClassBalance(Limits):
 class TopItem(Limits):
     """Share of first places that any one item gained."""
 
+    asset = "postprocessed"
+    tasks = ("ranking",)
+    about = "No item takes over the first places."
+    advice = "look at the item that is first most often, and at the raw logs of it"
+
     warn: float = Field(default=0.05, ge=0, le=1)
     block: float = Field(default=0.1, ge=0, le=1)
 
 
 class Coverage(Limits):
     """Share of the baseline's number of distinct classes that is no longer recommended."""
+
+    asset = "postprocessed"
+    tasks = ("ranking",)
+    about = "The catalogue that is recommended does not shrink."
+    advice = "look for a filter in postprocess.sql, or a catalogue that was cut"
 
     warn: float = Field(default=0.2, ge=0, le=1)
     block: float = Field(default=0.5, ge=0, le=1)
@@ -158,15 +195,28 @@ class Catalogue(Strict):
 
 
 class UnknownItems(Limits):
-    """Share of list entries whose item is not in the catalogue. Asked only when a catalogue is given."""
+    """Share of list entries whose item is not in the catalogue. Judged only when a catalogue is given."""
+
+    asset = "postprocessed"
+    tasks = ("ranking",)
+    about = "What is recommended is in the catalogue."
+    advice = "look these items up: a catalogue that was cut, or logs of items that are gone?"
 
     catalogue: Catalogue | None = None
     warn: float = Field(default=0.0, ge=0, le=1)
     block: float = Field(default=0.01, ge=0, le=1)
 
+    @property
+    def configured(self) -> bool:
+        return self.catalogue is not None
+
 
 class EntitiesLost(Limits):
     """Share of the active release's entities that have no prediction any more."""
+
+    asset = "postprocessed"
+    about = "Entities of the active release keep a prediction."
+    advice = "compare the entities of both tables: which segment is missing from the raw logs or the graph?"
 
     warn: float = Field(default=0.01, ge=0, le=1)
     block: float = Field(default=0.03, ge=0, le=1)
@@ -175,15 +225,21 @@ class EntitiesLost(Limits):
 class Overlap(Limits):
     """Share of the active release's list entries that are not in the new list of the same entity."""
 
+    asset = "postprocessed"
+    tasks = ("ranking",)
+    about = "Lists do not change altogether from one release to the next."
+    advice = "lists that change altogether overnight point to a changed model or scrambled keys"
+
     mode: Mode = "warn"
     warn: float = Field(default=0.8, ge=0, le=1)
     block: float = Field(default=0.95, ge=0, le=1)
 
 
-class OwnGate(Gate):
+class OwnGate(Strict):
     """A gate of the query's own: `gates/<name>.sql` or `gates/<name>.py` in its folder."""
 
-    asset: GatedAsset = "postprocessed"
+    mode: Mode = "block"
+    asset: SettableAsset = "postprocessed"
 
 
 class GatesSpec(Strict):
@@ -216,42 +272,19 @@ class GatesSpec(Strict):
         default_factory=dict, description="Mode and asset of the gates in the query's gates/ folder, by name."
     )
 
-    def gates_of(self, task: str) -> dict[str, dict[str, str]]:
-        """Built-in gate -> {asset, mode} of those asked for a query of this task, as `opened.json` records them.
+    @classmethod
+    def registrations(cls) -> dict[str, type[Gate]]:
+        """Gate -> its registration: every field that is a gate, under the field's name."""
+        kinds = {name: field.annotation for name, field in cls.model_fields.items()}
+        return {name: kind for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, Gate)}
 
-        `kumo_warnings` is asked even when it is off: Kumo's errors block in every mode.
+    def gates_of(self, task: Task) -> dict[str, AskedGate]:
+        """Built-in gate -> {asset, mode} of those that judge a query of this task, as `opened.json` records them.
+
+        The import's gate is not among them: it judges every release, whatever its definition says.
         """
-        asked: dict[str, tuple[str, ...]] = {
-            "predictions": (
-                *RAW_GATES[:2],
-                *(RAW_GATES[2:] if self.raw_drift.columns else ()),
-                "kumo_warnings",
-                "volume",
-                "keys",
-                "score_range",
-                "score_drift",
-            ),
-            "postprocessed": (*_POSTPROCESSED[task], *(("unknown_items",) if self._asks_catalogue(task) else ())),
-        }
-        modes: dict[str, str] = {name: getattr(self, name).mode for names in asked.values() for name in names}
-        if modes["kumo_warnings"] == "off":
-            modes["kumo_warnings"] = "warn"
         return {
-            name: {"asset": asset, "mode": modes[name]}
-            for asset, names in asked.items()
-            for name in names
-            if modes[name] != "off"
+            name: AskedGate(asset=gate.asset, mode=gate.judged_mode)
+            for name, gate in self
+            if isinstance(gate, Gate) and gate.judges(task)
         }
-
-    def _asks_catalogue(self, task: str) -> bool:
-        return task == "ranking" and self.unknown_items.catalogue is not None
-
-
-# Judged before Kumo's job is launched, for exactly the partition's day.
-RAW_GATES = ("raw_freshness", "raw_volume", "raw_drift")
-_POSTPROCESSED: dict[str, tuple[str, ...]] = {
-    "ranking": ("list_shape", "class_share", "top_item", "coverage", "overlap", "entities_lost"),
-    "multiclass_classification": ("list_shape", "class_balance", "entities_lost"),
-    "binary_classification": ("class_balance", "entities_lost"),
-    "regression": ("entities_lost",),
-}

@@ -15,8 +15,8 @@ from pydantic import Field, field_validator, model_validator
 
 from kumo_assets.config.gates import GatesSpec
 from kumo_assets.config.raw_logs import Owner, Strict, check_time_zone
+from kumo_assets.config.tasks import Task
 
-Task = Literal["ranking", "regression", "binary_classification", "multiclass_classification"]
 ITEM_FORMATS: dict[str, str] = {
     "ranking": "ranking/1",
     "regression": "regression/1",

@@ -1,45 +1,58 @@
 """What a release is compared with: the last promoted one, that of the same weekday last week, and a fixed reference.
 
-Counts come from the seals, so that no table of theirs need exist; only the row-level gates want the active release's
-table. A pointer that names something while nothing can be compared with is a fault, never a bootstrap: a first release
-is one that has no promoted one before it, by the pointer and by the ledger.
+Counts come from the seals, so none of their tables need exist; only the gates that compare row by row need the active
+release's table. A pointer that names something while there is nothing to compare with is a fault, never a bootstrap: a
+first release has no promoted one before it, neither in the pointer nor in the ledger. Nothing is judged here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from kumo_serving.pointer import partition_of_release, release_of_table
 
 from kumo_assets.config.gates import GatesSpec
 from kumo_assets.documents import Opened, Seal
+from kumo_assets.gates.counts import ListCounts, Mark, PredictionCounts, Statistics, statistics_in
 from kumo_assets.releases.context import ReleaseContext
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """One release's stored counts, by asset, and in which capacity it is compared with."""
+    """One release's stored counts, and in which capacity it is compared with."""
 
     kind: Literal["active", "weekday", "fixed"]
     release_id: str
-    statistics: Mapping[str, Mapping[str, Any]]
+    statistics: Statistics
     note: str = ""
 
-    def counts(self, asset: str) -> Mapping[str, Any]:
-        return self.statistics.get(asset) or {}
+    @classmethod
+    def of(cls, kind: Literal["active", "weekday", "fixed"], seal: Seal) -> Baseline:
+        return cls(kind, seal.release_id, statistics_in(seal.statistics))
 
-    def told(self, **figures: Any) -> dict[str, Any]:
-        """The `baseline` of a verdict."""
-        return {"kind": self.kind, "release_id": self.release_id} | ({"note": self.note} if self.note else {}) | figures
+    @property
+    def predictions(self) -> PredictionCounts:
+        """Counts of Kumo's table; empty when that release stored none."""
+        return self.statistics.get("predictions") or {}
+
+    @property
+    def lists(self) -> ListCounts:
+        """Counts of the table to be served; empty when that release stored none."""
+        return self.statistics.get("postprocessed") or {}
+
+    def recorded(self, **figures: object) -> dict[str, object]:
+        """The `baseline` of a verdict: this release, and figures of it."""
+        note = {"note": self.note} if self.note else {}
+        return {"kind": self.kind, "release_id": self.release_id, **note, **figures}
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """`active` is the seal of the last promoted release: its table is compared with row by row. `main` and `reference`
-    are what distributions are compared with. `fault` says why there is nothing to compare with where there should be."""
+    """`active` is the seal of the last promoted release, whose table is compared row by row. `main` and `reference` are
+    what distributions are compared with. `fault` says why there is nothing to compare with where there should be."""
 
     active: Seal | None = None
     main: Baseline | None = None
@@ -51,8 +64,8 @@ class Baselines:
         return [item for item in (self.main, self.reference) if item is not None]
 
     @property
-    def mark(self) -> dict[str, str]:
-        """What counts taken against these baselines are marked with; they are counted again when it has changed."""
+    def mark(self) -> Mark:
+        """What counts taken against these baselines are marked with. When it has changed, they are taken again."""
         return {
             "active": self.active.release_id if self.active is not None else "",
             "main": self.main.release_id if self.main is not None else "",
@@ -77,7 +90,7 @@ def baselines_of(ctx: ReleaseContext, limits: GatesSpec, opened: Opened) -> Base
     if counted is None:
         fault = fault or f"{active.release_id} stored no counts; nothing to compare with"
         return Baselines(active=active, reference=reference, fault=fault)
-    main = Baseline("active", counted.release_id, counted.statistics)
+    main = Baseline.of("active", counted)
     if limits.baseline == "weekday":
         day = (date.fromisoformat(opened.partition) - timedelta(days=7)).isoformat()
         main = _of_day(ctx, day, names) or replace(main, note=f"no promoted release of {day}")
@@ -85,8 +98,8 @@ def baselines_of(ctx: ReleaseContext, limits: GatesSpec, opened: Opened) -> Base
 
 
 def _promoted(ctx: ReleaseContext, own: str) -> list[str]:
-    """The served release and its predecessors, newest first; by the ledger where there is no pointer, which somebody
-    may have deleted. "" stands for a table of no release. A release is no baseline of itself."""
+    """The served release and its predecessors, newest first; from the ledger where there is no pointer, since somebody
+    may have deleted it. "" means a table of no release. A release is no baseline of itself."""
     found = ctx.pointers.read()
     if found is not None:
         pointer = found.pointer
@@ -102,7 +115,7 @@ def _by_ledger(ctx: ReleaseContext) -> list[str]:
 
 
 def _seals(ctx: ReleaseContext, names: Iterable[str]) -> Iterator[Seal]:
-    """The seals of these releases that have one, read as they are wanted."""
+    """The seals of those of these releases that have one, read one at a time."""
     for name in names:
         sealed = ctx.store.sealed(name) if name else None
         if sealed is not None:
@@ -115,15 +128,15 @@ def _of_day(ctx: ReleaseContext, day: str, names: list[str]) -> Baseline | None:
         of_day = [name for name in known() if partition_of_release(name) == day]
         for seal in _seals(ctx, of_day):
             if seal.statistics:
-                return Baseline("weekday", seal.release_id, seal.statistics)
+                return Baseline.of("weekday", seal)
     return None
 
 
 def _reference(ctx: ReleaseContext, release: str | None) -> tuple[Baseline | None, str]:
-    """The fixed reference, or words on why it cannot be used."""
+    """The fixed reference, or the reason why it cannot be used."""
     if release is None:
         return None, ""
     sealed = ctx.store.sealed(release)
     if sealed is None or not sealed.seal.statistics:
         return None, f"gates.reference {release} is no sealed release with stored counts"
-    return Baseline("fixed", release, sealed.seal.statistics), ""
+    return Baseline.of("fixed", sealed.seal), ""

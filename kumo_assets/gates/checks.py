@@ -1,25 +1,26 @@
 """The Dagster shell of the gates: one partitioned multi-check per asset, each gate a blocking check of its own.
 
-Every selected gate is judged, its verdict stored first and told after (a multi-check that yields nothing for a blocking
-spec fails open, so nothing here can leave one out). What promotion reads is the stored verdict, never the check's
-colour (rule 3).
+Every selected gate is judged, and its verdict stored before it is reported. A multi-check that yields nothing for a
+blocking spec fails open, so nothing here can leave one out. Promotion reads the stored verdict, never the check's colour
+(rule 3). The gates on raw logs run earlier, in `raw.checks`; the import's in the step that imports.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
-from kumo_assets.config.gates import RAW_GATES
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.documents import Artefact, NoticeDetails, Opened, WarehouseDetails
 from kumo_assets.gates.baseline import Baselines, baselines_of
-from kumo_assets.gates.counting import stored_counts, take_counts
+from kumo_assets.gates.bindings import bind
+from kumo_assets.gates.counts import Counts
 from kumo_assets.gates.judgement import Judgement, to_verdict
-from kumo_assets.gates.judges import Judge, judges
-from kumo_assets.gates.own import Release, gates_of, judge_own, own_gates, schema_values
-from kumo_assets.gates.show import DESCRIPTIONS, check_result, tell
+from kumo_assets.gates.outcome import Release
+from kumo_assets.gates.own import gates_of, judge_own, own_gates, schema_values
+from kumo_assets.gates.registry import GATES
+from kumo_assets.gates.reporting import check_result, notify_of
+from kumo_assets.gates.take_counts import stored_counts, take_counts
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import release_under_check, run_of
@@ -30,26 +31,25 @@ from kumo_assets.resources.sql import table
 def build_gate_checks(
     definition: QueryDefinition, partitions: dg.PartitionsDefinition
 ) -> list[dg.AssetChecksDefinition]:
-    """A multi-check for each asset that has gates. Those on raw logs belong to `predictions`, which asks them itself
-    before it launches anything. Raises ConfigError for an own gate with a bad name."""
-    gates = {gate: record for gate, record in gates_of(definition).items() if gate not in RAW_GATES}
-    assets = sorted({record["asset"] for record in gates.values()})
-    return [
-        _build(definition, partitions, asset, {gate: r["mode"] for gate, r in gates.items() if r["asset"] == asset})
-        for asset in assets
-    ]
+    """A multi-check for each asset that has gates. Those judged before the launch are left out: they are part of the
+    step of `predictions`. Raises ConfigError for an own gate with a bad name."""
+    early = {name for name, gate in GATES.items() if gate.before_launch}
+    modes: dict[str, dict[str, str]] = {}
+    for name, gate in gates_of(definition).items():
+        if name not in early:
+            modes.setdefault(gate["asset"], {})[name] = gate["mode"]
+    return [_build(definition, partitions, asset, modes[asset]) for asset in sorted(modes)]
 
 
-def check_spec(
-    key: dg.AssetKey, gate: str, mode: str, partitions: dg.PartitionsDefinition, about: str = ""
-) -> dg.AssetCheckSpec:
-    """The check of one gate. Kumo's errors block in every mode."""
+def check_spec(key: dg.AssetKey, gate: str, mode: str, partitions: dg.PartitionsDefinition) -> dg.AssetCheckSpec:
+    """The check of one gate, from its registration; of a query's own gate when it has none."""
+    registered = GATES.get(gate)
     return dg.AssetCheckSpec(
         gate,
         asset=key,
-        blocking=mode == "block" or gate == "kumo_warnings",
+        blocking=mode == "block" or (registered is not None and registered.errors_always_block),
         partitions_def=partitions,
-        description=DESCRIPTIONS.get(gate, about),
+        description=registered.about if registered is not None else f"This query's own gate, gates/{gate}.*",
     )
 
 
@@ -60,10 +60,7 @@ def _build(
 
     @dg.multi_asset_check(
         name=f"{definition.name}_{asset}_gates",
-        specs=[
-            check_spec(key, gate, mode, partitions, f"This query's own gate, gates/{gate}.*")
-            for gate, mode in modes.items()
-        ],
+        specs=[check_spec(key, gate, mode, partitions) for gate, mode in modes.items()],
         can_subset=True,
     )
     def gates(
@@ -76,18 +73,15 @@ def _build(
             opened, artefact = release_under_check(ctx.store, run, asset)
             selected = [gate for gate in modes if (key, gate) in _selected(context)]
             baselines = baselines_of(ctx, definition.spec.gates, opened)
-            counts, own = _ask_snowflake(ctx, snowflake, definition, opened, artefact, baselines, selected)
-            found: dict[str, Judge] = (
-                judges(definition.spec, artefact.details_as(NoticeDetails), counts, baselines) | own
-            )
+            counts, own = _query_snowflake(ctx, snowflake, definition, opened, artefact, baselines, selected)
+            built_in = bind(definition.spec, artefact.details_as(NoticeDetails), counts, baselines)
             for gate in selected:
-                verdict = ctx.store.write_verdict(
-                    to_verdict(found[gate](), opened, gate, asset, modes[gate], run.run_id)
-                )
+                judgement = own[gate] if gate in own else built_in[gate]()
+                verdict = ctx.store.write_verdict(to_verdict(judgement, opened, gate, asset, modes[gate], run.run_id))
                 verdicts.append(verdict)
                 yield check_result(key, verdict, counts)
         finally:
-            tell(definition.name, verdicts)
+            notify_of(definition.name, verdicts)
             ctx.close()
 
     return gates
@@ -97,7 +91,7 @@ def _selected(context: dg.AssetCheckExecutionContext) -> set[tuple[dg.AssetKey, 
     return {(item.asset_key, item.name) for item in context.selected_asset_check_keys}
 
 
-def _ask_snowflake(
+def _query_snowflake(
     ctx: ReleaseContext,
     snowflake: SnowflakeResource,
     definition: QueryDefinition,
@@ -105,33 +99,32 @@ def _ask_snowflake(
     artefact: Artefact,
     baselines: Baselines,
     selected: list[str],
-) -> tuple[Mapping[str, Any], dict[str, Callable[[], Judgement]]]:
+) -> tuple[Counts, dict[str, Judgement]]:
     """The counts, and the judgements of the query's own gates. Without own gates, and with counts that the asset's own
     step took against the same baselines, no session is opened."""
-    asked = {name: path for name, (path, _) in own_gates(definition).items() if name in selected}
+    own = {name: path for name, (path, _) in own_gates(definition).items() if name in selected}
     counts = stored_counts(ctx, definition, opened, artefact.asset, baselines)
-    if counts is not None and not asked:
+    if counts is not None and not own:
         return counts, {}
     with connect(snowflake) as warehouse:
         if counts is None:
             counts = take_counts(ctx, warehouse, definition, opened, artefact, baselines)
         release = _release(ctx, warehouse, opened, artefact, baselines)
-        stored = artefact.details_as(WarehouseDetails)
-        values = schema_values(stored.database, stored.schema_name, opened.release_id, definition.spec.top_k)
-        judgements = {name: judge_own(path, release, values) for name, path in asked.items()}
-    return counts, {name: lambda name=name: judgements[name] for name in asked}  # type: ignore[misc]
+        place = artefact.details_as(WarehouseDetails)
+        values = schema_values(place.database, place.schema_name, opened.release_id, definition.spec.top_k)
+        return counts, {name: judge_own(path, release, values) for name, path in own.items()}
 
 
 def _release(
     ctx: ReleaseContext, warehouse: Warehouse, opened: Opened, artefact: Artefact, baselines: Baselines
 ) -> Release:
     """What an own gate is given."""
-    stored = artefact.details_as(WarehouseDetails)
-    database, schema = stored.database, stored.schema_name
+    place = artefact.details_as(WarehouseDetails)
+    database, schema = place.database, place.schema_name
     source = ctx.store.artefact(ctx.store.home(opened, "predictions"), "predictions")
     active = baselines.active.artefacts if baselines.active is not None else {}
 
-    def standing(name: str | None) -> str | None:
+    def existing(name: str | None) -> str | None:
         return table(database, schema, name) if name and warehouse.columns(database, schema, name) else None
 
     return Release(
@@ -140,7 +133,7 @@ def _release(
         release_id=opened.release_id,
         predictions=table(database, schema, (source or artefact).name),
         postprocessed=table(database, schema, artefact.name) if artefact.asset == "postprocessed" else None,
-        active_predictions=standing(active.get("predictions")),
-        active_postprocessed=standing(active.get("postprocessed")),
-        rows=lambda sql: warehouse.rows(sql, doing="ask a gate of the query's own"),
+        active_predictions=existing(active.get("predictions")),
+        active_postprocessed=existing(active.get("postprocessed")),
+        rows=lambda sql: warehouse.rows(sql, doing="run a gate of the query's own"),
     )

@@ -1,18 +1,34 @@
-"""Gate `import_complete`: counts agree or nothing moves (rule 6). No mode and no force overrides it.
+"""Gate `import_complete`: counts agree or nothing moves (rule 6). No mode and no force overrides it, so its registration
+is here and not among the settings of a query.
 
 The import overwrites duplicate keys in random order and calls it success, and one bad line can cost the rest of an
-object and count as one error: so every count is compared, and sampled items with their source rows.
+object and count as one error. So every count is compared, and sampled items with their source rows. What promotion does
+with the verdict is in `kumo_assets.releases.decision`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from kumo_assets.config.registration import Gate
 from kumo_assets.documents import IMPORT_GATE, Opened, Verdict
-from kumo_assets.gates.judgement import Judgement, to_verdict
+from kumo_assets.gates.judgement import ABSOLUTE, Judgement, to_verdict
 
-GATE = IMPORT_GATE
+
+class ImportComplete(Gate):
+    """Always in block mode, on every release: no field of `GatesSpec` has this type, so no query can set it."""
+
+    asset = "dynamodb_table"
+    about = (
+        "Distinct keys in SQL = rows exported = items imported, no errors, sampled items equal their source rows. "
+        "Cannot be switched off or overridden."
+    )
+    advice = "look at the import's error log in CloudWatch (/aws-dynamodb/imports)"
+    errors_always_block = True
+
+    mode: Literal["block"] = "block"
 
 
 @dataclass(frozen=True)
@@ -33,7 +49,7 @@ class ImportEvidence:
 
 
 def faults(evidence: ImportEvidence) -> list[str]:
-    """Every way in which the import is not whole; empty when it is."""
+    """Every way in which the import is incomplete; empty when it is complete."""
     found = []
     if evidence.status != "COMPLETED":
         found.append(f"the import ended {evidence.status}: {evidence.failure or 'no reason given'}")
@@ -64,12 +80,13 @@ def judge_import(evidence: ImportEvidence, *, opened: Opened, run_id: str) -> Ve
         or f"{evidence.imported:,} items, as many as rows exported and keys in SQL; {evidence.sampled} sampled items equal their rows",
         value=float(evidence.imported - evidence.keys),
         limits={"block": 0},
-        baseline={"kind": "absolute"},
+        baseline=ABSOLUTE,
         evidence={**vars(evidence), "differing": list(evidence.differing[:20])},
         bars={
             "keys in SQL": (None, float(evidence.keys)),
             "rows exported": (None, float(evidence.exported)),
             "items imported": (None, float(evidence.imported)),
         },
+        always=True,
     )
-    return to_verdict(judgement, opened, GATE, "dynamodb_table", "block", run_id)
+    return to_verdict(judgement, opened, IMPORT_GATE, ImportComplete.asset, ImportComplete().judged_mode, run_id)

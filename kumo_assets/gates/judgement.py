@@ -1,6 +1,7 @@
-"""What a gate says, before it becomes a stored verdict. Pure values.
+"""What a gate says of a release, a `Judgement`, and how it becomes the verdict to store. Pure values.
 
-A figure that is no number is never a pass: `to_verdict` turns it into an error, whoever computed it.
+A figure that is no number never passes: `to_verdict` turns it into an error, whoever computed it. Judgements on a
+figure that is compared with a baseline have their common part in `against_baseline`.
 """
 
 from __future__ import annotations
@@ -8,49 +9,59 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
+
+from pydantic import JsonValue
+from pydantic_core import to_jsonable_python
 
 from kumo_assets.documents import ComparedWith, Opened, Verdict, utc_now
+from kumo_assets.gates.outcome import Bars
 
 Severity = Literal["ok", "warn", "error"]
 SEVERITIES: tuple[Severity, ...] = ("ok", "warn", "error")
-# Label -> (in the baseline, in this release): what the plot shows, this release over its baseline.
-Bars = Mapping[str, tuple[float | None, float]]
+# The `baseline` of a verdict whose limits hold without any comparison.
+ABSOLUTE: Mapping[str, object] = {"kind": "absolute"}
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """`severity` error stops a release where the gate's mode is block; warn is shown and lets through.
+    """`severity` error stops a release where the gate's mode is block; a warning is shown and lets it through.
 
-    `segment` is the part that moved most, in words. `always` makes an error block in every mode.
+    `segment` names the part that moved most. `always` makes an error block in every mode; only gates registered with
+    `errors_always_block` set it. `limits`, `baseline` and `evidence` hold what JSON can; NaN and infinity as well.
     """
 
     severity: Severity
     message: str
     value: float | None = None
-    limits: Mapping[str, Any] = field(default_factory=dict)
-    baseline: Mapping[str, Any] = field(default_factory=dict)
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, object] = field(default_factory=dict)
+    baseline: Mapping[str, object] = field(default_factory=dict)
+    evidence: Mapping[str, object] = field(default_factory=dict)
     segment: str = ""
     bars: Bars = field(default_factory=dict)
     always: bool = False
 
 
 def level(value: float, warn: float, block: float) -> Severity:
-    """The severity of a figure against its two limits. What is no number is an error, not a pass."""
+    """The severity of a figure against its two limits. NaN is an error, not a pass."""
     if not value <= block:  # NaN compares false with everything
         return "error"
     return "warn" if value > warn else "ok"
 
 
-def tail(severity: Severity, warn: float, block: float, form: str = ".3g") -> str:
-    """The end of a sentence: which limit was passed."""
+def limit_passed(severity: Severity, warn: float, block: float, form: str = ".3g") -> str:
+    """The end of a message: which limit the figure is above."""
     return {"error": f"; the limit is {block:{form}}", "warn": f"; a warning from {warn:{form}} on", "ok": ""}[severity]
+
+
+def gravity(judgement: Judgement) -> tuple[int, float]:
+    """What judgements of one gate are ordered by: severity, then the figure."""
+    return SEVERITIES.index(judgement.severity), judgement.value or 0.0
 
 
 def worst(judgements: Sequence[Judgement]) -> Judgement:
     """The gravest of several comparisons of one gate, its message followed by those of the others."""
-    ordered = sorted(judgements, key=lambda item: (SEVERITIES.index(item.severity), item.value or 0.0), reverse=True)
+    ordered = sorted(judgements, key=gravity, reverse=True)
     return replace(ordered[0], message="; ".join(item.message for item in ordered))
 
 
@@ -81,21 +92,26 @@ def to_verdict(judgement: Judgement, opened: Opened, gate: str, asset: str, mode
         passed=severity == "ok",
         severity=severity,
         value=judgement.value,
-        limits=_storable(judgement.limits),
-        baseline=ComparedWith.model_validate(_storable(judgement.baseline)),
+        limits=_as_json(judgement.limits),
+        baseline=ComparedWith.model_validate(_as_json(judgement.baseline)),
         message=judgement.message,
-        evidence=_storable(evidence),
+        evidence=_as_json(evidence),
         decided_at=utc_now(),
         run_id=run_id,
     )
 
 
-def _storable(value: Any) -> Any:
-    """The value as JSON has it: NaN and infinity, which JSON has not, become their names."""
+def _as_json(values: Mapping[str, object]) -> dict[str, JsonValue]:
+    return {str(name): _json_value(value) for name, value in values.items()}
+
+
+def _json_value(value: object) -> JsonValue:
+    """The value as JSON has it. NaN and infinity, which JSON does not have, become their names."""
     if isinstance(value, Mapping):
-        return {str(name): _storable(item) for name, item in value.items()}
+        return _as_json(value)
     if isinstance(value, list | tuple):
-        return [_storable(item) for item in value]
+        return [_json_value(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return value
+    found: JsonValue = to_jsonable_python(value, fallback=str)  # an own gate's evidence may be of any type
+    return found

@@ -1,17 +1,15 @@
-"""Gate `keys`: Kumo's table has no null key and no key twice. Duplicates would be overwritten by the import in random
-order, and called success.
-"""
+"""Gate `keys`: Kumo's table has no null key and no key twice. The import would overwrite repeated keys in random order
+and call it success. A pure judgement."""
 
 from __future__ import annotations
 
-from kumo_assets.gates.judgement import Judgement
+from kumo_assets.gates.judgement import ABSOLUTE, Judgement
 
 
 def judge_keys(rows: int, nulls: int, distinct: int) -> Judgement:
-    """`nulls` rows with a null in a key or score, `distinct` distinct keys, rows without one counted among them:
+    """`nulls` are rows with a null in a key or score. `distinct` are distinct keys, rows without one counted among them:
     (ENTITY, CLASS), or ENTITY where one row per entity is written."""
     repeated = rows - distinct
-    evidence = {"rows": rows, "null": nulls, "distinct": distinct, "repeated": repeated}
     faults = []
     if not rows:
         faults.append("no rows")
@@ -19,13 +17,13 @@ def judge_keys(rows: int, nulls: int, distinct: int) -> Judgement:
         faults.append(f"{nulls:,} rows with a null key or score")
     if repeated:
         faults.append(f"{repeated:,} repeated keys")
-    words = " and ".join(faults) + f" among {rows:,} rows" if faults else f"{rows:,} rows, every key once, none null"
+    message = " and ".join(faults) + f" among {rows:,} rows" if faults else f"{rows:,} rows, every key once, none null"
     return Judgement(
         "error" if faults else "ok",
-        words,
+        message,
         float(nulls + abs(repeated)),
         {"block": 0},
-        {"kind": "absolute"},
-        evidence,
+        ABSOLUTE,
+        {"rows": rows, "null": nulls, "distinct": distinct, "repeated": repeated},
         bars={"rows": (None, float(rows)), "distinct keys": (None, float(distinct)), "null": (None, float(nulls))},
     )

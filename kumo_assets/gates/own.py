@@ -1,69 +1,32 @@
-"""A query's own gates: `gates/<name>.sql` or `gates/<name>.py` in its folder. Found here, and asked here.
+"""A query's own gates: `gates/<name>.sql` or `gates/<name>.py` in its folder. Found here, and judged here.
 
-A SQL file returns one row with PASSED, VALUE and MESSAGE (more columns become evidence). A Python file has
-`check(release: Release) -> Outcome`. Whatever goes wrong inside one is that gate's error, never a pass, and never
-stops the other gates from being judged.
+A SQL file returns one row with PASSED, VALUE and MESSAGE; further columns become evidence. A Python file has
+`check(release: Release) -> Outcome`, both from `outcome`. Whatever goes wrong inside one is that gate's error, never a
+pass, and the other gates are still judged. The built-in gates are in `registry`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.config.gates import OWN_GATE, GatesSpec, OwnGate
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.documents import IMPORT_GATE
+from kumo_assets.config.registration import AskedGate
 from kumo_assets.errors import ConfigError
-from kumo_assets.gates.judgement import Bars, Judgement
+from kumo_assets.gates.against_baseline import BOOTSTRAP
+from kumo_assets.gates.judgement import ABSOLUTE, Judgement
+from kumo_assets.gates.outcome import Outcome, Release
+from kumo_assets.gates.registry import GATES
 from kumo_assets.redaction import without_secrets
 from kumo_assets.resources.sql import literal, quote
 from kumo_assets.resources.template import placeholders, render
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 FOLDER = "gates"
-BOOTSTRAP = {"kind": "bootstrap"}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a Python gate returns. `warn` makes a failure a warning; `bars` are (in the baseline, in this release)."""
-
-    passed: bool
-    value: float | None = None
-    message: str = ""
-    warn: bool = False
-    segment: str = ""
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    bars: Bars = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Release:
-    """What a Python gate is given: the release, quoted names of its tables and of the active release's (None where
-    there is none), and a way to ask Snowflake."""
-
-    query: str
-    partition: str
-    release_id: str
-    predictions: str
-    postprocessed: str | None
-    active_predictions: str | None
-    active_postprocessed: str | None
-    rows: Callable[[str], list[dict[str, Any]]] = field(repr=False)
-
-    def frame(self, sql: str) -> pd.DataFrame:
-        """A small result as a frame: counts, or a sample. At most 50,000 rows are fetched."""
-        import pandas as pd
-
-        return pd.DataFrame(self.rows(sql))
 
 
 def own_gates(definition: QueryDefinition) -> dict[str, tuple[Path, OwnGate]]:
@@ -73,11 +36,12 @@ def own_gates(definition: QueryDefinition) -> dict[str, tuple[Path, OwnGate]]:
     """
     folder = definition.folder / FOLDER
     settings = definition.spec.gates.own
+    taken = {*GatesSpec.model_fields, *GATES}
     found: dict[str, tuple[Path, OwnGate]] = {}
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
         if path.suffix not in (".sql", ".py") or path.name.startswith(("_", ".")):
             continue
-        if not re.fullmatch(OWN_GATE, path.stem) or path.stem in _taken() or path.stem in found:
+        if not re.fullmatch(OWN_GATE, path.stem) or path.stem in taken or path.stem in found:
             raise ConfigError(
                 "use the gate",
                 to=str(path),
@@ -91,20 +55,17 @@ def own_gates(definition: QueryDefinition) -> dict[str, tuple[Path, OwnGate]]:
             "read the definition",
             to=str(definition.folder / "defs.yaml"),
             found=f"attributes.gates.own names {', '.join(unknown)}, which has no file in {folder}",
-            next=f"use some of: {', '.join(found) or 'none is there yet'}",
+            next=f"use some of: {', '.join(found) or '(there is none yet)'}",
         )
     return found
 
 
-def _taken() -> set[str]:
-    return {*GatesSpec.model_fields, IMPORT_GATE}
-
-
-def gates_of(definition: QueryDefinition) -> dict[str, dict[str, str]]:
-    """Gate -> {asset, mode} of every gate a release of this query is to be judged by, as `opened.json` records them."""
+def gates_of(definition: QueryDefinition) -> dict[str, AskedGate]:
+    """Gate -> {asset, mode} of every gate that judges a release of this query, as `opened.json` records them: the
+    built-in ones and the query's own. The import's gate judges every release and is not recorded."""
     built_in = definition.spec.gates.gates_of(definition.spec.task)
-    own: dict[str, dict[str, str]] = {
-        name: {"asset": settings.asset, "mode": settings.mode}
+    own = {
+        name: AskedGate(asset=settings.asset, mode=settings.mode)
         for name, (_, settings) in own_gates(definition).items()
         if settings.mode != "off"
     }
@@ -112,15 +73,16 @@ def gates_of(definition: QueryDefinition) -> dict[str, dict[str, str]]:
 
 
 def judge_own(path: Path, release: Release, values: Mapping[str, str]) -> Judgement:
-    """Ask one gate. `values` are further placeholders of a SQL file. Never raises: what raises did not pass."""
+    """The judgement of one gate. `values` are further placeholders of a SQL file. Never raises: what raises did not
+    pass."""
     try:
-        return _ask_sql(path, release, values) if path.suffix == ".sql" else _ask_python(path, release)
+        return _judge_sql(path, release, values) if path.suffix == ".sql" else _judge_python(path, release)
     except Exception as error:  # noqa: BLE001 - somebody else's code: whatever it raises is this gate's failure
-        words = str(error) if isinstance(error, KumoAssetsError) else f"{type(error).__name__}: {error}"
-        return Judgement("error", f"{path.name} could not be judged: {without_secrets(' '.join(words.split()))[:500]}")
+        reason = str(error) if isinstance(error, KumoAssetsError) else f"{type(error).__name__}: {error}"
+        return Judgement("error", f"{path.name} could not be judged: {without_secrets(' '.join(reason.split()))[:500]}")
 
 
-def _ask_sql(path: Path, release: Release, values: Mapping[str, str]) -> Judgement:
+def _judge_sql(path: Path, release: Release, values: Mapping[str, str]) -> Judgement:
     text = path.read_text()
     tables = {
         "predictions": release.predictions,
@@ -146,8 +108,8 @@ def _ask_sql(path: Path, release: Release, values: Mapping[str, str]) -> Judgeme
     return _judgement(Outcome(passed, None if value is None else float(value), str(message or ""), evidence=evidence))
 
 
-def _ask_python(path: Path, release: Release) -> Judgement:
-    # Not kept in sys.modules: two queries may each have a gate of one name, and a mended file is read again.
+def _judge_python(path: Path, release: Release) -> Judgement:
+    # Not kept in sys.modules: two queries may each have a gate of one name, and a fixed file is read again.
     spec = importlib.util.spec_from_file_location(f"kumo_assets_own_gate_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")
@@ -155,7 +117,7 @@ def _ask_python(path: Path, release: Release) -> Judgement:
     spec.loader.exec_module(module)
     outcome = module.check(release)
     if not isinstance(outcome, Outcome) or not isinstance(outcome.passed, bool):
-        raise TypeError(f"check() returned {type(outcome).__name__}; a gate returns kumo_assets.gates.own.Outcome")
+        raise TypeError(f"check() returned {type(outcome).__name__}; a gate returns kumo_assets.gates.Outcome")
     return _judgement(outcome)
 
 
@@ -165,7 +127,7 @@ def _judgement(outcome: Outcome) -> Judgement:
         without_secrets(outcome.message) or ("passed" if outcome.passed else "did not pass, and said no more"),
         outcome.value,
         {},
-        {"kind": "absolute"},
+        ABSOLUTE,
         outcome.evidence,
         outcome.segment,
         outcome.bars,
@@ -173,7 +135,7 @@ def _judgement(outcome: Outcome) -> Judgement:
 
 
 def schema_values(database: str, schema: str, release_id: str, top_k: int) -> dict[str, str]:
-    """What a SQL gate may ask for besides tables: `database`, `schema`, `release`, `top_k`."""
+    """Placeholders of a SQL gate besides its tables: `database`, `schema`, `release`, `top_k`."""
     return {
         "database": quote(database),
         "schema": quote(schema),

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import CHAIN, ReleaseId
+from kumo_assets.config.registration import AskedGate
 from kumo_assets.documents import Artefact, GateRecord, Opened, utc_now
 from kumo_assets.errors import ReleaseError
 from kumo_assets.releases.store import ReleaseStore
@@ -95,7 +96,7 @@ def open_release(
     definition: QueryDefinition,
     asset: str,
     *,
-    gates: Mapping[str, Mapping[str, str]],
+    gates: Mapping[str, AskedGate],
     code_version: str,
 ) -> Opened:
     """This run's release: found open, or opened now, before anything is launched.

@@ -12,7 +12,7 @@ from kumo_sandbox.testing import SandboxHandle
 from kumo_assets.assets.postprocess_proof import Proof, _keys, faults, prove_shape, prove_table
 from kumo_assets.assets.s3_export import sample_select
 from kumo_assets.errors import WarehouseError
-from kumo_assets.gates.counts import MOST_RANK_COLUMNS
+from kumo_assets.gates.count_sql import MOST_RANK_COLUMNS
 from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
 from kumo_assets.resources.sql import table
 from kumo_assets_tests.support.releases import definition

@@ -1,4 +1,4 @@
-"""Verdicts in words and as JSON; plots; who is told."""
+"""Verdicts as text and as JSON; plots; who is notified."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kumo_assets.documents import Opened, Verdict
-from kumo_assets.gates import show
+from kumo_assets.gates import reporting
 from kumo_assets.gates.explain import explain, explained
 from kumo_assets.gates.judgement import Judgement, Severity, to_verdict
 from kumo_assets.gates.plots import bars_plot
@@ -114,12 +114,12 @@ def test_a_plot_shows_this_release_over_its_baseline() -> None:
         (["warn", "error"], "blocked", "is blocked by its gates"),
     ],
 )
-def test_people_are_told_once_of_all_that_warns_or_blocks(
+def test_one_notification_has_all_that_warns_or_blocks(
     severities: list[Severity], kind: str | None, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[tuple[str, str, str, list[str]]] = []
-    monkeypatch.setattr(show, "notify", lambda *message: sent.append(message))
-    show.tell("q1", [verdict(f"gate{index}", severity) for index, severity in enumerate(severities)])
+    monkeypatch.setattr(reporting, "notify", lambda *message: sent.append(message))
+    reporting.notify_of("q1", [verdict(f"gate{index}", severity) for index, severity in enumerate(severities)])
     if kind is None:
         assert sent == []
         return

@@ -1,4 +1,4 @@
-"""Each gate by table: what passes, what warns, what blocks, and in which words."""
+"""Each gate by table: what passes, what warns, what blocks, and with which message."""
 
 from __future__ import annotations
 
@@ -27,20 +27,16 @@ from kumo_assets.config.gates import (
     UnknownItems,
     Volume,
 )
-from kumo_assets.config.query import PredictiveQuerySpec
-from kumo_assets.documents import NoticeDetails, Opened, Verdict
-from kumo_assets.gates.baseline import Baseline, Baselines
+from kumo_assets.documents import KumoNotice, Opened, Verdict
+from kumo_assets.gates.baseline import Baseline
 from kumo_assets.gates.continuity import judge_entities_lost, judge_overlap
 from kumo_assets.gates.drift import judge_class_share, judge_coverage, judge_score_drift, judge_top_item
-from kumo_assets.gates.explain import ADVICE
 from kumo_assets.gates.import_complete import ImportEvidence, faults, judge_import
 from kumo_assets.gates.judgement import Judgement, level, to_verdict
-from kumo_assets.gates.judges import judges
 from kumo_assets.gates.keys import judge_keys
 from kumo_assets.gates.kumo_warnings import judge_warnings
 from kumo_assets.gates.list_shape import judge_list_shape
 from kumo_assets.gates.score_range import judge_score_range
-from kumo_assets.gates.show import DESCRIPTIONS
 from kumo_assets.gates.unknown_items import judge_unknown_items
 from kumo_assets.gates.volume import judge_volume
 
@@ -55,7 +51,7 @@ OPENED = Opened(
     code_version="1",
     by="test",
 )
-W = {"title": "Distribution shift", "message": "column X"}
+W = KumoNotice(title="Distribution shift", message="column X")
 
 
 def active(asset: str, **counts: Any) -> Baseline:
@@ -77,7 +73,7 @@ def active(asset: str, **counts: Any) -> Baseline:
         ([], [W], KumoWarnings(mode="off"), "error"),
     ],
 )
-def test_kumos_own_words(warnings: list[Any], errors: list[Any], limits: KumoWarnings, severity: str) -> None:
+def test_kumos_messages(warnings: list[Any], errors: list[Any], limits: KumoWarnings, severity: str) -> None:
     judgement = judge_warnings(warnings, errors, limits)
     assert judgement.severity == severity
     if severity == "error":
@@ -431,24 +427,3 @@ def test_a_bare_off_in_yaml_is_the_word_and_not_false() -> None:
     assert spec.volume.mode == "off"
     with pytest.raises(ValueError, match="mode"):
         GatesSpec.model_validate(yaml.safe_load("volume: {mode: on}"))
-
-
-@pytest.mark.parametrize("task", ["ranking", "regression", "binary_classification", "multiclass_classification"])
-def test_every_gate_that_can_be_asked_has_a_judge_a_description_and_advice(task: str) -> None:
-    catalogue = {"schema": "RAW", "table": "PRODUCTS", "column": "PRODUCT_ID"}
-    spec = GatesSpec.model_validate(
-        {"raw_drift": {"columns": {"transactions": ["X"]}}, "unknown_items": {"catalogue": catalogue}}
-    )
-    query = PredictiveQuerySpec.model_validate(
-        {
-            "owners": ["team:x"],
-            "raw_logs": ["transactions"],
-            "task": task,
-            "source": {"kumo": {"predictive_query_id": "q", "connector": "c"}},
-            "schedule": {"start": "2017-11-01"},
-        }
-    )
-    asked = set(spec.gates_of(task))
-    assert asked <= set(judges(query, NoticeDetails(), {}, Baselines()))
-    assert asked <= set(DESCRIPTIONS)
-    assert asked <= set(ADVICE)

@@ -1,4 +1,4 @@
-"""A query's own gates: found by their files, asked in SQL or Python, and never a pass when anything is odd."""
+"""A query's own gates: found by their files, judged in SQL or Python, and never a pass when anything is odd."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.query import PredictiveQuerySpec
 from kumo_assets.errors import ConfigError, WarehouseError
-from kumo_assets.gates.own import Release, gates_of, judge_own, own_gates, schema_values
+from kumo_assets.gates import Release
+from kumo_assets.gates.own import gates_of, judge_own, own_gates, schema_values
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "gates"
 
@@ -132,17 +133,18 @@ def test_a_sql_gate_that_does_not_answer_plainly_does_not_pass(gate: Any, rows: 
     assert words in judgement.message
 
 
-HEAD = "from kumo_assets.gates.own import Outcome\n"
+HEAD = "from kumo_assets.gates import Outcome\n"
 
 
 @pytest.mark.parametrize(
     ("text", "severity", "words"),
     [
         (HEAD + "def check(release): return Outcome(True, 3, release.partition)", "ok", "2017-11-30"),
+        (HEAD.replace("gates", "gates.own") + "def check(release): return Outcome(True)", "ok", "passed"),  # as of 0.1
         (HEAD + "def check(release): return Outcome(False, 3)", "error", "did not pass"),
         (HEAD + "def check(release): return Outcome(False, warn=True, message='hm')", "warn", "hm"),
         (HEAD + "def check(release): return Outcome(release.frame('SELECT 1').empty, 0)", "ok", "passed"),
-        (HEAD + "def check(release): return Outcome(None)", "error", "returns kumo_assets.gates.own.Outcome"),
+        (HEAD + "def check(release): return Outcome(None)", "error", "returns kumo_assets.gates.Outcome"),
         ("def check(release): return True", "error", "check() returned bool"),
         ("def check(release): ...", "error", "check() returned NoneType"),
         ("def check(): ...", "error", "TypeError"),
@@ -157,7 +159,7 @@ def test_a_python_gate(gate: Any, text: str, severity: str, words: str) -> None:
 
 
 def test_the_examples_of_the_documentation_are_well_formed_gates(tmp_path: Path) -> None:
-    """Great Expectations and Evidently are no dependency, so what is asked here is that their absence blocks."""
+    """Great Expectations and Evidently are no dependency, so this only shows that their absence blocks."""
     names = sorted(path.name for path in EXAMPLES.glob("*.*") if path.suffix in (".sql", ".py"))
     assert names == ["basket_departments.sql", "evidently_drift.py", "great_expectations.py"]
     for name in ("evidently_drift.py", "great_expectations.py"):

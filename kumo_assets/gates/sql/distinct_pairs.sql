@@ -1,2 +1,2 @@
--- Distinct keys, exactly: asked only when their hashes were fewer than the rows.
+-- Distinct keys, exactly. Run only when there were fewer distinct hashes than rows.
 SELECT COUNT(*) AS KEY_COUNT FROM (SELECT DISTINCT ENTITY, CLASS FROM {{ table }})

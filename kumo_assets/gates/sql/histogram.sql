@@ -1,2 +1,2 @@
--- Counts over given bins alone: asked once, when a release sets bins of its own.
+-- Counts over given bins. Run once, when a release sets bins of its own.
 SELECT {{ histogram }}COUNT({{ value }}) AS VALUE_COUNT FROM {{ table }}

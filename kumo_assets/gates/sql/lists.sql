@@ -1,6 +1,6 @@
 -- The shape of the lists to be served, counted over entities, in one scan and one grouping. S1, S2, ... are the scores
--- at each rank: a list of n is ranked 1 to n when just its first n are there. Scores are bounded in classes.sql, where
--- it costs nothing.
+-- at each rank: a list of n is ranked 1 to n when exactly the first n are not null. The bounds of scores are taken in
+-- classes.sql, where they cost nothing.
 SELECT
     COUNT(*) AS LISTS,
     COUNT_IF(LENGTH < {{ full }}) AS SHORT,

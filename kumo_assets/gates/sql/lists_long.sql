@@ -1,4 +1,4 @@
--- The shape of long lists: as lists.sql, with ranks and the order of scores asked by a window.
+-- The shape of long lists: as lists.sql, with ranks and the order of scores checked by a window.
 SELECT
     COUNT(*) AS LISTS,
     COUNT_IF(LENGTH < {{ full }}) AS SHORT,

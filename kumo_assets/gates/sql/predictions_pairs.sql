@@ -1,5 +1,5 @@
--- Everything the gates of a table of (ENTITY, CLASS, SCORE) ask of it, in one scan. A hash of the pair counts distinct
--- keys at a third less cost than the pair itself.
+-- Everything that gates need of a table of (ENTITY, CLASS, SCORE), in one scan. Counting distinct keys by a hash of the
+-- pair costs a third less than by the pair itself.
 SELECT
     {{ histogram }}COUNT({{ value }}) AS VALUE_COUNT,
     COUNT(*) AS ROW_COUNT,

@@ -1,4 +1,4 @@
--- Everything the gates of a table with one row per ENTITY ask of it, in one scan. Rows without a key count as one each.
+-- Everything that gates need of a table with one row per ENTITY, in one scan. Rows without a key count as one each.
 SELECT
     {{ histogram }}COUNT({{ value }}) AS VALUE_COUNT,
     COUNT(*) AS ROW_COUNT,

@@ -1,7 +1,7 @@
-"""The formulas: PSI, total variation, and how large either is by chance alone. Plain Python on counts; no data here.
+"""The formulas: PSI, total variation, and how large a figure is by chance alone. Plain Python on numbers.
 
-Distributions are compared by effect size, never by a p-value: at 5 million rows a shift of 0.005 sigma gives a
-Kolmogorov-Smirnov p of 4e-14 and a PSI of 0.00003 (measured; ../shared/serving_facts.md).
+Nothing here knows a release or a limit, and nothing counts. Distributions are compared by effect size, never by a
+p-value: at 5 million rows a shift of 0.005 sigma gives a Kolmogorov-Smirnov p of 4e-14 and a PSI of 0.00003 (measured).
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 
-# What an empty bin counts as, as a share. PSI depends on it: a bin with 1% of the mass that is empty on the other side
-# gives 0.046, 0.093 or 0.162 for fills of 1e-4, 1e-6 and 1e-9.
+# The share that an empty bin is given. PSI depends on it: a bin that holds 1% on one side and nothing on the other gives
+# 0.046, 0.093 or 0.162 for fills of 1e-4, 1e-6 and 1e-9.
 FILL = 1e-4
-# One release in a thousand is stopped by a gate's chance alone.
+# A gate stops one release in a thousand by chance alone.
 CHANCE = 0.001
 
 
@@ -29,7 +29,7 @@ def psi(reference: Sequence[float], current: Sequence[float], fill: float = FILL
     It is the symmetric Kullback-Leibler divergence (Jeffreys 1946; Siddiqi, "Credit Risk Scorecards", 2006). Empty bins
     count as `fill`.
     """
-    return sum(piece for piece in psi_pieces(reference, current, fill))
+    return sum(psi_pieces(reference, current, fill))
 
 
 def psi_pieces(reference: Sequence[float], current: Sequence[float], fill: float = FILL) -> list[float]:
@@ -51,8 +51,8 @@ def total_variation(reference: Mapping[str, float], current: Mapping[str, float]
 
 
 def chi_square_quantile(probability: float, degrees: int) -> float:
-    """Wilson and Hilferty's approximation (PNAS 17, 1931); at 0.999 and 3 degrees or more it is
-    at most 2% above the exact quantile, and not below it."""
+    """Wilson and Hilferty's approximation (PNAS 17, 1931). At 0.999 and 3 degrees or more it is at most 2% above the exact
+    quantile, and not below it."""
     z = NormalDist().inv_cdf(probability)
     spread = 2 / (9 * degrees)
     return float(degrees * (1 - spread + z * math.sqrt(spread)) ** 3)
@@ -62,8 +62,8 @@ def psi_floor(bins: int, n: int, m: int, chance: float = CHANCE) -> float:
     """The PSI that chance alone exceeds with probability `chance`, when nothing has moved.
 
     PSI of two samples of n and m is about chi-square with bins - 1 degrees, times (1/n + 1/m) (Yurdakul, "Statistical
-    Properties of Population Stability Index", 2018). n and m are *entities*: an entity's rows move together, and
-    counting rows would promise too little noise.
+    Properties of Population Stability Index", 2018). n and m are *entities*: an entity's rows move together, so
+    counting rows would give too low a floor.
     """
     if n <= 0 or m <= 0 or bins < 2:
         return math.inf
@@ -104,9 +104,9 @@ def loss_ceiling(share: float, n: int, chance: float = CHANCE) -> float:
 def count_floor(n: int, m: int, chance: float = CHANCE) -> float:
     """The relative change from n to m that chance alone exceeds between two counts of independent arrivals.
 
-    Of two Poisson counts with one mean, given their sum, each is binomial with a half (Przyborowski and Wilenski,
-    Biometrika 31, 1940): their difference has variance n + m. It stays honest for large losses, where the familiar
-    sqrt(1/n + 1/m), a standard error of the ratio's *logarithm*, promises ever more noise the more is lost.
+    Given the sum of two Poisson counts with one mean, each is binomial with probability 1/2 (Przyborowski and Wilenski,
+    Biometrika 31, 1940), so their difference has variance n + m. This holds for large losses too. The familiar
+    sqrt(1/n + 1/m) is a standard error of the ratio's *logarithm*, and grows with the loss.
     """
     if n <= 0 or m <= 0:
         return 0.0
@@ -116,10 +116,11 @@ def count_floor(n: int, m: int, chance: float = CHANCE) -> float:
 def distinct_floor(distinct: int, per_entity: float, n: int, m: int, chance: float = CHANCE) -> float:
     """The relative drop in a number of distinct classes that chance alone exceeds.
 
-    Two bounds on its standard deviation, of which the smaller counts. One entity changes the number by at most its
-    list's length, so it is at most length x sqrt(n) / 2 (Efron-Stein; Boucheron, Lugosi, Massart, "Concentration
-    Inequalities", 2013, cor. 3.2). And occupied classes vary less than independent ones with the same chances, whose
-    variance is at most their number; rows of one entity may all move together, which multiplies it by the length.
+    The standard deviation has two bounds, and the smaller is used. One entity changes the number by at most its list's
+    length, so the deviation is at most length x sqrt(n) / 2 (Efron-Stein; Boucheron, Lugosi, Massart, "Concentration
+    Inequalities", 2013, cor. 3.2). The number of classes that occur varies less than if they occurred independently,
+    where its variance is at most their number; the rows of one entity may all move together, which multiplies the
+    variance by the length.
     """
     if distinct <= 0 or n <= 0 or m <= 0:
         return math.inf
@@ -129,7 +130,7 @@ def distinct_floor(distinct: int, per_entity: float, n: int, m: int, chance: flo
 
 
 def distinct_edges(quantiles: Sequence[float]) -> list[float]:
-    """Inner bin edges from quantiles: rising and without repeats, so that a score that is all ties still has bins."""
+    """Inner bin edges from quantiles: rising and without repeats, so that scores with many ties still have bins."""
     found: list[float] = []
     for edge in sorted(value for value in quantiles if math.isfinite(value)):
         if not found or edge > found[-1]:

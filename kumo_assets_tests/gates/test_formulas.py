@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import rel_entr
 
-from kumo_assets.gates.statistics import (
+from kumo_assets.gates.formulas import (
     FILL,
     chi_square_quantile,
     count_floor,

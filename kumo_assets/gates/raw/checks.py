@@ -1,25 +1,26 @@
-"""The gates on raw logs as `predictions` asks them: before Kumo is launched, for exactly the partition's day.
+"""The gates on raw logs as `predictions` runs them: before anything is launched, for exactly the partition's day.
 
 They are checks of `predictions` and verdicts of the release, so promotion depends on them as on all others (rule 3), and
-a bad day costs no Kumo job. A check on the shared, unpartitioned raw asset could do neither.
+a bad day costs no Kumo job. A check on the shared, unpartitioned raw asset could do neither. The checks of assets that
+exist already are in `gates.checks`.
 """
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
 
 import dagster as dg
 
-from kumo_assets.config.gates import RAW_GATES
 from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.documents import NoticeDetails, Opened, Verdict
 from kumo_assets.errors import ConfigError, GateBlocked
 from kumo_assets.gates.baseline import baselines_of
+from kumo_assets.gates.bindings import bind
 from kumo_assets.gates.checks import check_spec
-from kumo_assets.gates.counting import MARK, count_raw
+from kumo_assets.gates.counts import counts_in
 from kumo_assets.gates.judgement import to_verdict
-from kumo_assets.gates.judges import judges
-from kumo_assets.gates.show import check_result, tell
+from kumo_assets.gates.raw.take_counts import count_raw
+from kumo_assets.gates.registry import GATES
+from kumo_assets.gates.reporting import check_result, notify_of
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.resources.snowflake import Warehouse
 
@@ -27,15 +28,15 @@ ASSET = "predictions"
 
 
 def raw_gates(definition: QueryDefinition) -> dict[str, str]:
-    """Gate -> mode of the raw gates this query asks."""
-    asked = definition.spec.gates.gates_of(definition.spec.task)
-    return {gate: asked[gate]["mode"] for gate in RAW_GATES if gate in asked}
+    """Gate -> mode of the gates on raw logs that judge this query."""
+    gates = definition.spec.gates.gates_of(definition.spec.task)
+    return {name: gate["mode"] for name, gate in gates.items() if GATES[name].before_launch}
 
 
 def raw_check_specs(definition: QueryDefinition, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
-    """Their checks, on `predictions`. ConfigError when drift is asked of a log that the query does not name."""
-    wanted = definition.spec.gates.raw_drift
-    unknown = sorted((wanted.columns.keys() | wanted.per.keys()) - set(definition.spec.raw_logs))
+    """Their checks, on `predictions`. ConfigError when the drift of a log is watched that the query does not name."""
+    watched = definition.spec.gates.raw_drift
+    unknown = sorted((watched.columns.keys() | watched.per.keys()) - set(definition.spec.raw_logs))
     if unknown:
         raise ConfigError(
             "read the definition",
@@ -47,7 +48,7 @@ def raw_check_specs(definition: QueryDefinition, partitions: dg.PartitionsDefini
     return [check_spec(key, gate, mode, partitions) for gate, mode in raw_gates(definition).items()]
 
 
-def ask_raw_gates(
+def run_raw_gates(
     ctx: ReleaseContext,
     warehouse: Warehouse,
     definition: QueryDefinition,
@@ -58,26 +59,26 @@ def ask_raw_gates(
     *,
     launched: bool,
 ) -> Iterator[dg.AssetCheckResult]:
-    """A check result for each raw gate, its verdict stored first; `day` is the partition's start and end.
+    """A check result for each gate, its verdict stored first; `day` is the partition's start and end.
 
-    Once `launched`, verdicts that stand are told again. Raises GateBlocked after the last one when one blocks.
+    Once `launched`, verdicts that exist are reported again. Raises GateBlocked after the last one when one blocks.
     """
     modes = raw_gates(definition)
     stored = {gate: ctx.store.verdict(opened.release_id, gate) for gate in modes} if launched else {}
     verdicts: list[Verdict] = [verdict for verdict in stored.values() if verdict is not None]
-    asked = [gate for gate in modes if stored.get(gate) is None]
-    if asked:
+    missing = [gate for gate in modes if stored.get(gate) is None]
+    if missing:
         baselines = baselines_of(ctx, definition.spec.gates, opened)
         raw = count_raw(warehouse, definition, sources, day, baselines)
-        counts: dict[str, Any] = ctx.store.statistics(opened.release_id, ASSET) or {MARK: {}}
-        ctx.store.write_statistics(opened.release_id, ASSET, counts | {"raw": raw})
-        found = judges(definition.spec, NoticeDetails(), {"raw": raw}, baselines)
-        new = [to_verdict(found[gate](), opened, gate, ASSET, modes[gate], run_id) for gate in asked]
+        others = ctx.store.statistics(opened.release_id, ASSET) or {}
+        ctx.store.write_statistics(opened.release_id, ASSET, {**others, "raw": raw})
+        judges = bind(definition.spec, NoticeDetails(), counts_in({"raw": raw}), baselines)
+        new = [to_verdict(judges[gate](), opened, gate, ASSET, modes[gate], run_id) for gate in missing]
         verdicts += [ctx.store.write_verdict(verdict) for verdict in new]
-        tell(definition.name, new)
+        notify_of(definition.name, new)
     key = dg.AssetKey([definition.name, ASSET])
     for verdict in verdicts:
-        yield check_result(key, verdict, {})
+        yield check_result(key, verdict)
     blocking = next((verdict for verdict in verdicts if verdict.blocks), None)
     if blocking is not None:
         raise GateBlocked(

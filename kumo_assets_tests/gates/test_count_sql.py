@@ -17,9 +17,9 @@ from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets.config.raw_logs import RawTable
 from kumo_assets.errors import WarehouseError
-from kumo_assets.gates import counts as counts_module
-from kumo_assets.gates.counts import count_continuity, count_lists, count_predictions
-from kumo_assets.gates.raw_counts import Watched, count_raw_log
+from kumo_assets.gates import count_sql
+from kumo_assets.gates.count_sql import count_continuity, count_lists, count_predictions
+from kumo_assets.gates.raw.count_sql import Watched, count_raw_log
 
 PAIRS = {"ENTITY": "NUMBER", "CLASS": "NUMBER", "SCORE": "FLOAT"}
 LISTS = PAIRS | {"RANK": "NUMBER"}
@@ -123,9 +123,9 @@ def test_hashes_that_collide_are_not_called_repeated_keys(
 ) -> None:
     """A statement whose every hash is the same stands for the rare pair of hashes that are."""
     folder = tmp_path_factory.mktemp("sql")
-    for path in counts_module._FOLDER.glob("*.sql"):
+    for path in count_sql._FOLDER.glob("*.sql"):
         (folder / path.name).write_text(path.read_text().replace("HASH(ENTITY, CLASS)", "1"))
-    monkeypatch.setattr(counts_module, "_FOLDER", folder)
+    monkeypatch.setattr(count_sql, "_FOLDER", folder)
     counts = count_predictions(tables.rows, tables.put(predictions(5), PAIRS), PAIRS, None)
     assert counts["keys"] == counts["rows"]
 
@@ -220,7 +220,7 @@ def test_classes_first_places_and_unknown_items(tables: Tables) -> None:
 def test_the_unknown_are_named_even_when_the_list_of_classes_is_cut(
     tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counts_module, "MOST_CLASSES", 2)
+    monkeypatch.setattr(count_sql, "MOST_CLASSES", 2)
     frame = ranked()
     rare = frame.CLASS.astype(str).value_counts().index[-1]
     known = sorted(set(frame.CLASS.astype(str)) - {rare})
@@ -232,7 +232,7 @@ def test_the_unknown_are_named_even_when_the_list_of_classes_is_cut(
 
 @pytest.mark.parametrize("sampled", [False, True])
 def test_continuity_with_the_active_table(tables: Tables, monkeypatch: pytest.MonkeyPatch, sampled: bool) -> None:
-    monkeypatch.setattr(counts_module, "SAMPLED_ENTITIES", 30)
+    monkeypatch.setattr(count_sql, "SAMPLED_ENTITIES", 30)
     old, new = ranked(120), ranked(120)
     new = new[new.ENTITY % 10 != 0]  # a tenth is lost
     new.loc[new.RANK == 5, "CLASS"] = 999  # a fifth of each list changes
@@ -251,7 +251,7 @@ def test_continuity_with_the_active_table(tables: Tables, monkeypatch: pytest.Mo
 
 
 def test_a_changed_type_asks_the_same_sample_of_entities(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counts_module, "SAMPLED_ENTITIES", 30)
+    monkeypatch.setattr(count_sql, "SAMPLED_ENTITIES", 30)
     frame = ranked(120)
     texts = frame.assign(ENTITY=frame.ENTITY.astype(str), CLASS=frame.CLASS.astype(str)).astype(object)
     names = [tables.put(texts, LISTS | {"ENTITY": "VARCHAR", "CLASS": "VARCHAR"}), tables.put(frame, LISTS)]

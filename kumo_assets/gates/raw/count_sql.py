@@ -1,5 +1,7 @@
-"""Counts of a raw log over one partition's day: one scan for rows, newest event and every watched column of numbers, one
-more for each watched column of text. Nothing is judged here; columns come quoted, from one place.
+"""The statements that count one raw log over one partition's day: one scan for rows, newest event and every watched
+column of numbers, one more for each watched column of text.
+
+Nothing is judged here. Tables that a release makes are counted in `gates.count_sql`.
 """
 
 from __future__ import annotations
@@ -7,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from kumo_assets.config.raw_logs import RawTable
 from kumo_assets.errors import WarehouseError
-from kumo_assets.gates.counts import LOPSIDED, Rows, cumulative, quantile_edges, text
+from kumo_assets.gates.count_sql import LOPSIDED, Row, Rows, cumulative, quantile_edges, text
+from kumo_assets.gates.counts import ColumnCounts, NumberColumn, RawCounts, ValueColumn
 from kumo_assets.resources.sql import literal, quote
 
-# Values of a column of text that are kept by name.
+# Values of a text column that are kept by name.
 MOST_VALUES = 50
 NUMBERS = ("NUMBER", "DECIMAL", "NUMERIC", "INT", "BIGINT", "FLOAT", "DOUBLE", "REAL", "FIXED")
 
@@ -37,23 +39,16 @@ def count_raw_log(
     log: Watched,
     start: datetime,
     end: datetime,
-    baseline: Mapping[str, Any] | None,
-    reference: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+    baseline: RawCounts | None,
+    reference: RawCounts | None = None,
+) -> RawCounts:
     """Counts of one log from `start` up to `end` (aware; the partition's day), or of the whole table when it is no
-    stream: rows, `lag_minutes` of its newest event, and per watched column its histogram or most frequent values.
+    stream.
 
-    `baseline` and `reference` are what this returned for the release compared with. Raises WarehouseError when a
-    watched column does not exist.
+    Histograms are taken over the edges of `baseline` and `reference`, what this returned for the releases compared
+    with. Raises WarehouseError when a watched column does not exist.
     """
-    missing = [name for name in [*log.watch, *([log.per] if log.per else [])] if name not in log.columns]
-    if missing:
-        raise WarehouseError(
-            "count the raw log",
-            to=log.name,
-            found=f"no column {', '.join(missing)}; it has {', '.join(log.columns)}",
-            next="mend gates.raw_drift of the query",
-        )
+    _must_exist(log)
     day = _day(log, start, end)
     known = {name: _edges(baseline, name) for name in log.watch if _is_number(log.columns[name])}
     fixed = {name: _edges(reference, name) for name in known}
@@ -68,36 +63,41 @@ def count_raw_log(
             day=day,
         )
     )[0]
-    counted = int(found["ROW_COUNT"])
-    units = int(found["UNIT_COUNT"])
-    counts: dict[str, Any] = {"rows": counted, "columns": {}}
-    if event:
-        counts["lag_minutes"] = _lag(found["NEWEST"], end, log.raw) if counted else None
+    columns: dict[str, ColumnCounts] = {}
     for at, name in enumerate(known):
         column = _numbers(found, at, known[name], fixed[name])
         against = column["against"]
-        if counted and (not known[name] or max(against[:-1], default=0) > LOPSIDED * max(sum(against), 1)):
-            column |= _own_bins(rows, log.table, quote(name), day)
-        counts["columns"][name] = {"kind": "numbers", "rows": counted, "units": units} | column
+        if column["rows"] and (not known[name] or max(against[:-1], default=0) > LOPSIDED * max(sum(against), 1)):
+            _set_own_bins(column, rows, log.table, quote(name), day)
+        columns[name] = column
     for name in log.watch:
         if name not in known:
-            values = rows(text("raw_values.sql", column=quote(name), table=log.table, day=day, most=str(MOST_VALUES)))
-            counts["columns"][name] = {
-                "kind": "values",
-                "rows": counted,
-                "units": units,
-                "values": {"(null)" if row["VALUE"] is None else str(row["VALUE"]): int(row["SEEN"]) for row in values},
-            }
+            columns[name] = _values(found, rows, log.table, quote(name), day)
+    counts: RawCounts = {"rows": int(found["ROW_COUNT"]), "columns": columns}
+    if event:
+        counts["lag_minutes"] = _minutes_before(end, log.raw.moment(found["NEWEST"])) if counts["rows"] else None
     return counts
+
+
+def _must_exist(log: Watched) -> None:
+    missing = [name for name in [*log.watch, *([log.per] if log.per else [])] if name not in log.columns]
+    if missing:
+        raise WarehouseError(
+            "count the raw log",
+            to=log.name,
+            found=f"no column {', '.join(missing)}; it has {', '.join(log.columns)}",
+            next="fix gates.raw_drift of the query",
+        )
 
 
 def _is_number(kind: str) -> bool:
     return kind.upper().startswith(NUMBERS)
 
 
-def _edges(counts: Mapping[str, Any] | None, column: str) -> list[float]:
-    stored = ((counts or {}).get("columns") or {}).get(column) or {}
-    return list(stored.get("edges") or [])
+def _edges(counts: RawCounts | None, column: str) -> list[float]:
+    """The stored edges of a column; none where it was not counted, or as text."""
+    stored = ((counts or {}).get("columns") or {}).get(column)
+    return list(stored["edges"]) if stored is not None and stored["kind"] == "numbers" else []
 
 
 def _histogram(name: str, at: int, known: list[float], fixed: list[float]) -> str:
@@ -107,10 +107,13 @@ def _histogram(name: str, at: int, known: list[float], fixed: list[float]) -> st
     )
 
 
-def _numbers(found: Mapping[str, Any], at: int, known: list[float], fixed: list[float]) -> dict[str, Any]:
+def _numbers(found: Row, at: int, known: list[float], fixed: list[float]) -> NumberColumn:
     """Counts over the known bins and one for nulls; empty without known bins."""
     against = _with_nulls(found, at, known, f"B{at}_")
     return {
+        "kind": "numbers",
+        "rows": int(found["ROW_COUNT"]),
+        "units": int(found["UNIT_COUNT"]),
         "edges": known,
         "histogram": against,
         "against": against,
@@ -118,7 +121,17 @@ def _numbers(found: Mapping[str, Any], at: int, known: list[float], fixed: list[
     }
 
 
-def _with_nulls(found: Mapping[str, Any], at: int, edges: list[float], prefix: str) -> list[int]:
+def _values(found: Row, rows: Rows, table: str, column: str, day: str) -> ValueColumn:
+    values = rows(text("raw_values.sql", column=column, table=table, day=day, most=str(MOST_VALUES)))
+    return {
+        "kind": "values",
+        "rows": int(found["ROW_COUNT"]),
+        "units": int(found["UNIT_COUNT"]),
+        "values": {"(null)" if row["VALUE"] is None else str(row["VALUE"]): int(row["SEEN"]) for row in values},
+    }
+
+
+def _with_nulls(found: Row, at: int, edges: list[float], prefix: str) -> list[int]:
     if not edges:
         return []
     present = int(found[f"V{at}"] or 0)
@@ -127,13 +140,12 @@ def _with_nulls(found: Mapping[str, Any], at: int, edges: list[float], prefix: s
     return [*counts, int(found["ROW_COUNT"]) - present]
 
 
-def _own_bins(rows: Rows, table: str, column: str, day: str) -> dict[str, Any]:
+def _set_own_bins(counts: NumberColumn, rows: Rows, table: str, column: str, day: str) -> None:
     edges = quantile_edges(rows, table, column, day)
-    if not edges:
-        return {}
-    parts = f"COUNT({column}) AS V0,\n    " + cumulative(column, edges, "B0_")
-    found = rows(text("raw_day.sql", histogram=parts, units="0", newest="NULL", table=table, day=day))[0]
-    return {"edges": edges, "histogram": _with_nulls(found, 0, edges, "B0_")}
+    if edges:
+        parts = f"COUNT({column}) AS V0,\n    " + cumulative(column, edges, "B0_")
+        found = rows(text("raw_day.sql", histogram=parts, units="0", newest="NULL", table=table, day=day))[0]
+        counts["edges"], counts["histogram"] = edges, _with_nulls(found, 0, edges, "B0_")
 
 
 def _day(log: Watched, start: datetime, end: datetime) -> str:
@@ -154,6 +166,5 @@ def _moment(moment: datetime, kind: str, raw: RawTable) -> str:
     return f"{literal(local.strftime('%Y-%m-%d %H:%M:%S'))}::TIMESTAMP_NTZ"
 
 
-def _lag(newest: Any, end: datetime, raw: RawTable) -> float:
-    """Minutes from the newest event to the day's end."""
-    return round((end - raw.moment(newest)).total_seconds() / 60, 2)
+def _minutes_before(end: datetime, newest: datetime) -> float:
+    return round((end - newest).total_seconds() / 60, 2)

@@ -8,7 +8,7 @@ import pytest
 
 from kumo_assets.config.gates import RawDrift, RawFreshness, RawVolume
 from kumo_assets.gates.baseline import Baseline
-from kumo_assets.gates.raw_logs import judge_raw_drift, judge_raw_freshness, judge_raw_volume
+from kumo_assets.gates.raw.judgements import judge_raw_drift, judge_raw_freshness, judge_raw_volume
 
 
 def before(**raw: Any) -> Baseline:
@@ -31,7 +31,7 @@ def test_freshness_is_measured_to_the_partitions_end(lags: Any, limits: Any, sev
     assert judge_raw_freshness(raw, RawFreshness.model_validate(limits), 60).severity == severity
 
 
-def test_a_table_that_is_no_stream_is_not_asked_how_fresh_it_is() -> None:
+def test_a_table_that_is_no_stream_has_no_freshness() -> None:
     assert judge_raw_freshness({"products": {"rows": 5}}, RawFreshness(), 60).severity == "ok"
 
 
@@ -54,7 +54,7 @@ def test_volume_of_the_day(now: int, was: int | None, severity: str) -> None:
     assert judgement.severity == severity
 
 
-def test_the_worst_of_several_logs_is_the_verdict_and_the_others_are_told() -> None:
+def test_the_worst_of_several_logs_is_the_verdict_and_its_message_has_the_others() -> None:
     raw = {"sales": {"rows": 1000}, "views": {"rows": 10}}
     judgement = judge_raw_volume(raw, before(sales={"rows": 1000}, views={"rows": 1000}), RawVolume())
     assert (judgement.severity, judgement.segment) == ("error", "views")
