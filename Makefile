@@ -7,10 +7,11 @@ VENV := .venv
 # Test workers; each has a sandbox of its own. A file's tests stay together, so that what it starts is started once.
 WORKERS ?= 2
 BIN := $(VENV)/bin
+DIST ?= dist
 export DAGSTER_HOME := $(CURDIR)
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo test dev airflow check bench soak gameday lock clean debian
+.PHONY: help demo test dev airflow check bench soak gameday dist lock clean debian
 
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -41,6 +42,13 @@ soak: .install.stamp .airflow.stamp debian   ## the long forms of the tests
 
 gameday: .install.stamp debian   ## a drill under reader load: bad model, rollback, dead ZooKeeper, racing backfill
 	$(BIN)/python -m kumo_assets_tests.chaos.gameday
+
+dist: .install.stamp   ## wheels and source archives of the four packages, into dist/
+	rm -rf $(DIST)
+	for package in . packages/kumo_serving packages/kumo_sandbox packages/kumo_airflow; do \
+	  $(BIN)/uv build --quiet --python $(BIN)/python --build-constraints requirements/build.lock --require-hashes \
+	    --no-create-gitignore --out-dir $(DIST) $$package || exit; \
+	done
 
 # Debian packages only where a test needs them and root is at hand; without them those tests say why they skip, and CI
 # turns such a skip into a failure (conftest.py).
@@ -76,10 +84,10 @@ debian:
 
 lock: .install.stamp   ## resolve the lock files again after a change of dependencies
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header -q -p 3.11 -o requirements/dev.lock
-	$(BIN)/uv pip compile requirements/ministack.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/ministack.lock
+	for name in build ministack; do $(BIN)/uv pip compile requirements/$$name.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/$$name.lock || exit; done
 	for name in airflow airflow211; do $(BIN)/uv pip compile requirements/$$name.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/$$name.lock || exit; done
 	for peer in aiobotocore feast evidently; do $(BIN)/uv pip compile requirements/bench-$$peer.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/bench-$$peer.lock || exit; done
 
 clean:           ## remove what was installed and everything the sandbox and Dagster wrote here
 	-$(BIN)/kumo-sandbox reset
-	rm -rf $(VENV) .venv-* .install.stamp .airflow.stamp .dagster .sandbox
+	rm -rf $(VENV) .venv-* .install.stamp .airflow.stamp .dagster .sandbox dist

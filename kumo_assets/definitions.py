@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from kumo_assets.automation.promotion_sensor import build_promotion_sensor
+from kumo_assets.errors import ConfigError
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.dynamodb.resource import DynamoDBResource
 from kumo_assets.resources.kumo.resource import kumo_resource
@@ -46,4 +47,14 @@ def shell() -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return dg.Definitions.merge(shell(), dg.load_from_defs_folder(path_within_project=Path(__file__).parent))
+    """The checkout's own project. ConfigError in an installed package, which holds no definitions: Dagster would look on
+    upwards for a project, and find whichever one the environment lies in."""
+    here = Path(__file__).parent
+    if not (here / "defs").is_dir():
+        raise ConfigError(
+            "load the definitions of",
+            to=__name__,
+            found=f"the package installed in {here} holds none",
+            next="load the definitions of your own project, which take what they need from this module (README, Make it yours)",
+        )
+    return dg.Definitions.merge(shell(), dg.load_from_defs_folder(path_within_project=here))

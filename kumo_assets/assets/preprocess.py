@@ -6,8 +6,10 @@ and says what the file says each time `kumo-assets train` runs. No Dagster here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kumo_assets.assets.templates import render
-from kumo_assets.config.load import QueryDefinition, raw_sources
+from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.config.names import QueryNames
 from kumo_assets.errors import WarehouseError
 from kumo_assets.resources.snowflake import Warehouse
@@ -25,13 +27,15 @@ def has_view(definition: QueryDefinition) -> bool:
     return (definition.folder / FILE).is_file()
 
 
-def create_view(definition: QueryDefinition, warehouse: Warehouse, names: QueryNames) -> tuple[str, dict[str, str]]:
-    """(name, columns by SQL type) of the view, made or replaced in one statement; grants on it are kept.
+def create_view(
+    definition: QueryDefinition, sources: Mapping[str, RawSource], warehouse: Warehouse, names: QueryNames
+) -> tuple[str, dict[str, str]]:
+    """(name, columns by SQL type) of the view over the query's raw logs, made or replaced in one statement; grants on it
+    are kept.
 
     ConfigError for an unknown placeholder, WarehouseError with Snowflake's words for SQL it does not take.
     """
     file = definition.folder / FILE
-    sources = raw_sources(definition.spec.raw_logs, definition.folder / "defs.yaml", definition.folder.parent)
     values = {
         name: table(source.database or warehouse.database, source.schema, source.table.table)
         for name, source in sources.items()

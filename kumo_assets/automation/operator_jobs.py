@@ -11,7 +11,7 @@ from pydantic import Field
 from kumo_assets.assets.active_pointer import FOLDER_KEY, folder_of, pointer_metadata
 from kumo_assets.assets.keys import POINTER_POOL, key_of
 from kumo_assets.automation.jobs import QUERY_TAG
-from kumo_assets.config.load import QueryDefinition, load_query
+from kumo_assets.config.load import QueryDefinition, read_query
 from kumo_assets.config.names import POINTER_ASSET
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
 from kumo_assets.releases.operations.retire import plan, retire
@@ -158,8 +158,7 @@ def _job(definition: QueryDefinition, name: str, op: dg.OpDefinition, words: str
 
 def _definition_of(context: dg.OpExecutionContext) -> QueryDefinition:
     """The query whose job this op is run by."""
-    folder = folder_of(context.job_def.metadata)
-    return load_query(folder.name, folder.parent)
+    return read_query(folder_of(context.job_def.metadata))
 
 
 def _pointer(definition: QueryDefinition) -> dg.AssetKey:

@@ -23,7 +23,7 @@ from kumo_assets.assets.active_pointer import FOLDER_KEY, RELEASE_TAG, folder_of
 from kumo_assets.assets.keys import key_of
 from kumo_assets.automation.jobs import QUERY_TAG
 from kumo_assets.automation.notifications import Alarm, alarms, damaged, events_of, news_of
-from kumo_assets.config.load import QueryDefinition, load_query
+from kumo_assets.config.load import QueryDefinition, read_query
 from kumo_assets.config.names import POINTER_ASSET
 from kumo_assets.errors import ConfigError
 from kumo_assets.releases.operations.promote import next_promotion
@@ -204,4 +204,4 @@ def _definitions(context: dg.SensorEvaluationContext) -> tuple[list[QueryDefinit
 @lru_cache(maxsize=1000)
 def _load(folder: Path, changed: int) -> QueryDefinition:
     """The definition in a folder, read again when its file changes: parsing 100 of them would be most of a tick."""
-    return load_query(folder.name, folder.parent)
+    return read_query(folder)

@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import typer
 from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.cli.clocks import clocks, judge
-from kumo_assets.cli.output import Json, definition_of, folder, show, table
+from kumo_assets.cli.output import Json, definitions, show, table
 from kumo_assets.config.environment import Environment
-from kumo_assets.config.load import query_names, raw_sources
+from kumo_assets.config.index import DefinitionsIndex
+from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing tried: `ok`, what was seen, and how to mend it."""
+    """One thing tried: `ok`, what was seen, and how to fix it."""
 
     what: str
     ok: bool
@@ -35,7 +36,7 @@ class Finding:
 
 def doctor(as_json: Json = False) -> None:
     """Try every outside system and permission; say what to run to fix what fails. Exit status 1 when any does."""
-    findings = [_try(what, trial) for what, trial in _trials()]
+    findings = [_try(what, trial) for what, trial in _trials(definitions())]
 
     def words() -> None:
         table(
@@ -60,34 +61,46 @@ def _try(what: str, trial: Callable[[], str]) -> Finding:
         return Finding(what, False, seen[:400], fix)
 
 
-def _trials() -> Iterator[tuple[str, Callable[[], str]]]:
-    yield "definitions", _definitions
+def _trials(index: DefinitionsIndex) -> Iterator[tuple[str, Callable[[], str]]]:
+    readable = _readable(index)
+    yield "definitions", partial(_definitions, index)
     yield "environment variables", _variables
     yield "S3: write, read, conditional write, delete", _s3
     yield "DynamoDB: list and describe", _dynamodb
-    yield "Snowflake: log in, create and drop a table, see raw logs", _snowflake
-    yield "Kumo: key, connectors, models", _kumo
-    for name in query_names(folder()):
-        if (folder() / name / "training.py").is_file():
-            yield f"query as code: {name}", partial(_code, name)
-    if any(_spec(name) and _spec(name).pointer.store == "zookeeper" for name in query_names(folder())):
+    yield "Snowflake: log in, create and drop a table, see raw logs", partial(_snowflake, index, readable)
+    yield "Kumo: key, connectors, models", partial(_kumo, readable)
+    for definition in readable:
+        if (definition.folder / "training.py").is_file():
+            yield f"query as code: {definition.name}", partial(_code, definition)
+    if any(definition.spec.pointer.store == "zookeeper" for definition in readable):
         yield "ZooKeeper", _zookeeper
-    yield "Dagster: instance, and one owner of each clock", _dagster
+    yield "Dagster: instance, and one owner of each clock", partial(_dagster, readable)
 
 
-def _spec(name: str) -> Any:
-    try:
-        return definition_of(name).spec
-    except ConfigError:
-        return None
+def _readable(index: DefinitionsIndex) -> list[QueryDefinition]:
+    """The definitions that can be read: what is wrong with the others is the first trial's finding, and stops no other."""
+    found = []
+    for name in index.names():
+        with suppress(ConfigError):
+            found.append(index.query(name))
+    return found
 
 
-def _definitions() -> str:
-    names = query_names(folder())
+def _definitions(index: DefinitionsIndex) -> str:
+    names = index.names()
+    wrong = []
     for name in names:
-        definition = definition_of(name)
-        raw_sources(definition.spec.raw_logs, definition.folder / "defs.yaml", folder())
-    return f"{len(names)} queries in {folder()}: {', '.join(names) or 'none'}"
+        try:
+            index.raw_sources(index.query(name))
+        except ConfigError as error:
+            wrong.append(error)
+    if wrong:
+        raise ConfigError(
+            "read the definitions",
+            found="; ".join(dict.fromkeys(f"{error.to}: {error.found}" for error in wrong)),
+            next="; ".join(dict.fromkeys(error.next for error in wrong)),
+        )
+    return f"{len(names)} queries in {index.folder}: {', '.join(names) or 'none'}"
 
 
 def _variables() -> str:
@@ -143,7 +156,7 @@ def _dynamodb() -> str:
     return f"{len(found)} tables of this environment in {client.meta.region_name}"
 
 
-def _snowflake() -> str:
+def _snowflake(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> str:
     from dagster import build_init_resource_context
 
     from kumo_assets.resources.snowflake import connect, snowflake_resource
@@ -159,21 +172,26 @@ def _snowflake() -> str:
         warehouse.rows(f"CREATE TABLE {where} (A NUMBER)", doing="create a table")
         warehouse.rows(f"DROP TABLE {where}", doing="drop a table")
         seen = []
-        for query in query_names(folder()):
-            definition = definition_of(query)
-            for source in raw_sources(definition.spec.raw_logs, definition.folder, folder()).values():
-                database = source.database or warehouse.database
-                if not warehouse.columns(database, source.schema, source.table.table):
-                    raise ConfigError(
-                        "see the raw logs",
-                        found=f"no {database}.{source.schema}.{source.table.table}, or no grant on it",
-                        next="grant SELECT on it (deploy/snowflake/grants.sql), or correct the RawLogs definition",
-                    )
-                seen.append(source.name)
+        for source in _sources(index, queries):
+            database = source.database or warehouse.database
+            if not warehouse.columns(database, source.schema, source.table.table):
+                raise ConfigError(
+                    "see the raw logs",
+                    found=f"no {database}.{source.schema}.{source.table.table}, or no grant on it",
+                    next="grant SELECT on it (deploy/snowflake/grants.sql), or correct the RawLogs definition",
+                )
+            seen.append(source.name)
         return f"{warehouse.database}.{warehouse.schema}; raw logs {', '.join(sorted(set(seen)))}"
 
 
-def _kumo() -> str:
+def _sources(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> Iterator[RawSource]:
+    """The raw logs of every query whose raw logs are defined; of the others the first trial tells."""
+    for definition in queries:
+        with suppress(ConfigError):
+            yield from index.raw_sources(definition).values()
+
+
+def _kumo(queries: Sequence[QueryDefinition]) -> str:
     from dagster import build_init_resource_context
 
     from kumo_assets.resources.kumo.resource import kumo_resource
@@ -190,35 +208,35 @@ def _kumo() -> str:
             return "the key is accepted"
         names = {str(item.get("name")) for item in client.connectors()}
         words = []
-        for query in query_names(folder()):
-            spec = definition_of(query).spec.source.kumo
+        for definition in queries:
+            spec = definition.spec.source.kumo
             if spec.connector not in names:
                 raise ConfigError(
                     "find the connector of",
-                    to=query,
+                    to=definition.name,
                     found=f"{spec.connector!r} is not among {', '.join(sorted(names)) or 'none'}",
                     next="correct source.kumo.connector, or make the connector in Kumo",
                 )
-            words.append(f"{query} by {spec.training_job_id or client.newest_model(spec.predictive_query_id).job_id}")
+            model = spec.training_job_id or client.newest_model(spec.predictive_query_id).job_id
+            words.append(f"{definition.name} by {model}")
         return "; ".join(words)
 
 
-def _code(query: str) -> str:
+def _code(definition: QueryDefinition) -> str:
     """The query's `training.py` against what the tenant has."""
     from kumo_assets.assets.preprocess import has_view, view_name
     from kumo_assets.resources.kumo.query_code import FILE, run_code, sdk_is_there
 
-    definition = definition_of(query)
     if not sdk_is_there():
         return f"{FILE} was not compared with the tenant: kumoai is not installed (pip install 'kumo-assets[kumoai]')"
-    view = view_name(Environment.from_variables().names(query)) if has_view(definition) else None
+    view = view_name(Environment.from_variables().names(definition.name)) if has_view(definition) else None
     code = run_code("describe", definition.folder / FILE, definition.spec.source.kumo.predictive_query_id, view=view)
     if code.differences:
         raise ConfigError(
             "find the tenant as the repository says",
-            to=query,
+            to=definition.name,
             found="; ".join(code.differences),
-            next=f"kumo-assets train {query} puts the repository's definition into the tenant and trains it",
+            next=f"kumo-assets train {definition.name} puts the repository's definition into the tenant and trains it",
         )
     return f"the tenant's {definition.spec.source.kumo.predictive_query_id} is what {FILE} says"
 
@@ -235,7 +253,7 @@ def _zookeeper() -> str:
     return environment.zookeeper
 
 
-def _dagster() -> str:
+def _dagster(queries: Sequence[QueryDefinition]) -> str:
     import dagster as dg
 
     if not os.environ.get("DAGSTER_HOME"):
@@ -244,7 +262,7 @@ def _dagster() -> str:
             found="DAGSTER_HOME is not set",
             next="export DAGSTER_HOME=<the folder of dagster.yaml>",
         )
-    specs = [(query, spec) for query in query_names(folder()) if (spec := _spec(query)) is not None]
+    specs = [(definition.name, definition.spec) for definition in queries]
     with dg.DagsterInstance.get() as instance:
         faults = [words for clock in clocks(instance, specs) if (words := judge(clock, datetime.now(UTC)))]
     if faults:

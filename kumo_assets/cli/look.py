@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.cli.output import (
     Json,
@@ -13,13 +14,12 @@ from kumo_assets.cli.output import (
     PointerUri,
     Query,
     context_of,
-    definition_of,
-    folder,
+    definitions,
+    end_of_several,
     note,
     show,
     table,
 )
-from kumo_assets.config.load import query_names
 from kumo_assets.errors import ConfigError
 
 
@@ -28,26 +28,31 @@ def status(
     pointer: PointerUri = None,
     as_json: Json = False,
 ) -> None:
-    """Start here at 3 a.m.: what is active, its age, holds, what waits, the last block, the next command to type."""
-    from kumo_serving.errors import KumoAssetsError
+    """Start here at 3 a.m.: what is active, its age, holds, what waits, the last block, the next command to type.
 
+    Without QUERY: exit status 1 when any query's state could not be read, 2 when none could be configured.
+    """
     from kumo_assets.releases.operations.status import StatusReport, report
 
     if query is not None or pointer is not None:
         one = report(context_of(query, pointer))
         show(as_json, asdict(one), lambda: print(_page(one)))
         return
+    index = definitions()
     found: list[StatusReport] = []
     documents: list[dict[str, Any]] = []
-    for name in query_names(folder()):
+    failed: list[KumoAssetsError] = []
+    for name in index.names():
         try:
-            found.append(report(context_of(name)))
+            found.append(report(context_of(name, index=index)))
             documents.append(asdict(found[-1]))
         except KumoAssetsError as error:
-            # One query's trouble never hides another's state.
+            # One query's error never hides another's state.
+            failed.append(error)
             documents.append({"query": name, "error": str(error)})
             note(f"{name}: {error}")
     show(as_json, documents, lambda: print("\n".join(map(_page, found))))
+    end_of_several(len(documents), failed)
 
 
 def _page(found: Any) -> str:
@@ -195,12 +200,15 @@ def lookup(
 
 
 def queries(as_json: Json = False) -> None:
-    """What is configured."""
+    """What is configured. Exit status 1 when any definition could not be read, 2 when none could."""
+    index = definitions()
     found: list[dict[str, Any]] = []
-    for name in query_names(folder()):
+    failed: list[KumoAssetsError] = []
+    for name in index.names():
         try:
-            spec = definition_of(name).spec
+            spec = index.query(name).spec
         except ConfigError as error:
+            failed.append(error)
             note(str(error))
             found.append({"name": name, "error": str(error)})
             continue
@@ -239,6 +247,7 @@ def queries(as_json: Json = False) -> None:
             ],
         ),
     )
+    end_of_several(len(found), failed)
 
 
 def gates(

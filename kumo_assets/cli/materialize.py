@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
-import tomllib
+import sys
 from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -18,9 +19,10 @@ from zoneinfo import ZoneInfo
 import typer
 from kumo_serving.errors import KumoAssetsError
 
-from kumo_assets.cli.output import By, Json, Query, context_of, definition_of, note, show
+from kumo_assets.cli.output import By, Json, Query, context_of, definitions, note, show
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import ReleaseId
+from kumo_assets.config.project import defs_folder, project_around
 from kumo_assets.documents import Opened
 from kumo_assets.errors import ConfigError, GateBlocked, Refused
 from kumo_assets.releases.context import ReleaseContext
@@ -49,7 +51,8 @@ def materialize(
     as_json: Json = False,
 ) -> None:
     """Build a day's release: the chain up to dynamodb_table, with its gates."""
-    definition = definition_of(query)
+    index = definitions()
+    definition = index.query(query)
     days = [check_partition(definition, day) for day in partition]
     if not os.environ.get("DAGSTER_HOME"):
         raise ConfigError(
@@ -57,7 +60,7 @@ def materialize(
             found="DAGSTER_HOME is not set",
             next="export DAGSTER_HOME=<the folder of dagster.yaml, absolute>",
         )
-    ctx = context_of(query)
+    ctx = context_of(query, index=index)
     done = [_one_day(ctx, definition, day, fresh=fresh, promote=promote, by=by or person()) for day in days]
     show(as_json, done[0] if len(done) == 1 else done, lambda: print("\n".join(item["words"] for item in done)))
 
@@ -131,21 +134,29 @@ def _one_day(
 
 
 def load_definitions() -> Any:
-    """The Definitions of the project around the current folder, else this package's own, resolved."""
-    name = "kumo_assets.definitions"
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        path = folder / "pyproject.toml"
-        if path.is_file():
-            project = tomllib.loads(path.read_text()).get("tool", {}).get("dg", {}).get("project", {})
-            if project.get("root_module"):
-                name = project.get("code_location_target_module", f"{project['root_module']}.definitions")
-                break
-    module = import_module(name)
+    """The Definitions of the project around the current folder, else of the one around `KUMO_ASSETS_DEFS`, resolved.
+
+    ConfigError when there is no project, or its module has no `defs`.
+    """
+    folder = defs_folder()
+    project = project_around(Path.cwd()) or project_around(folder)
+    if project is None:
+        raise ConfigError(
+            "load the definitions in",
+            to=str(folder),
+            found="no Dagster project is around that folder, nor around the current one",
+            next="run this in the project that Dagster loads",
+        )
+    if find_spec(project.definitions.partition(".")[0]) is None:
+        sys.path.insert(0, str(project.source))  # a project that is not installed is found by path, as Dagster finds it
+    module = import_module(project.definitions)
     found = getattr(module, "defs", None)
     if found is None:
         raise ConfigError(
-            "load the definitions", to=name, found="it has no `defs`", next="assemble them with @dg.definitions"
+            "load the definitions",
+            to=project.definitions,
+            found="it has no `defs`",
+            next="assemble them with @dg.definitions",
         )
     return found() if callable(found) else found
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
+from kumo_serving.errors import KumoAssetsError
 
-from kumo_assets.config.load import QueryDefinition, defs_folder, load_query
+from kumo_assets.config.index import DefinitionsIndex
+from kumo_assets.config.project import defs_folder
 from kumo_assets.errors import ConfigError
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; logs and progress go to stderr.")]
@@ -54,18 +55,24 @@ def table(columns: list[str], rows: list[list[str]]) -> None:
     Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(grid)
 
 
-def definition_of(query: str) -> QueryDefinition:
-    """The query's definition; only its own file is read."""
-    return load_query(query, folder())
+def definitions() -> DefinitionsIndex:
+    """An index of the project's definitions, for one command. ConfigError when there is no project."""
+    return DefinitionsIndex(defs_folder())
 
 
-def folder() -> Path:
-    return defs_folder()
+def end_of_several(asked: int, failed: Sequence[KumoAssetsError]) -> None:
+    """How a command that covers several queries ends, once it has printed what it could: 0 when every query was read, 2
+    when none was and each for its configuration, 1 otherwise. A script that looks at the status alone must not take a
+    state that nobody could read for a good one."""
+    if failed:
+        none_configured = len(failed) == asked and all(isinstance(error, ConfigError) for error in failed)
+        raise typer.Exit(ConfigError.exit_status if none_configured else 1)
 
 
-def context_of(query: str | None, pointer: str | None = None) -> Any:
+def context_of(query: str | None, pointer: str | None = None, index: DefinitionsIndex | None = None) -> Any:
     """Everything the operations work through: from the environment and the query's own file, or from the address of its
-    pointer alone. ConfigError when neither is given, or both and they disagree."""
+    pointer alone. ConfigError when neither is given, or both and they disagree. A command that covers several queries
+    gives its `index`."""
     from kumo_assets.config.environment import Environment
     from kumo_assets.releases.context import ReleaseContext
 
@@ -74,7 +81,8 @@ def context_of(query: str | None, pointer: str | None = None) -> Any:
             raise ConfigError(
                 "find the query", found="none is named", next="give QUERY, or --pointer URI (status shows each one's)"
             )
-        return ReleaseContext.from_environment(definition_of(query), Environment.from_variables())
+        definition = (index or definitions()).query(query)
+        return ReleaseContext.from_environment(definition, Environment.from_variables())
     ctx = ReleaseContext.from_pointer_uri(pointer)
     if query is not None and query != ctx.query:
         raise ConfigError(

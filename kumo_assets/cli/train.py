@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from kumo_assets.cli.output import By, Json, Query, Reason, definition_of, note, show, table
-from kumo_assets.config.load import QueryDefinition
+from kumo_assets.cli.output import By, Json, Query, Reason, definitions, note, show, table
+from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.errors import ConfigError, GateBlocked
 from kumo_assets.models.registry import Model, ModelRegistry
 from kumo_assets.releases.run import person
@@ -30,10 +31,11 @@ def train(
     from kumo_assets.models import training
     from kumo_assets.resources.kumo.query_code import FILE, run_code
 
-    definition = definition_of(query)
+    index = definitions()
+    definition = index.query(query)
     spec = definition.spec.source.kumo
     registry = _registry(definition)
-    view = _view(definition, registry) if has_view(definition) else None
+    view = _view(definition, index.raw_sources(definition), registry) if has_view(definition) else None
     document: dict[str, Any] = {"query": query, "view": view}
     code = None
     if (definition.folder / FILE).is_file():
@@ -90,7 +92,7 @@ def model(
     """Which model predictions use, and what became of the others; --use takes another, for a stated reason."""
     from kumo_assets.models.training import use as take
 
-    definition = definition_of(query)
+    definition = definitions().query(query)
     registry = _registry(definition)
     if use:
         if not reason.strip():
@@ -133,7 +135,7 @@ def _registry(definition: QueryDefinition) -> ModelRegistry:
     return ModelRegistry(Environment.from_variables().names(definition.name), s3_client())
 
 
-def _view(definition: QueryDefinition, registry: ModelRegistry) -> str:
+def _view(definition: QueryDefinition, sources: Mapping[str, RawSource], registry: ModelRegistry) -> str:
     from dagster import build_init_resource_context
 
     from kumo_assets.assets.preprocess import create_view
@@ -141,7 +143,7 @@ def _view(definition: QueryDefinition, registry: ModelRegistry) -> str:
 
     resource = snowflake_resource().with_replaced_resource_context(build_init_resource_context())
     with connect(resource.process_config_and_initialize()) as warehouse:
-        name, columns = create_view(definition, warehouse, registry.names)
+        name, columns = create_view(definition, sources, warehouse, registry.names)
     note(f"View {name} has columns {', '.join(columns)}")
     return name
 

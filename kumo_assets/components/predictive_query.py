@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from kumo_assets.automation.jobs import build_jobs
 from kumo_assets.automation.operator_jobs import build_operator_jobs, build_retirement_schedule
 from kumo_assets.automation.schedules import build_schedule, build_training_schedule
 from kumo_assets.components.scaffold import PredictiveQueryScaffolder
-from kumo_assets.config.load import QueryDefinition, raw_sources
+from kumo_assets.config.index import DefinitionsIndex
+from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.config.query import PredictiveQuerySpec
 from kumo_assets.gates.checks import build_gate_checks
 
@@ -41,15 +43,26 @@ class PredictiveQuery(dg.Component):
         return cls(QueryDefinition(name=folder.name, folder=folder, spec=attributes))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        return build_query(self.definition)
+        """The query's definitions. ConfigError when another folder has its name, or when it names raw logs that no
+        RawLogs definition in the whole project has."""
+        index = _index_of(context)
+        index.demand_unique(self.definition.name)
+        return build_query(self.definition, index.raw_sources(self.definition))
 
 
-def build_query(definition: QueryDefinition) -> dg.Definitions:
-    """Everything Dagster knows of one query. No I/O but reading the definitions beside it.
-
-    Raises ConfigError when the query names raw logs that no RawLogs definition has.
+def _index_of(context: dg.ComponentLoadContext) -> DefinitionsIndex:
+    """The index of the load that this context belongs to: each of 100 queries asks for the raw logs among all files, and
+    one load parses each file once. It is kept on Dagster's tree of components, of which every load makes one.
     """
-    sources = raw_sources(definition.spec.raw_logs, definition.folder / "defs.yaml", definition.folder.parent)
+    kept = vars(context.component_tree)
+    if "kumo_assets_index" not in kept:
+        kept["kumo_assets_index"] = DefinitionsIndex(context.defs_module_path)
+    index: DefinitionsIndex = kept["kumo_assets_index"]
+    return index
+
+
+def build_query(definition: QueryDefinition, sources: Mapping[str, RawSource]) -> dg.Definitions:
+    """Everything Dagster knows of one query. `sources` are the raw logs that it names. No I/O but reading its folder."""
     partitions = daily_partitions(definition)
     jobs = build_jobs(definition, partitions)
     operator_jobs = build_operator_jobs(definition)

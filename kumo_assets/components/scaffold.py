@@ -7,8 +7,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from kumo_assets.config.load import load_raw_logs
+from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.names import QUERY_PATTERN
+from kumo_assets.config.project import project_around
 from kumo_assets.errors import ConfigError
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -42,16 +43,18 @@ class PredictiveQueryScaffolder(dg.Scaffolder):
             "postprocess.sql.example",
             "preprocess.sql.example",
             "training.py.example",
-            raw_logs=", ".join(_known_raw_logs(request.target_path.parent)) or "transactions",
+            raw_logs=", ".join(_known_raw_logs(request.target_path)) or "transactions",
         )
 
 
-def _known_raw_logs(folder: Path) -> list[str]:
+def _known_raw_logs(target: Path) -> list[str]:
     """The raw logs that the project's definitions have, so that the new query is valid as it is written."""
     try:
-        return sorted(name for spec in load_raw_logs(folder).values() for name in spec.tables)
+        project = project_around(target)
+        logs = DefinitionsIndex(project.defs).raw_logs() if project is not None else {}
     except ConfigError:
         return []  # somebody's file is broken: no reason not to begin a new one
+    return sorted(name for spec in logs.values() for name in spec.tables)
 
 
 class RawLogsScaffolder(dg.Scaffolder):

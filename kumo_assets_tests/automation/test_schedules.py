@@ -11,7 +11,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 
 from kumo_assets.components.predictive_query import build_query
 from kumo_assets.components.raw_logs import build_raw_logs
-from kumo_assets.config.load import load_query, load_raw_logs
+from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.definitions import shell
 
 RAW = """
@@ -35,8 +35,10 @@ def definitions_of(folder: Path, zone: str, owner: str = "dagster", more: str = 
     for name, text in {"logs": RAW, "offers": query}.items():
         (folder / name).mkdir()
         (folder / name / "defs.yaml").write_text(text)
+    index = DefinitionsIndex(folder)
+    offers = index.query("offers")
     return dg.Definitions.merge(
-        build_query(load_query("offers", folder)), build_raw_logs("logs", load_raw_logs(folder)["logs"]), shell()
+        build_query(offers, index.raw_sources(offers)), build_raw_logs("logs", index.raw_logs()["logs"]), shell()
     )
 
 

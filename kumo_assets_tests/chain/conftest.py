@@ -21,7 +21,8 @@ from kumo_sandbox.testing import SandboxHandle
 from kumo_assets.assets.active_pointer import RELEASE_TAG
 from kumo_assets.assets.keys import key_of
 from kumo_assets.config.environment import Environment
-from kumo_assets.config.load import QueryDefinition, load_query
+from kumo_assets.config.index import DefinitionsIndex
+from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import CHAIN, POINTER_ASSET, ReleaseId
 from kumo_assets.documents import Verdict
 from kumo_assets.releases.context import ReleaseContext
@@ -214,7 +215,7 @@ def chain(
     environment = "t" + uuid.uuid4().hex[:10]
     monkeypatch.setenv("KUMO_ASSETS_ENV", environment)
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Chain(logs, instance, load_query(QUERY, SHIPPED), shipped, environment)
+        yield Chain(logs, instance, DefinitionsIndex(SHIPPED).query(QUERY), shipped, environment)
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,7 @@ def day(logs: SandboxHandle, shipped: dg.Definitions) -> Iterator[Day]:
         for name, value in {**logs.env, "KUMO_ASSETS_ENV": environment}.items():
             patch.setenv(name, value)
         logs.reset_faults()
-        made = Chain(logs, instance, load_query(QUERY, SHIPPED), shipped, environment)
+        made = Chain(logs, instance, DefinitionsIndex(SHIPPED).query(QUERY), shipped, environment)
         result = made.run()
         assert result.success, made.why(result)
         yield Day(made, result)
@@ -257,7 +258,6 @@ def written(
 
     from kumo_assets.components.predictive_query import build_query
     from kumo_assets.components.raw_logs import build_raw_logs
-    from kumo_assets.config.load import load_raw_logs
     from kumo_assets.definitions import shell
 
     for shipped_name in ("raw_logs", QUERY):
@@ -271,9 +271,12 @@ def written(
         (target / "defs.yaml").write_text(yaml.safe_dump(document))
     if sql is not None:
         (folder / name / "postprocess.sql").write_text(sql)
-    definition = load_query(name, folder)
+    index = DefinitionsIndex(folder)
+    definition = index.query(name)
     definitions = dg.Definitions.merge(
-        build_query(definition), build_raw_logs("raw_logs", load_raw_logs(folder)["raw_logs"]), shell()
+        build_query(definition, index.raw_sources(definition)),
+        build_raw_logs("raw_logs", index.raw_logs()["raw_logs"]),
+        shell(),
     )
     return Chain(chain.handle, chain.instance, definition, definitions, chain.environment)
 

@@ -19,7 +19,7 @@ import dagster as dg
 import pytest
 from kumo_sandbox.testing import SandboxHandle
 
-from kumo_assets.config.load import load_query
+from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets_tests.chain.conftest import DAY, NEXT_DAY, QUERY, SHIPPED, Chain, chain, logs, shipped  # noqa: F401
 
 
@@ -65,7 +65,7 @@ def built(logs: SandboxHandle, shipped: dg.Definitions) -> Iterator[Built]:  # n
     with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
         for name, value in {**logs.env, "KUMO_ASSETS_ENV": environment}.items():
             patch.setenv(name, value)
-        made = Chain(logs, instance, load_query(QUERY, SHIPPED), shipped, environment)
+        made = Chain(logs, instance, DefinitionsIndex(SHIPPED).query(QUERY), shipped, environment)
         first = made.run(DAY)
         assert first.success
         assert made.promote().success

@@ -1,6 +1,7 @@
 """`doctor` tells when both clocks drive a query, or neither, or not the one that owns it."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -8,9 +9,10 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 from dagster._core.test_utils import create_run_for_test
 
 from kumo_assets.cli.clocks import AIRFLOW_TAG, Clock, clocks, judge
-from kumo_assets.config.load import load_query
+from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.query import PredictiveQuerySpec
 
+SHIPPED = Path(__file__).parents[2] / "kumo_assets" / "defs"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 LATELY, LONG_AGO = NOW - timedelta(hours=10), NOW - timedelta(days=3)
 
@@ -44,7 +46,7 @@ def test_query_whose_last_partition_is_past_needs_no_clock_but_may_not_have_two(
 
 
 def with_owner(owner: str) -> PredictiveQuerySpec:
-    spec = load_query("next_best_product").spec
+    spec = DefinitionsIndex(SHIPPED).query("next_best_product").spec
     return spec.model_copy(update={"schedule": spec.schedule.model_copy(update={"owner": owner})})
 
 

@@ -88,10 +88,10 @@ def test_a_broken_file_of_one_query_is_told_and_hides_no_other(
     (tmp_path / "broken" / "defs.yaml").write_text("type: [")
     monkeypatch.setenv("KUMO_ASSETS_DEFS", str(tmp_path))
     found = kumo_assets("queries", "--json")
-    assert found.status == 0
+    assert found.status == 1
     assert {item["name"]: "error" in item for item in found.document} == {"broken": True, QUERY: False}
     everything = kumo_assets("status", "--json")
-    assert everything.status == 0
+    assert everything.status == 1
     assert "broken: " in everything.err
     assert [item.get("release_id") for item in everything.document] == [None, built.first]
     assert kumo_assets("status", QUERY).status == 0

@@ -16,7 +16,7 @@ import pytest
 from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets.config.environment import Environment
-from kumo_assets.config.load import load_query
+from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets_tests.chain.conftest import DAY, QUERY, SHIPPED
 from kumo_assets_tests.cli.conftest import kumo_assets
@@ -28,7 +28,7 @@ def _logs(logs: SandboxHandle) -> None:
 
 
 def ctx() -> ReleaseContext:
-    return ReleaseContext.from_environment(load_query(QUERY, SHIPPED), Environment.from_variables())
+    return ReleaseContext.from_environment(DefinitionsIndex(SHIPPED).query(QUERY), Environment.from_variables())
 
 
 def kumo_jobs(handle: SandboxHandle) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from kumo_assets.components.predictive_query import build_query
-from kumo_assets.config.load import load_query
+from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.definitions import defs
 from kumo_assets.errors import ConfigError
 
@@ -84,7 +84,9 @@ attributes:
 def test_several_queries_share_the_raw_logs_of_one_code_location(tmp_path: Path, shipped: dg.Definitions) -> None:
     folder = shutil.copytree(SHIPPED, tmp_path / "defs")
     shutil.copytree(folder / "next_best_product", folder / "second_query")
-    both = dg.Definitions.merge(shipped, build_query(load_query("second_query", folder)))
+    index = DefinitionsIndex(folder)
+    second = index.query("second_query")
+    both = dg.Definitions.merge(shipped, build_query(second, index.raw_sources(second)))
     repository = both.get_repository_def()
     jobs = {job.name for job in repository.get_all_jobs()}  # as the code server resolves them: op names must not clash
     for query in ("next_best_product", "second_query"):
@@ -96,5 +98,6 @@ def test_several_queries_share_the_raw_logs_of_one_code_location(tmp_path: Path,
 def test_a_query_whose_raw_logs_nobody_defines_says_what_to_type(tmp_path: Path) -> None:
     (tmp_path / "offers").mkdir()
     (tmp_path / "offers" / "defs.yaml").write_text(QUERY)
+    index = DefinitionsIndex(tmp_path)
     with pytest.raises(ConfigError, match=r"'events'.*dg scaffold defs kumo_assets\.components\.RawLogs"):
-        build_query(load_query("offers", tmp_path))
+        index.raw_sources(index.query("offers"))

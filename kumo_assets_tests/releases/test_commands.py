@@ -17,6 +17,7 @@ from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets_tests.support.releases import Shop
 
+SHIPPED = Path(__file__).parents[2] / "kumo_assets" / "defs" / "next_best_product" / "defs.yaml"
 # Runs a command, then says on stderr whether it imported what it must do without.
 PROGRAM = """
 import sys
@@ -142,18 +143,76 @@ def test_one_querys_broken_file_stops_no_other_querys_rollback(
     from kumo_assets_tests.support.releases import BUCKET
 
     first, _ = two(store)
-    shipped = Path(__file__).parents[2] / "kumo_assets" / "defs" / "next_best_product" / "defs.yaml"
     good, bad = tmp_path / "defs" / store.query, tmp_path / "defs" / "broken"
     for folder in (good, bad):
         folder.mkdir(parents=True)
-    (good / "defs.yaml").write_text(shipped.read_text())
+    (good / "defs.yaml").write_text(SHIPPED.read_text())
     (bad / "defs.yaml").write_text("type: [")
     monkeypatch.setenv("KUMO_ASSETS_DEFS", str(tmp_path / "defs"))
     monkeypatch.setenv("KUMO_ASSETS_ENV", "local")
     monkeypatch.setenv("KUMO_ASSETS_BUCKET", BUCKET)
-    documents: list[dict[str, Any]] = json.loads(command("status", "--json", cwd=tmp_path)[0])
+    documents: list[dict[str, Any]] = json.loads(command("status", "--json", cwd=tmp_path, status=1)[0])
     assert {item["query"]: "error" in item for item in documents} == {"broken": True, store.query: False}
     command("rollback", store.query, "--reason", "odd", cwd=tmp_path)
     assert store.active() == first
     _, words = command("rollback", "broken", "--reason", "odd", cwd=tmp_path, status=2)
     assert "not YAML" in words
+
+
+def test_a_query_in_a_nested_folder_is_listed_found_and_rolled_back_and_its_double_is_refused(
+    store: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a project of the user's own, found around the current folder."""
+    from kumo_assets_tests.support.releases import BUCKET
+
+    first, _ = two(store)
+    (tmp_path / "pyproject.toml").write_text('[tool.dg.project]\nroot_module = "acme"\n')
+    nested, double, other = (
+        tmp_path / "acme" / "defs" / where / "defs.yaml"
+        for where in (f"growth/emails/{store.query}", f"risk/{store.query}", "risk/other_query")
+    )
+    for path in (nested, other):
+        path.parent.mkdir(parents=True)
+        path.write_text(SHIPPED.read_text())
+    monkeypatch.setenv("KUMO_ASSETS_ENV", "local")
+    monkeypatch.setenv("KUMO_ASSETS_BUCKET", BUCKET)
+    listed = json.loads(command("queries", "--json", cwd=tmp_path)[0])
+    assert {item["name"] for item in listed} == {store.query, "other_query"}
+    found = {item["query"]: item for item in json.loads(command("status", "--json", cwd=nested.parent)[0])}
+    assert found[store.query]["release_id"] != first
+    command("rollback", store.query, "--reason", "odd", cwd=nested.parent)
+    assert store.active() == first
+    assert json.loads(command("status", store.query, "--json", cwd=tmp_path)[0])["release_id"] == first
+
+    double.parent.mkdir()
+    double.write_text(SHIPPED.read_text())
+    _, words = command("rollback", store.query, "--reason", "odd", cwd=tmp_path, status=2)
+    assert f"in {nested} and in {double}" in words
+    listed = json.loads(command("queries", "--json", cwd=tmp_path, status=1)[0])
+    assert {item["name"]: "error" in item for item in listed} == {store.query: True, "other_query": False}
+
+
+def test_status_of_all_ends_with_what_a_script_must_know(
+    store: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0 only when every state was read, 2 when not one query is configured, else 1 (so too where some could be read: the
+    test of a broken file); each query is in the document."""
+    from kumo_assets_tests.support.releases import BUCKET
+
+    for name in (store.query, "other_query"):
+        (tmp_path / "defs" / name).mkdir(parents=True)
+        (tmp_path / "defs" / name / "defs.yaml").write_text(SHIPPED.read_text())
+    monkeypatch.setenv("KUMO_ASSETS_DEFS", str(tmp_path / "defs"))
+    monkeypatch.setenv("KUMO_ASSETS_BUCKET", BUCKET)
+
+    def errors(status: int) -> dict[str, str | None]:
+        printed, _ = command("status", "--json", cwd=tmp_path, status=status)
+        return {item["query"]: item.get("error") for item in json.loads(printed)}
+
+    told = errors(2)
+    assert {name: "KUMO_ASSETS_ENV" in str(error) for name, error in told.items()} == dict.fromkeys(told, True)
+    assert set(told) == {store.query, "other_query"}
+    monkeypatch.setenv("KUMO_ASSETS_ENV", "local")
+    assert errors(0) == {store.query: None, "other_query": None}
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert all(errors(1).values())

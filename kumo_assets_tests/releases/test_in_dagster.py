@@ -64,7 +64,7 @@ class Dagster:
 def dagster(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dagster]:
     from kumo_assets.components.predictive_query import build_query
     from kumo_assets.components.raw_logs import build_raw_logs
-    from kumo_assets.config.load import load_query, load_raw_logs
+    from kumo_assets.config.index import DefinitionsIndex
     from kumo_assets.definitions import shell
 
     shipped = Path(__file__).parents[2] / "kumo_assets" / "defs"
@@ -76,9 +76,12 @@ def dagster(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         if name == query:
             document["attributes"].update(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": 0})
         (folder / "defs.yaml").write_text(yaml.safe_dump(document))
-    definition = load_query(query, tmp_path / "defs")
+    index = DefinitionsIndex(tmp_path / "defs")
+    definition = index.query(query)
     definitions = dg.Definitions.merge(
-        build_query(definition), build_raw_logs("raw_logs", load_raw_logs(tmp_path / "defs")["raw_logs"]), shell()
+        build_query(definition, index.raw_sources(definition)),
+        build_raw_logs("raw_logs", index.raw_logs()["raw_logs"]),
+        shell(),
     )
     monkeypatch.setenv("KUMO_ASSETS_ENV", "local")
     monkeypatch.setenv("KUMO_ASSETS_BUCKET", BUCKET)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kumo_assets.config.load import load_query
+from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.names import QueryNames
 from kumo_assets.config.query import PredictiveQuerySpec
 from kumo_assets.config.raw_logs import RawLogsSpec
@@ -160,7 +160,7 @@ def test_a_folder_of_another_shape_is_no_query(tmp_path: Path, name: str) -> Non
     folder.mkdir(parents=True)
     (folder / "defs.yaml").write_text(shipped.read_text())
     try:
-        found = load_query(name, tmp_path / "defs").name
+        found = DefinitionsIndex(tmp_path / "defs").query(name).name
     except ConfigError:
         return
     with pytest.raises(ConfigError):

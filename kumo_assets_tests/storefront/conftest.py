@@ -18,7 +18,7 @@ from kumo_serving.items import RANKING, encode_item
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from kumo_assets.config.environment import Environment
-from kumo_assets.config.load import load_query
+from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets_tests.support.releases import Shop, client
@@ -34,6 +34,7 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 QUERY = "next_best_product"
+SHIPPED = Path(__file__).parents[2] / "kumo_assets" / "defs"
 
 
 @dataclass
@@ -86,7 +87,7 @@ class Shelf(Shop):
 @pytest.fixture
 def shelf(sandbox: SandboxHandle) -> Iterator[Shelf]:
     """The shipped query with no release yet; what a test builds is taken away again."""
-    definition = load_query(QUERY)
+    definition = DefinitionsIndex(SHIPPED).query(QUERY)
     found = Shelf(
         ReleaseContext.from_environment(
             definition, Environment.from_variables(), s3=client("s3"), dynamodb=client("dynamodb")

@@ -15,7 +15,7 @@ from kumo_sandbox.demo.commands import Commands, Outcome, dagster_home
 from kumo_sandbox.testing import SandboxHandle, start_sandbox
 
 from kumo_assets.config.environment import Environment
-from kumo_assets.config.load import load_query
+from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets_tests.support.releases import Shop, shop
 from kumo_assets_tests.support.zookeeper import ZooKeeper, restartable_zookeeper
 
@@ -65,7 +65,7 @@ class Stage:
     def open_shop(self, store: str) -> tuple[Shop, Path]:
         """A query with its pointer on this store, and the folder of definitions that a command finds it in."""
         made = shop(store, environment=Environment.from_variables())
-        shipped = load_query("next_best_product", ROOT / "kumo_assets" / "defs").folder / "defs.yaml"
+        shipped = DefinitionsIndex(ROOT / "kumo_assets" / "defs").query("next_best_product").folder / "defs.yaml"
         document = yaml.safe_load(shipped.read_text())
         document["attributes"]["pointer"] = {"store": store}
         folder = self.home / "defs" / made.query

@@ -4,4 +4,4 @@ Nothing is imported here, so that the pure modules (`partitions`, `following`, `
 Nothing anywhere in this package imports Dagster: it is spoken to over its public GraphQL API.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

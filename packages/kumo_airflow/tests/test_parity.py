@@ -25,7 +25,7 @@ from kumo_airflow.partitions import Occasion, partition_of
 
 from kumo_assets.components.predictive_query import build_query
 from kumo_assets.components.raw_logs import build_raw_logs
-from kumo_assets.config.load import load_query, load_raw_logs
+from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.definitions import shell
 
 ROOT = Path(__file__).parents[3]
@@ -125,9 +125,11 @@ def define(folder: Path, query: str, time_zone: str, at: str, owner: str) -> Non
 
 def repository_of(folder: Path, query: str) -> dg.RepositoryDefinition:
     """The project's own definitions of the query."""
+    index = DefinitionsIndex(folder)
+    definition = index.query(query)
     return dg.Definitions.merge(
-        build_query(load_query(query, folder)),
-        build_raw_logs("raw_logs", load_raw_logs(folder)["raw_logs"]),
+        build_query(definition, index.raw_sources(definition)),
+        build_raw_logs("raw_logs", index.raw_logs()["raw_logs"]),
         shell(),
     ).get_repository_def()
 

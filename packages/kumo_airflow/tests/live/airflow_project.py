@@ -44,12 +44,13 @@ import dagster as dg
 from kumo_assets.components.predictive_query import build_query
 from kumo_assets.components.raw_logs import build_raw_logs
 from kumo_assets.definitions import shell
-from kumo_assets.config.load import load_query, load_raw_logs
+from kumo_assets.config.index import DefinitionsIndex
 
-folder = Path(__file__).parent / "defs"
+index = DefinitionsIndex(Path(__file__).parent / "defs")
+definition = index.query("next_best_product")
 defs = dg.Definitions.merge(
-    build_query(load_query("next_best_product", folder)),
-    build_raw_logs("raw_logs", load_raw_logs(folder)["raw_logs"]),
+    build_query(definition, index.raw_sources(definition)),
+    build_raw_logs("raw_logs", index.raw_logs()["raw_logs"]),
     shell(),
 )
 """
