@@ -20,6 +20,11 @@ from kumo_sandbox.snowflake.client import connect
 from old_project import ENVIRONMENT, GATE_DAYS, KUMO_QUERY, KUMO_SETTINGS, SCHEMA
 
 Run = Callable[..., Any]
+# What DescribeImport repeats of ImportTable's parameters.
+IMPORT_REQUEST = (
+    *("ClientToken", "S3BucketSource", "InputFormat", "InputFormatOptions", "InputCompressionType"),
+    "TableCreationParameters",
+)
 
 
 def dump(run: Run, queries: Sequence[str], before_edit: bytes, zookeeper: str, root: Path) -> None:
@@ -81,12 +86,14 @@ def _znodes(hosts: str) -> list[Stored]:
 
 
 def _tables() -> list[dict[str, Any]]:
-    """Every table, with its items (key -> p), and the import that made it."""
-    client = boto3.client("dynamodb")
+    """Every table with its items (key -> p). One that its release had not tagged yet was left in the middle of the
+    import's step: of that one the request that began the import is kept too, for a re-run must adopt it."""
+    client: Any = boto3.client("dynamodb")
     imports = {}
     for summary in client.list_imports(PageSize=25)["ImportSummaryList"]:
         told = client.describe_import(ImportArn=summary["ImportArn"])["ImportTableDescription"]
-        imports[told["TableCreationParameters"]["TableName"]] = told
+        request = {name: told[name] for name in IMPORT_REQUEST if name in told}
+        imports[told["TableCreationParameters"]["TableName"]] = request
     found = []
     for name in [name for page in client.get_paginator("list_tables").paginate() for name in page["TableNames"]]:
         table = client.describe_table(TableName=name)["Table"]
@@ -99,7 +106,7 @@ def _tables() -> list[dict[str, Any]]:
                 "AttributeDefinitions": table["AttributeDefinitions"],
                 "DeletionProtectionEnabled": table.get("DeletionProtectionEnabled", False),
                 "Tags": tags,
-                "Import": imports.get(name),
+                "Import": imports[name] if not tags else None,
                 "Items": {item["e"]["S"]: item["p"]["S"] for item in sorted(items, key=lambda item: item["e"]["S"])},
             }
         )

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import kumo_assets
 from data_files import DATA
 from dump_data import dump
 from kumo_sandbox.settings import free_port
@@ -41,6 +40,8 @@ from old_project import (
     raw_log_statements,
     write_project,
 )
+
+import kumo_assets
 
 COMMIT = "91d9d5a"
 CHAIN = ("predictions", "postprocessed", "s3_export", "dynamodb_table")
@@ -223,7 +224,9 @@ def main() -> None:
             with connect(sandbox.env) as connection:
                 for statement in raw_log_statements():
                     connection.cursor().execute(statement)
-            told = httpx.put(f"{sandbox.url['kumo']}/_sandbox/queries/{KUMO_QUERY}", json=KUMO_SETTINGS, trust_env=False)
+            told = httpx.put(
+                f"{sandbox.url['kumo']}/_sandbox/queries/{KUMO_QUERY}", json=KUMO_SETTINGS, trust_env=False
+            )
             told.raise_for_status()
             user = User(sandbox, {**os.environ}, home / "project")
             import boto3

@@ -32,7 +32,7 @@ KUMO_SETTINGS = {
     "graph": KUMO_QUERY,
 }
 
-_DEFINITIONS = '''from pathlib import Path
+_DEFINITIONS = """from pathlib import Path
 
 import dagster as dg
 from kumo_assets.definitions import shell
@@ -41,7 +41,7 @@ from kumo_assets.definitions import shell
 @dg.definitions
 def defs() -> dg.Definitions:
     return dg.Definitions.merge(shell(), dg.load_from_defs_folder(path_within_project=Path(__file__).parent))
-'''
+"""
 
 
 def write_project(folder: Path) -> None:
