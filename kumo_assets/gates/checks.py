@@ -67,16 +67,18 @@ def _build(
         can_subset=True,
     )
     def gates(
-        context: dg.AssetCheckExecutionContext, snowflake: SnowflakeResource, releases: ReleasesResource
+        context: dg.AssetCheckExecutionContext,
+        kumo_assets_snowflake: SnowflakeResource,
+        kumo_assets_releases: ReleasesResource,
     ) -> Iterator[dg.AssetCheckResult]:
-        ctx = releases.context(definition)
+        ctx = kumo_assets_releases.context(definition)
         verdicts = []
         try:
             run = run_of(context)
             opened, artefact = release_under_check(ctx.store, run, asset)
             selected = [gate for gate in modes if (key, gate) in _selected(context)]
             baselines = baselines_of(ctx, definition.spec.gates, opened)
-            counts, own = _ask_snowflake(ctx, snowflake, definition, opened, artefact, baselines, selected)
+            counts, own = _ask_snowflake(ctx, kumo_assets_snowflake, definition, opened, artefact, baselines, selected)
             found: dict[str, Judge] = judges(definition.spec, artefact.details, counts, baselines) | own
             for gate in selected:
                 verdict = ctx.store.write_verdict(

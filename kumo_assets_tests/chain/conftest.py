@@ -258,7 +258,7 @@ def written(
     from kumo_assets.components.predictive_query import build_query
     from kumo_assets.components.raw_logs import build_raw_logs
     from kumo_assets.config.load import load_raw_logs
-    from kumo_assets.definitions import shell
+    from kumo_assets.definitions import shared_definitions
 
     for shipped_name in ("raw_logs", QUERY):
         target = folder / (name if shipped_name == QUERY else shipped_name)
@@ -273,7 +273,7 @@ def written(
         (folder / name / "postprocess.sql").write_text(sql)
     definition = load_query(name, folder)
     definitions = dg.Definitions.merge(
-        build_query(definition), build_raw_logs("raw_logs", load_raw_logs(folder)["raw_logs"]), shell()
+        build_query(definition), build_raw_logs("raw_logs", load_raw_logs(folder)["raw_logs"]), shared_definitions()
     )
     return Chain(chain.handle, chain.instance, definition, definitions, chain.environment)
 

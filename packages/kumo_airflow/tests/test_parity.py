@@ -26,7 +26,7 @@ from kumo_airflow.partitions import Occasion, partition_of
 from kumo_assets.components.predictive_query import build_query
 from kumo_assets.components.raw_logs import build_raw_logs
 from kumo_assets.config.load import load_query, load_raw_logs
-from kumo_assets.definitions import shell
+from kumo_assets.definitions import shared_definitions
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "kumo_assets" / "defs"
@@ -128,7 +128,7 @@ def repository_of(folder: Path, query: str) -> dg.RepositoryDefinition:
     return dg.Definitions.merge(
         build_query(load_query(query, folder)),
         build_raw_logs("raw_logs", load_raw_logs(folder)["raw_logs"]),
-        shell(),
+        shared_definitions(),
     ).get_repository_def()
 
 

@@ -66,14 +66,15 @@ from pathlib import Path
 import dagster as dg
 from kumo_assets.components.predictive_query import build_query
 from kumo_assets.components.raw_logs import build_raw_logs
-from kumo_assets.definitions import shell
+from kumo_assets.definitions import shared_definitions
 from kumo_assets.config.load import load_query, load_raw_logs
 
 folder = Path(__file__).parent / "defs"
 defs = dg.Definitions.merge(
     build_query(load_query("next_best_product", folder)),
     build_raw_logs("raw_logs", load_raw_logs(folder)["raw_logs"]),
-    shell(),
+    shared_definitions(),
+    dg.Definitions(executor=dg.in_process_executor),
 )
 """
 
