@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from kumo_sandbox.settings import free_port
 
+from kumo_assets_tests.support.in_dagster import dagster  # noqa: F401 - a fixture
 from kumo_assets_tests.support.releases import BUCKET, MINISTACK, Shop, client, running, serves, shop, zookeeper_command
 
 
