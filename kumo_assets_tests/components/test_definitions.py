@@ -107,6 +107,25 @@ def test_the_shared_definitions_change_nothing_global() -> None:
     assert all(key.startswith("kumo_assets_") for key in shared.resources or {})
 
 
+def test_the_promotion_sensor_selects_our_pointers_and_nothing_else_of_a_project(shipped: dg.Definitions) -> None:
+    @dg.asset(key=["ads", "active_pointer"])
+    def namesake() -> None: ...
+
+    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a"]), deps=[["next_best_product", "active_pointer"]])
+    def other() -> None: ...
+
+    theirs = dg.Definitions(assets=[namesake, other])
+    for definitions, pointers in (
+        (dg.Definitions.merge(shipped, theirs), {dg.AssetKey(["next_best_product", "active_pointer"])}),
+        (dg.Definitions.merge(shared_definitions(), theirs), set()),  # before the first query is written
+    ):
+        dg.Definitions.validate_loadable(definitions)
+        repository = definitions.get_repository_def()
+        selection = repository.get_sensor_def("promotion_sensor").asset_selection
+        assert selection is not None
+        assert selection.resolve(repository.asset_graph) == pointers
+
+
 def test_a_query_whose_raw_logs_nobody_defines_says_what_to_type(tmp_path: Path) -> None:
     (tmp_path / "offers").mkdir()
     (tmp_path / "offers" / "defs.yaml").write_text(QUERY)
