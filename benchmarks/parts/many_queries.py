@@ -14,12 +14,12 @@ PACKAGE = "many_queries"
 DEFINITIONS = """from pathlib import Path
 
 import dagster as dg
-from kumo_assets.definitions import shell
+from kumo_assets.definitions import shared_definitions
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return dg.Definitions.merge(shell(), dg.load_from_defs_folder(path_within_project=Path(__file__).parent))
+    return dg.Definitions.merge(shared_definitions(), dg.load_from_defs_folder(path_within_project=Path(__file__).parent))
 """
 
 

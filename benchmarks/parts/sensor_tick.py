@@ -18,7 +18,7 @@ def main() -> None:
     import dagster as dg
 
     from kumo_assets.config.environment import Environment
-    from kumo_assets.definitions import resources
+    from kumo_assets.definitions import shared_resources
     from kumo_assets.releases.operations.promote import promote
     from kumo_assets_tests.support.releases import shop
 
@@ -31,14 +31,14 @@ def main() -> None:
             promote(made.ctx, made.build(), by="bench")
             made.ctx.close()
     sensor = repository.get_sensor_def("promotion_sensor")
-    cursor, took, outside = None, [], resources()
+    cursor, took, outside = None, [], shared_resources()
     with dg.DagsterInstance.ephemeral() as instance:
         for _ in range(6):
             with dg.build_sensor_context(
                 instance=instance,
                 cursor=cursor,
                 repository_def=repository,
-                resources={name: outside[name] for name in ("releases", "s3")},
+                resources={name: outside[name] for name in ("kumo_assets_releases", "kumo_assets_s3")},
             ) as context:
                 started = time.perf_counter()
                 result = sensor.evaluate_tick(context)

@@ -22,8 +22,11 @@ from kumo_assets.releases.run import author_of
 
 ASSET = "active_pointer"
 RELEASE_TAG = "kumo_assets/release"
-# Metadata that names the query's folder: the promotion sensor and an operator's op find the definition there.
+# How the promotion sensor selects the pointers of our queries in any project, whatever else that project holds.
+ASSET_TAG = "kumo_assets/asset"
+# Where the promotion sensor finds the definition of a pointer it meets, and an operator's op that of its job.
 FOLDER_KEY = "kumo_assets/folder"
+NO_RELEASE = "a table of no release"
 
 
 def folder_of(metadata: Mapping[str, object]) -> Path:
@@ -44,14 +47,17 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
         kinds={"s3"} if spec.pointer.store == "s3" else {"zookeeper"},
         description="Which release online services read. Moved only to a sealed release that every gate let pass; "
         "`kumo-assets rollback` moves it back.",
+        tags={ASSET_TAG: ASSET},
         code_version=code_version(definition),
         pool=POINTER_POOL,
-        # Every move is an event of this asset, wherever it was made, so this is the age of what is served.
+        # Every move becomes an event of this asset, wherever it was made (automation.pointer_events).
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=spec.stale_after_hours)),
         metadata={FOLDER_KEY: str(definition.folder)},
     )
-    def active_pointer(context: dg.AssetExecutionContext, releases: ReleasesResource) -> dg.MaterializeResult:
-        with closing(releases.context(definition)) as ctx:
+    def active_pointer(
+        context: dg.AssetExecutionContext, kumo_assets_releases: ReleasesResource
+    ) -> dg.MaterializeResult:
+        with closing(kumo_assets_releases.context(definition)) as ctx:
             promotion = promote(
                 ctx, context.run.tags.get(RELEASE_TAG), by=author_of(context), run_id=context.run.run_id
             )
@@ -65,24 +71,31 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
     return active_pointer
 
 
+def release_shown(pointer: Pointer) -> str:
+    """The release that a pointer serves, as the UI names it."""
+    return pointer.served_release_id or NO_RELEASE
+
+
 def pointer_metadata(pointer: Pointer, where: str) -> Metadata:
-    """What the UI shows of the pointer at the address `where`."""
+    """What the UI shows of the pointer at the address `where`. `at` is when its release went live; a pointer whose table
+    a person changed does not say."""
     return {
-        "release": pointer.release_id,
-        "partition": pointer.partition,
+        "release": release_shown(pointer),
+        "partition": pointer.served_partition,
         "generation": pointer.generation,
         "table": pointer.table,
         "previous": pointer.previous[0].release_id if pointer.previous else "none",
         "hold": pointer.hold.reason if pointer.hold else "none",
         "forced": pointer.forced.reason if pointer.forced else "no",
+        **({} if pointer.edited else {"at": pointer.promoted.at}),
         "dagster/uri": where,
     }
 
 
 def move_metadata(entry: LedgerEntry) -> Metadata:
-    """What the UI shows of a move that was made outside Dagster, from its ledger entry."""
+    """What the UI shows of a move that was made outside Dagster, as the ledger records it."""
     return {
-        "release": entry.to_release or "a table of no release",
+        "release": entry.to_release or NO_RELEASE,
         "generation": entry.generation,
         "action": entry.action,
         "by": entry.by,

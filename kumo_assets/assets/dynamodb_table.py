@@ -53,16 +53,18 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
         check_specs=[check_spec(key, IMPORT_GATE, "block", partitions)],
     )
     def dynamodb_table(
-        context: dg.AssetExecutionContext, dynamodb: DynamoDBResource, releases: ReleasesResource
+        context: dg.AssetExecutionContext,
+        kumo_assets_dynamodb: DynamoDBResource,
+        kumo_assets_releases: ReleasesResource,
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
-        step = begin(context, definition, releases, ASSET)
+        step = begin(context, definition, kumo_assets_releases, ASSET)
         artefact = step.existing()
         adopted = artefact is not None
         state: ImportState | None = None
         started = time.perf_counter()
         if artefact is None:
-            attempt, state, was_adopted = _import(context, step, dynamodb.client())
-            evidence = _evidence(step, dynamodb.client(), state)
+            attempt, state, was_adopted = _import(context, step, kumo_assets_dynamodb.client())
+            evidence = _evidence(step, kumo_assets_dynamodb.client(), state)
             verdict = step.store.write_verdict(judge_import(evidence, opened=step.opened, run_id=step.run.run_id))
             notify_of(definition.name, [verdict])
         else:
@@ -81,7 +83,7 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
                     next="re-execute the run to import into a new table; the active release was not touched",
                 )
             artefact = _prove(
-                step, dynamodb, attempt, state, was_adopted, time.perf_counter() - started, context.log.info
+                step, kumo_assets_dynamodb, attempt, state, was_adopted, time.perf_counter() - started, context.log.info
             )
         sealed = seal_release(step, artefact)
         yield result(step, artefact, {**_metadata(step, artefact), "sealed at": sealed.sealed_at}, adopted)

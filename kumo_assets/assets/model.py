@@ -15,7 +15,7 @@ from kumo_assets.models.comparison import Comparison
 from kumo_assets.models.registry import Model, ModelDecision, ModelRegistry, RegisteredModels
 from kumo_assets.models.training import decide, policy_of, train, training_tags
 from kumo_assets.releases.resource import ReleasesResource
-from kumo_assets.releases.run import ROOT_RUN_TAG, person
+from kumo_assets.releases.run import ROOT_RUN_TAG, author_of
 from kumo_assets.resources.kumo.resource import KumoResource
 
 ASSET = "model"
@@ -39,14 +39,14 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
         pool=TRAINING_POOL,
     )
     def model(
-        context: dg.AssetExecutionContext, kumo: KumoResource, releases: ReleasesResource
+        context: dg.AssetExecutionContext, kumo_assets_kumo: KumoResource, kumo_assets_releases: ReleasesResource
     ) -> dg.MaterializeResult:
-        registry = registry_of(definition, releases)
+        registry = registry_of(definition, kumo_assets_releases)
         before = registry.read().in_use
         run = context.run
         root = run.tags.get(ROOT_RUN_TAG) or run.root_run_id or run.run_id
         launched: list[str] = []
-        with kumo.client() as client:
+        with kumo_assets_kumo.client() as client:
             try:
                 trained, adopted = train(
                     client,
@@ -82,9 +82,11 @@ def build_model_check(definition: QueryDefinition) -> dg.AssetChecksDefinition:
         blocking=True,
         description="The new model's evaluation metrics against those of the model in use; when worse, that one stays.",
     )
-    def not_worse(context: dg.AssetCheckExecutionContext, releases: ReleasesResource) -> dg.AssetCheckResult:
-        registry = registry_of(definition, releases)
-        made = decide(registry, spec, by=person())
+    def not_worse(
+        context: dg.AssetCheckExecutionContext, kumo_assets_releases: ReleasesResource
+    ) -> dg.AssetCheckResult:
+        registry = registry_of(definition, kumo_assets_releases)
+        made = decide(registry, spec, by=author_of(context))
         if made is not None:
             return _result(*made, registry.read())
         registered = registry.read()

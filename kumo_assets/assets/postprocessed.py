@@ -43,12 +43,14 @@ def build_postprocessed(definition: QueryDefinition, partitions: dg.PartitionsDe
         code_version=code_version(definition),
     )
     def postprocessed(
-        context: dg.AssetExecutionContext, snowflake: SnowflakeResource, releases: ReleasesResource
+        context: dg.AssetExecutionContext,
+        kumo_assets_snowflake: SnowflakeResource,
+        kumo_assets_releases: ReleasesResource,
     ) -> dg.MaterializeResult:
-        step = begin(context, definition, releases, ASSET)
+        step = begin(context, definition, kumo_assets_releases, ASSET)
         artefact = step.existing()
         adopted = artefact is not None
-        with connect(snowflake) as warehouse, closing(releases.context(definition)) as ctx:
+        with connect(kumo_assets_snowflake) as warehouse, closing(kumo_assets_releases.context(definition)) as ctx:
             if artefact is None:
                 artefact = _create(step, warehouse)
             figures = count_asset(ctx, warehouse, definition, step.opened, artefact)

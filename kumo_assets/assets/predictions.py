@@ -51,16 +51,16 @@ def build_predictions(
     )
     def predictions(
         context: dg.AssetExecutionContext,
-        kumo: KumoResource,
-        snowflake: SnowflakeResource,
-        releases: ReleasesResource,
+        kumo_assets_kumo: KumoResource,
+        kumo_assets_snowflake: SnowflakeResource,
+        kumo_assets_releases: ReleasesResource,
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
-        step = begin(context, definition, releases, ASSET)
+        step = begin(context, definition, kumo_assets_releases, ASSET)
         artefact = step.existing()
         adopted = artefact is not None
         day = date.fromisoformat(step.run.partition)
         start, anchor = (anchor_time(end, spec.schedule.time_zone) for end in (day - timedelta(days=1), day))
-        with connect(snowflake) as warehouse, closing(releases.context(definition)) as ctx:
+        with connect(kumo_assets_snowflake) as warehouse, closing(kumo_assets_releases.context(definition)) as ctx:
             if artefact is None:
                 wait_for_logs(warehouse, sources, anchor, spec.schedule, context.log.info)
             # Before anything is launched: a bad day of logs costs no Kumo job.
@@ -68,7 +68,7 @@ def build_predictions(
                 ctx, warehouse, definition, sources, step.opened, (start, anchor), step.run.run_id, launched=adopted
             )
             if artefact is None:
-                with kumo.client() as client:
+                with kumo_assets_kumo.client() as client:
                     artefact = run_job(context, step, client, warehouse, anchor)
             figures = count_asset(ctx, warehouse, definition, step.opened, artefact)
             yield result(step, artefact, _metadata(warehouse, artefact) | figures, adopted)

@@ -39,8 +39,10 @@ def build_raw_logs(name: str, spec: RawLogsSpec) -> dg.Definitions:
     @dg.multi_observable_source_asset(
         name=f"observe_{name}", specs=specs, check_specs=checks, can_subset=True, group_name="raw"
     )
-    def observe(context: dg.AssetExecutionContext, snowflake: SnowflakeResource) -> Iterator[dg.ObserveResult]:
-        with connect(snowflake) as warehouse:
+    def observe(
+        context: dg.AssetExecutionContext, kumo_assets_snowflake: SnowflakeResource
+    ) -> Iterator[dg.ObserveResult]:
+        with connect(kumo_assets_snowflake) as warehouse:
             database = spec.database or warehouse.database
             for asset, raw in spec.tables.items():
                 if raw_key(asset) not in context.selected_asset_keys:

@@ -40,14 +40,16 @@ def build_s3_export(definition: QueryDefinition, partitions: dg.PartitionsDefini
         code_version=code_version(definition),
     )
     def s3_export(
-        context: dg.AssetExecutionContext, snowflake: SnowflakeResource, releases: ReleasesResource
+        context: dg.AssetExecutionContext,
+        kumo_assets_snowflake: SnowflakeResource,
+        kumo_assets_releases: ReleasesResource,
     ) -> dg.MaterializeResult:
-        step = begin(context, definition, releases, ASSET)
+        step = begin(context, definition, kumo_assets_releases, ASSET)
         artefact = step.existing()
         adopted = artefact is not None
         if artefact is None:
-            with connect(snowflake) as warehouse:
-                artefact = _export(context, step, warehouse, releases.environment().storage_integration)
+            with connect(kumo_assets_snowflake) as warehouse:
+                artefact = _export(context, step, warehouse, kumo_assets_releases.environment().storage_integration)
         return result(step, artefact, _metadata(step, artefact), adopted)
 
     return s3_export

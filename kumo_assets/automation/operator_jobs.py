@@ -10,7 +10,7 @@ from pydantic import Field
 
 from kumo_assets.assets.active_pointer import FOLDER_KEY, folder_of, pointer_metadata
 from kumo_assets.assets.keys import POINTER_POOL, key_of
-from kumo_assets.automation.jobs import QUERY_TAG
+from kumo_assets.automation.jobs import EXECUTOR, QUERY_TAG
 from kumo_assets.config.load import QueryDefinition, read_query
 from kumo_assets.config.names import POINTER_ASSET
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
@@ -64,9 +64,9 @@ def retire_job_name(query: str) -> str:
 
 
 @dg.op(name="kumo_assets__rollback", pool=POINTER_POOL)
-def rollback_op(context: dg.OpExecutionContext, config: RollbackConfig, releases: ReleasesResource) -> None:
+def rollback_op(context: dg.OpExecutionContext, config: RollbackConfig, kumo_assets_releases: ReleasesResource) -> None:
     definition = _definition_of(context)
-    with closing(releases.context(definition)) as ctx:
+    with closing(kumo_assets_releases.context(definition)) as ctx:
         done = rollback(ctx, by=author_of(context), reason=config.reason, to=config.to, run_id=context.run.run_id)
         context.log.info(done.words)
         metadata = {
@@ -78,18 +78,18 @@ def rollback_op(context: dg.OpExecutionContext, config: RollbackConfig, releases
 
 
 @dg.op(name="kumo_assets__hold", pool=POINTER_POOL)
-def hold_op(context: dg.OpExecutionContext, config: HoldConfig, releases: ReleasesResource) -> None:
+def hold_op(context: dg.OpExecutionContext, config: HoldConfig, kumo_assets_releases: ReleasesResource) -> None:
     definition = _definition_of(context)
-    with closing(releases.context(definition)) as ctx:
+    with closing(kumo_assets_releases.context(definition)) as ctx:
         held = hold(ctx, by=author_of(context), reason=config.reason, run_id=context.run.run_id)
         metadata = {**pointer_metadata(held, ctx.pointers.uri), "action": "hold"}
         context.log_event(dg.AssetObservation(_pointer(definition), metadata=metadata))
 
 
 @dg.op(name="kumo_assets__unhold", pool=POINTER_POOL)
-def unhold_op(context: dg.OpExecutionContext, config: UnholdConfig, releases: ReleasesResource) -> None:
+def unhold_op(context: dg.OpExecutionContext, config: UnholdConfig, kumo_assets_releases: ReleasesResource) -> None:
     definition = _definition_of(context)
-    with closing(releases.context(definition)) as ctx:
+    with closing(kumo_assets_releases.context(definition)) as ctx:
         preview = preview_unhold(ctx)
         context.log.info(f"After this, {preview.words}. The hold: {preview.hold}")
         expected = preview.next_release or "none"
@@ -106,10 +106,10 @@ def unhold_op(context: dg.OpExecutionContext, config: UnholdConfig, releases: Re
 
 
 @dg.op(name="kumo_assets__retire")
-def retire_op(context: dg.OpExecutionContext, config: RetireConfig, releases: ReleasesResource) -> None:
+def retire_op(context: dg.OpExecutionContext, config: RetireConfig, kumo_assets_releases: ReleasesResource) -> None:
     from kumo_assets.resources.drop import drop_tables
 
-    with closing(releases.context(_definition_of(context))) as ctx:
+    with closing(kumo_assets_releases.context(_definition_of(context))) as ctx:
         planned = plan(ctx)
         for words, listed in (("goes", planned.going), ("stays", planned.kept)):
             for release, why in listed.items():
@@ -149,6 +149,7 @@ def _job(definition: QueryDefinition, name: str, op: dg.OpDefinition, words: str
         description=words,
         tags={QUERY_TAG: definition.name},
         metadata={FOLDER_KEY: str(definition.folder)},
+        executor_def=EXECUTOR,
     )
     def job() -> None:
         op.alias(name)()

@@ -1,8 +1,8 @@
-"""One sensor for all queries: level-triggered. Each tick compares the newest eligible sealed release of each query with
-its pointer, asks the one promotion decision, and requests `active_pointer`, which asks again.
+"""One sensor for all queries. Each tick compares the newest eligible sealed release of each query with its pointer, asks
+the one promotion decision, and requests `active_pointer`, which asks again.
 
-Events only wake nothing here: a verdict that arrives late, a promotion that failed once, a hold lifted later are all
-seen at the next tick, because the state is looked at, not the news of it. What it tells of meanwhile is in `tidings`.
+The sensor does not react to events. It compares current state, so late verdicts, failed promotions and lifted holds are
+picked up on the next tick. What it reports besides is in `pointer_events` and `notifications`.
 """
 
 import json
@@ -12,22 +12,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypedDict
 
 import dagster as dg
 from kumo_serving.errors import KumoAssetsError, PointerMalformed
 
-from kumo_assets.assets.active_pointer import FOLDER_KEY, RELEASE_TAG, folder_of
-from kumo_assets.assets.keys import key_of
+from kumo_assets.assets.active_pointer import ASSET_TAG, RELEASE_TAG, folder_of
 from kumo_assets.automation.jobs import QUERY_TAG
-from kumo_assets.automation.notifications import Alarm, alarms, damaged, events_of, news_of
+from kumo_assets.automation.notifications import Alarm, alarms, damaged
+from kumo_assets.automation.pointer_events import Event, latest_reports, missing_report, pointer_key, reports_of
 from kumo_assets.config.load import QueryDefinition, read_query
 from kumo_assets.config.names import POINTER_ASSET
+from kumo_assets.documents import utc_text
 from kumo_assets.errors import ConfigError
+from kumo_assets.pointers.store import VersionedPointer
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.promote import next_promotion
-from kumo_assets.releases.operations.reconcile import News
+from kumo_assets.releases.operations.reconcile import News, news, reconcile
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.webhook import notify
 
@@ -48,35 +51,41 @@ def build_promotion_sensor() -> dg.SensorDefinition:
 
     @dg.sensor(
         name="promotion_sensor",
-        asset_selection=dg.AssetSelection.all(),
+        asset_selection=dg.AssetSelection.tag(ASSET_TAG, POINTER_ASSET),
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Promotes the newest release that may go live, for every query. Looks at releases and pointers, "
         "not at events.",
     )
-    def promotion_sensor(context: dg.SensorEvaluationContext, releases: ReleasesResource) -> dg.SensorResult:
+    def promotion_sensor(
+        context: dg.SensorEvaluationContext, kumo_assets_releases: ReleasesResource
+    ) -> dg.SensorResult:
         definitions, unreadable = _definitions(context)
         before = _remembered(context.cursor)
         with ThreadPoolExecutor(max_workers=16) as pool:
-            views = list(pool.map(lambda one: _look(releases, one, before.get(one.name, _NOTHING)), definitions))
-        requests, events = [], []
-        waiting = [f"{name}: {words}" for name, words in unreadable.items()]
+            views = list(
+                pool.map(lambda one: _look(kumo_assets_releases, one, before.get(one.name, _NOTHING)), definitions)
+            )
+        requests: list[dg.RunRequest] = []
+        events: list[Event] = []
+        waiting = [f"{name}: {message}" for name, message in unreadable.items()]
         after = {name: before[name] for name in unreadable if name in before}
+        shown = latest_reports(context.instance, [definition.name for definition in definitions])
         for definition, view in zip(definitions, views, strict=True):
-            request = _request(context, definition, view.release, view.generation) if view.release else view.words
+            request = _request(context, definition, view.release, view.generation) if view.release else view.reason
             if isinstance(request, dg.RunRequest):
                 requests.append(request)
             else:
                 waiting.append(f"{definition.name}: {request}")
             memory = before.get(definition.name, _NOTHING)
-            seen, pending, told = memory["seen"], memory["pending"], memory["told"]
+            seen, mark, pending, told = memory["seen"], memory["mark"], memory["pending"], memory["told"]
             if view.news is not None:
-                seen = view.news.cursor
-                found, pending = events_of(definition, view.news.entries, lambda run: _status(context.instance, run))
+                seen, mark = view.news.cursor, mark_of(view.found)
+                found, pending = _events(context.instance, definition, view, shown[pointer_key(definition.name)])
                 events += found
             if view.alarms is not None:
-                told = _tell(definition.name, view.alarms, told)
-            after[definition.name] = _Memory(seen=seen, pending=pending, told=told)
+                told = _send(definition.name, view.alarms, told)
+            after[definition.name] = _Memory(seen=seen, mark=mark, pending=pending, told=told)
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=dg.SkipReason("; ".join(waiting)) if waiting and not requests else None,
@@ -88,55 +97,99 @@ def build_promotion_sensor() -> dg.SensorDefinition:
 
 
 class _Memory(TypedDict):
-    """What a tick leaves to the next one, for one query: the ledger's cursor, names of entries whose run was not over,
-    keys of alarms that were told and last."""
+    """What a tick leaves to the next one, for one query: the ledger's cursor, the mark of the pointer that it was read
+    for, names of entries whose run was not over, and keys of alarms that were sent and last."""
 
     seen: str
+    mark: str
     pending: list[str]
     told: list[str]
 
 
-_NOTHING = _Memory(seen="", pending=[], told=[])
+_NOTHING = _Memory(seen="", mark="", pending=[], told=[])
 
 
 @dataclass(frozen=True)
 class _View:
-    """What one query looks like: the release to promote (None: `words` says why not) over which generation, what
+    """What one query looks like: the release to promote (None: `reason` says why not), the pointer and its address, what
     happened since the last tick, and what is wrong; None for what could not be read."""
 
     release: str | None
-    generation: int
-    words: str
-    news: News | None
-    alarms: Sequence[Alarm] | None
+    reason: str
+    found: VersionedPointer | None = None
+    where: str = ""
+    news: News | None = None
+    alarms: Sequence[Alarm] | None = None
+
+    @property
+    def generation(self) -> int:
+        return self.found.pointer.generation if self.found is not None else 0
 
 
 def _look(releases: ReleasesResource, definition: QueryDefinition, memory: _Memory) -> _View:
-    """Trouble with one query is words, not an end of the tick: a sensor that raises goes unnoticed, and would stop the
-    other queries too (Dagster #29625). Trouble with its news does not stop its promotion."""
+    """An error of one query is a reason, not an end of the tick: a sensor that raises goes unnoticed, and would stop the
+    other queries too (Dagster #29625). An error while reading its news does not stop its promotion."""
     try:
         with closing(releases.context(definition)) as ctx:
             found = ctx.pointers.read()
             release, decision = next_promotion(ctx, found)
             wrong = alarms(ctx, definition, found, release, decision, datetime.now(UTC))
-            words = decision.reason
+            reason = decision.reason
+            heard: News | None = None
             try:
-                # Last, for what was told is not told again: nothing after it may fail.
-                earlier = ctx.ledger.read(memory["pending"])
-                fresh = news_of(ctx, found, memory["seen"])
-                heard: News | None = News([*earlier, *fresh.entries], fresh.cursor)
+                heard = _news(ctx, found, memory)
             except KumoAssetsError as error:
-                heard, words = None, f"{words} ({error})"
-            generation = found.pointer.generation if found is not None else 0
-            return _View(release if decision.outcome == "promote" else None, generation, words, heard, wrong)
+                reason = f"{reason} ({error})"
+            promotable = release if decision.outcome == "promote" else None
+            return _View(promotable, reason, found, ctx.pointers.uri, heard, wrong)
     except PointerMalformed as error:
-        return _View(None, 0, str(error), None, [damaged(definition.name, error)])
+        return _View(None, str(error), alarms=[damaged(definition.name, error)])
     except KumoAssetsError as error:
-        return _View(None, 0, str(error), None, None)
+        return _View(None, str(error))
 
 
-def _tell(query: str, found: Sequence[Alarm], told: Sequence[str]) -> list[str]:
-    """Send what was not told yet; the keys of all that lasts. What passes and comes again is told again."""
+def mark_of(found: VersionedPointer | None) -> str:
+    """Names a pointer document as it was stored: its version and time, because an S3 version is a hash, and an old
+    document that was put back has its old one."""
+    return f"{found.version} {utc_text(found.modified)}" if found is not None else "no pointer"
+
+
+def _news(ctx: ReleaseContext, found: VersionedPointer | None, memory: _Memory) -> News:
+    """What happened to the pointer since the last tick; writes down what the ledger did not know. Raises KumoAssetsError.
+
+    A pointer that has not moved since the tick that left `memory` costs nothing. A tick that came to nothing leaves no
+    memory, so the next one reports the same again.
+    """
+    reconcile(ctx, found)
+    earlier = ctx.ledger.read(memory["pending"])
+    if memory["seen"] and memory["mark"] == mark_of(found):
+        return News(earlier, memory["seen"])
+    fresh = news(ctx, memory["seen"])
+    return News([*earlier, *fresh.entries], fresh.cursor)
+
+
+def _events(
+    instance: dg.DagsterInstance, definition: QueryDefinition, view: _View, shown: dg.AssetMaterialization | None
+) -> tuple[list[Event], list[str]]:
+    """The events of one query, and the names of the ledger's entries to look at again."""
+    assert view.news is not None
+    run_status = partial(_status, instance)
+    events, pending = reports_of(definition.name, view.news.entries, run_status)
+    if view.found is not None:
+        shown = next((event for event in reversed(events) if isinstance(event, dg.AssetMaterialization)), shown)
+        missing = missing_report(
+            view.found,
+            view.where,
+            shown,
+            latest=lambda: latest_reports(instance, [definition.name])[pointer_key(definition.name)],
+            run_status=run_status,
+        )
+        events += [missing] if missing is not None else []
+    return events, pending
+
+
+def _send(query: str, found: Sequence[Alarm], told: Sequence[str]) -> list[str]:
+    """Send what was not sent yet; the keys of all that lasts. What passes and comes again is sent again."""
     for alarm in found:
         if alarm.key not in told:
             notify(query, alarm.kind, alarm.title, alarm.lines)
@@ -161,7 +214,7 @@ def _request(
     context: dg.SensorEvaluationContext, definition: QueryDefinition, release: str, generation: int
 ) -> dg.RunRequest | str:
     """A run request, or why not now. The key is stable identity and a count of tries: a key is used up even by a run
-    that failed, so a failed promotion is asked again under the next number, after a pause."""
+    that failed, so a failed promotion is retried under the next number, after a pause."""
     tags = {QUERY_TAG: definition.name, RELEASE_TAG: release, "kumo_assets/generation": str(generation)}
     if context.instance.get_runs_count(dg.RunsFilter(tags=tags, statuses=UNFINISHED)):
         return f"a promotion of {release} is under way"
@@ -175,14 +228,14 @@ def _request(
     return dg.RunRequest(
         run_key=f"{definition.name}:{release}:{generation}:{tries}",
         # By asset, not by job: a sensor made with `asset_selection` ignores `job_name` and would run its whole selection.
-        asset_selection=[key_of(definition.name, POINTER_ASSET)],
+        asset_selection=[pointer_key(definition.name)],
         tags=tags,
     )
 
 
 def _definitions(context: dg.SensorEvaluationContext) -> tuple[list[QueryDefinition], dict[str, str]]:
-    """The queries of the repository this sensor is loaded with: each pointer asset says where its folder is. And words
-    for each whose file can no longer be read: it must not stop the others (rule 10)."""
+    """The queries of the repository this sensor is loaded with: each pointer asset says where its folder is. And a message
+    for each whose file can no longer be read, which must not stop the others (rule 10)."""
     repository = context.repository_def
     if repository is None:
         raise ConfigError(
@@ -191,9 +244,9 @@ def _definitions(context: dg.SensorEvaluationContext) -> tuple[list[QueryDefinit
     found: list[QueryDefinition] = []
     unreadable: dict[str, str] = {}
     for key in sorted(repository.asset_graph.materializable_asset_keys):
-        metadata = repository.asset_graph.get(key).metadata
-        if key.path[-1] == POINTER_ASSET and FOLDER_KEY in metadata:
-            folder = folder_of(metadata)
+        asset = repository.asset_graph.get(key)
+        if asset.tags.get(ASSET_TAG) == POINTER_ASSET:
+            folder = folder_of(asset.metadata)
             try:
                 found.append(_load(folder, (folder / "defs.yaml").stat().st_mtime_ns))
             except (ConfigError, OSError) as error:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from kumo_assets.automation.jobs import daily_job_name, train_job_name
 from kumo_assets.config.load import QueryDefinition
 
+if TYPE_CHECKING:
+    # What Dagster's builders return; dagster 1.13 gives the types no public names.
+    from dagster._core.definitions.partitions.partitioned_schedule import UnresolvedPartitionedAssetScheduleDefinition
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-def build_schedule(definition: QueryDefinition, daily: Any) -> Any:
+
+def build_schedule(
+    definition: QueryDefinition, daily: UnresolvedAssetJobDefinition
+) -> dg.ScheduleDefinition | UnresolvedPartitionedAssetScheduleDefinition:
     """Each day at `schedule.at`, the partition of the day before. Source of the arithmetic: Dagster's
     `build_schedule_from_partitioned_job`, which follows the partitions' time zone over DST."""
     schedule = definition.spec.schedule
@@ -27,7 +34,7 @@ def build_schedule(definition: QueryDefinition, daily: Any) -> Any:
     )
 
 
-def build_training_schedule(definition: QueryDefinition, train: Any) -> Any:
+def build_training_schedule(definition: QueryDefinition, train: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """When the query is trained again: `source.kumo.training.schedule`, in the query's time zone."""
     training = definition.spec.source.kumo.training
     assert training is not None

@@ -84,6 +84,6 @@ def build_query(definition: QueryDefinition, sources: Mapping[str, RawSource]) -
         schedules=[
             build_schedule(definition, jobs.daily),
             build_retirement_schedule(definition, operator_jobs),
-            *([build_training_schedule(definition, jobs.train)] if trained else []),
+            *([build_training_schedule(definition, jobs.train)] if jobs.train is not None else []),
         ],
     )

@@ -64,16 +64,20 @@ def _build(
         can_subset=True,
     )
     def gates(
-        context: dg.AssetCheckExecutionContext, snowflake: SnowflakeResource, releases: ReleasesResource
+        context: dg.AssetCheckExecutionContext,
+        kumo_assets_snowflake: SnowflakeResource,
+        kumo_assets_releases: ReleasesResource,
     ) -> Iterator[dg.AssetCheckResult]:
-        ctx = releases.context(definition)
+        ctx = kumo_assets_releases.context(definition)
         verdicts = []
         try:
             run = run_of(context)
             opened, artefact = release_under_check(ctx.store, run, asset)
             selected = [gate for gate in modes if (key, gate) in _selected(context)]
             baselines = baselines_of(ctx, definition.spec.gates, opened)
-            counts, own = _query_snowflake(ctx, snowflake, definition, opened, artefact, baselines, selected)
+            counts, own = _query_snowflake(
+                ctx, kumo_assets_snowflake, definition, opened, artefact, baselines, selected
+            )
             built_in = bind(definition.spec, artefact.details_as(NoticeDetails), counts, baselines)
             for gate in selected:
                 judgement = own[gate] if gate in own else built_in[gate]()

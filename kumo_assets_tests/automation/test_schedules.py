@@ -12,7 +12,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from kumo_assets.components.predictive_query import build_query
 from kumo_assets.components.raw_logs import build_raw_logs
 from kumo_assets.config.index import DefinitionsIndex
-from kumo_assets.definitions import shell
+from kumo_assets.definitions import shared_definitions
 
 RAW = """
 type: kumo_assets.components.RawLogs
@@ -38,7 +38,9 @@ def definitions_of(folder: Path, zone: str, owner: str = "dagster", more: str = 
     index = DefinitionsIndex(folder)
     offers = index.query("offers")
     return dg.Definitions.merge(
-        build_query(offers, index.raw_sources(offers)), build_raw_logs("logs", index.raw_logs()["logs"]), shell()
+        build_query(offers, index.raw_sources(offers)),
+        build_raw_logs("logs", index.raw_logs()["logs"]),
+        shared_definitions(),
     )
 
 
@@ -86,10 +88,14 @@ def test_the_daily_job_takes_the_raw_logs_and_their_checks_and_never_the_pointer
     assert {"has_rows", "volume", "import_complete"} <= checks
 
 
-def test_runs_take_one_process_however_they_are_started(tmp_path: Path) -> None:
-    repository = definitions_of(tmp_path, "UTC").get_repository_def()
-    for job in repository.get_all_jobs():
-        assert job.executor_def.name == "in_process"
+def test_our_jobs_take_one_process_and_what_is_clicked_goes_by_the_projects_executor(tmp_path: Path) -> None:
+    """A step of ours is a few calls to the outside; the default executor would start a Python of 3 s for each."""
+    owned = dg.Definitions(executor=dg.multiprocess_executor)
+    repository = dg.Definitions.merge(definitions_of(tmp_path, "UTC"), owned).get_repository_def()
+    executors = {job.name: job.executor_def.name for job in repository.get_all_jobs()}
+    assert executors.pop("__ASSET_JOB") == "multiprocess"
+    assert len(executors) == 5
+    assert set(executors.values()) == {"in_process"}
 
 
 def test_query_whose_logs_have_ended_has_no_later_day_and_builds_its_last_one_once(tmp_path: Path) -> None:

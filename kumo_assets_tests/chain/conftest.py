@@ -258,7 +258,7 @@ def written(
 
     from kumo_assets.components.predictive_query import build_query
     from kumo_assets.components.raw_logs import build_raw_logs
-    from kumo_assets.definitions import shell
+    from kumo_assets.definitions import shared_definitions
 
     for shipped_name in ("raw_logs", QUERY):
         target = folder / (name if shipped_name == QUERY else shipped_name)
@@ -276,7 +276,7 @@ def written(
     definitions = dg.Definitions.merge(
         build_query(definition, index.raw_sources(definition)),
         build_raw_logs("raw_logs", index.raw_logs()["raw_logs"]),
-        shell(),
+        shared_definitions(),
     )
     return Chain(chain.handle, chain.instance, definition, definitions, chain.environment)
 

@@ -20,7 +20,7 @@ GOOD, BAD = dict.fromkeys(NAMES, 0.9), dict.fromkeys(NAMES, 0.01)
 
 def train(chain: Chain, root: str | None = None) -> dg.ExecuteInProcessResult:
     job = chain.definitions.resolve_job_def(f"{chain.definition.name}_train")
-    tags = {ROOT_RUN_TAG: root} if root else {}
+    tags = {"user": "ann", **({ROOT_RUN_TAG: root} if root else {})}
     return job.execute_in_process(instance=chain.instance, tags=tags, run_config=QUIET, raise_on_error=False)
 
 
@@ -60,6 +60,7 @@ def test_a_new_model_that_is_no_worse_is_used_and_predictions_record_it(chain: C
     assert now.candidate is None
     # The first entry is the model that was there before; the comparison was with it.
     assert [decision.in_use for decision in now.history] == [True, True]
+    assert now.history[0].by == "ann", "who asked for the run, not whom its worker runs as"
     assert now.history[0].instead_of == now.history[1].training_job_id
     [shown] = [event.metadata for event in _materialized(result)]
     assert isinstance(shown["ndcg@5"], dg.FloatMetadataValue)

@@ -26,7 +26,7 @@ def tick(chain: Chain) -> Any:
     with dg.build_sensor_context(
         instance=chain.instance,
         repository_def=repository,
-        resources={name: resources[name] for name in ("releases", "s3")},
+        resources={name: resources[name] for name in ("kumo_assets_releases", "kumo_assets_s3")},
     ) as context:
         return sensor.evaluate_tick(context)
 

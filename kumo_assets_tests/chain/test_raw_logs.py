@@ -31,9 +31,9 @@ def observations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetObserva
 
 
 def with_resources(chain: Chain, spec: dict[str, Any]) -> dg.Definitions:
-    from kumo_assets.definitions import shell
+    from kumo_assets.definitions import shared_definitions
 
-    return dg.Definitions.merge(build_raw_logs("more_logs", RawLogsSpec.model_validate(spec)), shell())
+    return dg.Definitions.merge(build_raw_logs("more_logs", RawLogsSpec.model_validate(spec)), shared_definitions())
 
 
 def test_an_observation_tells_rows_newest_event_and_a_version_made_of_both(chain: Chain) -> None:

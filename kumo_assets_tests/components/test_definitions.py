@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
@@ -13,7 +14,7 @@ import pytest
 
 from kumo_assets.components.predictive_query import build_query
 from kumo_assets.config.index import DefinitionsIndex
-from kumo_assets.definitions import defs
+from kumo_assets.definitions import defs, shared_definitions
 from kumo_assets.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[2] / "kumo_assets" / "defs"
@@ -44,6 +45,11 @@ def test_every_asset_carries_description_owners_kinds_group_and_code_version(shi
         assert 1 <= len(spec.kinds) <= 3, key
         assert spec.group_name == key.partition("/")[0], key
         assert spec.code_version, key
+
+
+def test_in_this_checkout_runs_take_one_process_however_they_are_started(shipped: dg.Definitions) -> None:
+    for job in shipped.get_repository_def().get_all_jobs():
+        assert job.executor_def.name == "in_process", job.name
 
 
 def test_what_has_a_quota_outside_has_a_pool(shipped: dg.Definitions) -> None:
@@ -93,6 +99,33 @@ def test_several_queries_share_the_raw_logs_of_one_code_location(tmp_path: Path,
         assert {f"{query}_{name}" for name in ("daily", "rollback", "hold", "unhold", "retire")} <= jobs
         chosen = repository.get_job(f"{query}_daily").asset_layer.selected_asset_keys
         assert {dg.AssetKey(["raw", "transactions"]), dg.AssetKey([query, "dynamodb_table"])} <= chosen
+
+
+def test_the_shared_definitions_change_nothing_global() -> None:
+    before = gc.get_threshold(), gc.isenabled(), gc.get_freeze_count(), dict(os.environ)
+    shared = shared_definitions()
+    assert (gc.get_threshold(), gc.isenabled(), gc.get_freeze_count(), dict(os.environ)) == before
+    assert shared.executor is None
+    assert all(key.startswith("kumo_assets_") for key in shared.resources or {})
+
+
+def test_the_promotion_sensor_selects_our_pointers_and_nothing_else_of_a_project(shipped: dg.Definitions) -> None:
+    @dg.asset(key=["ads", "active_pointer"])
+    def namesake() -> None: ...
+
+    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a"]), deps=[["next_best_product", "active_pointer"]])
+    def other() -> None: ...
+
+    theirs = dg.Definitions(assets=[namesake, other])
+    for definitions, pointers in (
+        (dg.Definitions.merge(shipped, theirs), {dg.AssetKey(["next_best_product", "active_pointer"])}),
+        (dg.Definitions.merge(shared_definitions(), theirs), set()),  # before the first query is written
+    ):
+        dg.Definitions.validate_loadable(definitions)
+        repository = definitions.get_repository_def()
+        selection = repository.get_sensor_def("promotion_sensor").asset_selection
+        assert selection is not None
+        assert selection.resolve(repository.asset_graph) == pointers
 
 
 def test_a_query_whose_raw_logs_nobody_defines_says_what_to_type(tmp_path: Path) -> None:

@@ -32,17 +32,32 @@ from pathlib import Path
 
 import dagster as dg
 
-from kumo_assets.definitions import shell
+from kumo_assets.definitions import shared_definitions
+
+
+class Lake(dg.ConfigurableResource):
+    name: str
+
+
+@dg.asset
+def report(s3: Lake, snowflake: Lake) -> None: ...
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return dg.Definitions.merge(shell(), dg.load_from_defs_folder(path_within_project=Path(__file__).parent))
+    own = dg.Definitions(
+        assets=[report],
+        resources={"s3": Lake(name="ours"), "snowflake": Lake(name="ours too")},
+        executor=dg.multiprocess_executor,
+    )
+    return dg.Definitions.merge(
+        shared_definitions(), own, dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    )
 """
 
 
 class Project:
-    """A second, small Dagster project."""
+    """A second, small Dagster project. It has an `s3`, a `snowflake` and an executor of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -97,7 +112,7 @@ def test_what_is_scaffolded_is_valid_commented_and_loads_as_it_stands(project: P
     keys = {item["asset_key"] for item in found["assets"]}
     chain = ("predictions", "postprocessed", "s3_export", "dynamodb_table", "active_pointer")
     assert {f"next_offer/{asset}" for asset in chain} <= keys
-    assert "raw/raw_logs_events" in keys
+    assert {"raw/raw_logs_events", "report"} <= keys
     assert "next_offer_daily" in {item["name"] for item in found["jobs"]}
     assert "next_offer_daily_schedule" in {item["name"] for item in found["schedules"]}
     assert [item["name"] for item in found["sensors"]] == ["promotion_sensor"]

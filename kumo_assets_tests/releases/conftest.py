@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from kumo_sandbox.testing import ministack_server
 
+from kumo_assets_tests.support.in_dagster import dagster  # noqa: F401 - a fixture
 from kumo_assets_tests.support.releases import BUCKET, Shop, client, shop
 from kumo_assets_tests.support.zookeeper import restartable_zookeeper
 

@@ -1,100 +1,17 @@
-"""Operations on releases as Dagster jobs, and what the sensor tells Dagster and people of moves made elsewhere: real jobs
-and a real sensor tick on an ephemeral instance, S3 and DynamoDB on MiniStack, the webhook a real HTTP server."""
+"""Operations on releases as Dagster jobs, and what the sensor sends to people: real jobs and a real sensor tick on an
+instance of the test's own, S3 and DynamoDB on MiniStack, the webhook a real HTTP server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-import yaml
 
 from kumo_assets.releases.operations.hold import hold
 from kumo_assets.releases.operations.promote import promote
-from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets_tests.support.chat import Chat
-from kumo_assets_tests.support.releases import BUCKET, Shop, new_query, shop
-
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-@dataclass
-class Dagster:
-    """One query's definitions, as `dg` loads them, on an instance of this test's own."""
-
-    shop: Shop
-    instance: dg.DagsterInstance
-    definitions: dg.Definitions
-    cursor: str | None = None
-
-    def run(self, name: str, config: dict[str, Any] | None = None, op: str = "", **more: Any) -> Any:
-        job = self.definitions.resolve_job_def(f"{self.shop.query}_{name}")
-        ops = {"ops": {op or name: {"config": config}}} if config is not None else {}
-        return job.execute_in_process(
-            instance=self.instance, run_config={**QUIET, **ops}, raise_on_error=False, tags={"user": "ann"}, **more
-        )
-
-    def tick(self) -> dg.SensorResult:
-        """One tick of the promotion sensor; its events are stored as the daemon stores them."""
-        sensor = self.definitions.get_repository_def().get_sensor_def("promotion_sensor")
-        with dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursor,
-            repository_def=self.definitions.get_repository_def(),
-            resources={name: (self.definitions.resources or {})[name] for name in ("releases", "s3")},
-        ) as context:
-            found = sensor(context)
-        assert isinstance(found, dg.SensorResult)
-        self.cursor = found.cursor
-        for event in found.asset_events:
-            self.instance.report_runless_asset_event(event)
-        return found
-
-    def last(self) -> dg.AssetMaterialization:
-        event = self.instance.get_latest_materialization_event(dg.AssetKey([self.shop.query, "active_pointer"]))
-        assert event is not None
-        assert event.asset_materialization is not None
-        return event.asset_materialization
-
-
-@pytest.fixture
-def dagster(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dagster]:
-    from kumo_assets.components.predictive_query import build_query
-    from kumo_assets.components.raw_logs import build_raw_logs
-    from kumo_assets.config.index import DefinitionsIndex
-    from kumo_assets.definitions import shell
-
-    shipped = Path(__file__).parents[2] / "kumo_assets" / "defs"
-    query = new_query()
-    for name, source in (("raw_logs", "raw_logs"), (query, "next_best_product")):
-        folder = tmp_path / "defs" / name
-        folder.mkdir(parents=True)
-        document = yaml.safe_load((shipped / source / "defs.yaml").read_text())
-        if name == query:
-            document["attributes"].update(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": 0})
-        (folder / "defs.yaml").write_text(yaml.safe_dump(document))
-    index = DefinitionsIndex(tmp_path / "defs")
-    definition = index.query(query)
-    definitions = dg.Definitions.merge(
-        build_query(definition, index.raw_sources(definition)),
-        build_raw_logs("raw_logs", index.raw_logs()["raw_logs"]),
-        shell(),
-    )
-    monkeypatch.setenv("KUMO_ASSETS_ENV", "local")
-    monkeypatch.setenv("KUMO_ASSETS_BUCKET", BUCKET)
-    with dg.instance_for_test() as instance:
-        yield Dagster(shop(query=query), instance, definitions)
-
-
-def two(dagster: Dagster) -> tuple[str, str]:
-    first = dagster.shop.build("2017-11-29")
-    promote(dagster.shop.ctx, first, by="ann")
-    second = dagster.shop.build("2017-11-30")
-    promote(dagster.shop.ctx, second, by="ann")
-    return first, second
+from kumo_assets_tests.support.in_dagster import Dagster, two
 
 
 def test_rollback_in_the_ui_does_what_the_command_does(dagster: Dagster) -> None:
@@ -135,47 +52,6 @@ def test_retirement_has_a_daily_schedule_and_a_dry_run(dagster: Dagster) -> None
     result = dagster.run("retire", {"dry_run": True})
     assert result.success
     assert dagster.shop.ctx.store.retirement(dagster.shop.built[0]) is None
-
-
-def test_a_move_made_outside_dagster_is_an_event_at_the_next_tick_once(dagster: Dagster) -> None:
-    first, second = two(dagster)
-    dagster.tick()
-    rollback(dagster.shop.ctx, by="bob@laptop", reason="odd")
-    (event,) = dagster.tick().asset_events
-    assert isinstance(event, dg.AssetMaterialization)
-    assert event.metadata["release"].value == first
-    assert event.metadata["by"].value == "bob@laptop"
-    assert event.metadata["left"].value == second
-    assert dagster.last().metadata["action"].value == "rollback"
-    assert dagster.tick().asset_events == []
-
-
-def test_a_hold_is_an_observation_and_does_not_make_the_pointer_fresh(dagster: Dagster) -> None:
-    two(dagster)
-    dagster.tick()
-    hold(dagster.shop.ctx, by="bob", reason="looking")
-    (event,) = dagster.tick().asset_events
-    assert isinstance(event, dg.AssetObservation)
-
-
-def test_what_a_run_of_this_dagster_did_is_not_told_twice(dagster: Dagster) -> None:
-    two(dagster)
-    dagster.tick()
-    dagster.run("rollback", {"reason": "odd"})
-    assert dagster.tick().asset_events == []
-
-
-def test_a_run_that_died_after_the_pointer_moved_is_told_by_the_ledger(dagster: Dagster) -> None:
-    from dagster._core.test_utils import create_run_for_test
-
-    run = create_run_for_test(dagster.instance, status=dg.DagsterRunStatus.STARTED)
-    dagster.tick()
-    release = dagster.shop.build("2017-11-29")
-    promote(dagster.shop.ctx, release, by="sensor", run_id=run.run_id)
-    assert dagster.tick().asset_events == [], "it may still tell it itself"
-    dagster.instance.report_run_failed(run)
-    (event,) = dagster.tick().asset_events
-    assert event.metadata["release"].value == release
 
 
 def test_a_hand_edit_is_an_event_and_a_message_once(dagster: Dagster, chat: Chat) -> None:
@@ -229,17 +105,6 @@ def test_a_deleted_pointer_is_told_once_and_one_that_never_was_is_not(dagster: D
     (message,) = chat.posted
     assert message["kind"] == "deleted"
     assert second in message["text"]
-
-
-def test_what_a_tick_that_came_to_nothing_would_have_told_is_told_by_the_next(dagster: Dagster) -> None:
-    two(dagster)
-    dagster.tick()
-    rollback(dagster.shop.ctx, by="bob", reason="odd")
-    before = dagster.cursor
-    (event,) = dagster.tick().asset_events
-    dagster.cursor = before
-    (again,) = dagster.tick().asset_events
-    assert again.metadata["release"] == event.metadata["release"]
 
 
 def test_a_stale_release_and_one_that_waits_are_told_once_each_with_the_reason(

@@ -26,7 +26,7 @@ from kumo_airflow.partitions import Occasion, partition_of
 from kumo_assets.components.predictive_query import build_query
 from kumo_assets.components.raw_logs import build_raw_logs
 from kumo_assets.config.index import DefinitionsIndex
-from kumo_assets.definitions import shell
+from kumo_assets.definitions import shared_definitions
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "kumo_assets" / "defs"
@@ -130,7 +130,7 @@ def repository_of(folder: Path, query: str) -> dg.RepositoryDefinition:
     return dg.Definitions.merge(
         build_query(definition, index.raw_sources(definition)),
         build_raw_logs("raw_logs", index.raw_logs()["raw_logs"]),
-        shell(),
+        shared_definitions(),
     ).get_repository_def()
 
 

@@ -43,7 +43,7 @@ from pathlib import Path
 import dagster as dg
 from kumo_assets.components.predictive_query import build_query
 from kumo_assets.components.raw_logs import build_raw_logs
-from kumo_assets.definitions import shell
+from kumo_assets.definitions import shared_definitions
 from kumo_assets.config.index import DefinitionsIndex
 
 index = DefinitionsIndex(Path(__file__).parent / "defs")
@@ -51,7 +51,8 @@ definition = index.query("next_best_product")
 defs = dg.Definitions.merge(
     build_query(definition, index.raw_sources(definition)),
     build_raw_logs("raw_logs", index.raw_logs()["raw_logs"]),
-    shell(),
+    shared_definitions(),
+    dg.Definitions(executor=dg.in_process_executor),
 )
 """
 
