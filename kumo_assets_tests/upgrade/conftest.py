@@ -40,18 +40,17 @@ def left(query: str, state: str, day: str = "") -> list[str]:
     ]
 
 
-# `shell` is the name that `shared_definitions` had in 0.1.
 _DEFINITIONS = """from pathlib import Path
 
 import dagster as dg
-from kumo_assets import definitions as brought
-
-shared = getattr(brought, "shared_definitions", None) or brought.shell
+from kumo_assets.definitions import shared_definitions
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return dg.Definitions.merge(shared(), dg.load_from_defs_folder(path_within_project=Path(__file__).parent))
+    return dg.Definitions.merge(
+        shared_definitions(), dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    )
 """
 
 _READ = """

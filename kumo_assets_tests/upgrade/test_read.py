@@ -35,8 +35,8 @@ def test_every_release_has_the_state_it_had(old: Old, query: str) -> None:
     ]
 
 
-def test_the_data_has_a_release_in_every_state(old: Old) -> None:
-    assert set(old.states(ON_S3).values()) == {
+def test_the_data_has_a_release_in_every_state() -> None:
+    assert {one["state"] for one in ANSWERS[ON_S3]["releases"]} == {
         *("building", "blocked", "candidate", "active", "previous", "rejected", "retiring", "retired")
     }
 
@@ -95,5 +95,6 @@ def test_the_model_in_use_and_past_decisions_are_what_they_were(old: Old, query:
 @pytest.mark.parametrize("query", QUERIES)
 def test_a_lookup_answers_what_it_answered(old: Old, query: str) -> None:
     varies = ("pointer", "pointer_age_seconds")
-    for entity, before in ANSWERS[query]["lookup"].items():
+    for entity in ("1", "999"):
+        before = ANSWERS[query]["lookup"][entity]
         assert without(old.run("lookup", query, entity), *varies) == without(before, *varies)

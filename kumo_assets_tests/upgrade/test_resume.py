@@ -4,7 +4,6 @@ a new day is built after its days, goes live, and is served by its reader."""
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -23,23 +22,26 @@ ROOT_RUN = "kumo_assets/root_run"
 
 
 @pytest.fixture(scope="module")
-def old(place: Old) -> Old:
-    """The query restored with its Snowflake tables, and Dagster's storage with the killed runs in it."""
+def begun(place: Old) -> Old:
+    """The query restored with its Snowflake tables and imports, and Dagster's storage with the killed runs in it."""
     restore.restore(place.env, ON_S3, place.zookeeper)
     restore.restore_imports(ON_S3)
     restore.restore_warehouse(place.env, ON_S3)
     restore.restore_kumo(place.env["KUMO_API_URL"].removesuffix("/api"))
     with dg.DagsterInstance.get() as instance:
         for run in runs_of_killed_processes():
+            status = dg.DagsterRunStatus(run["status"])
             instance.add_run(
-                dg.DagsterRun(
-                    job_name=run["job_name"],
-                    run_id=run["run_id"],
-                    status=dg.DagsterRunStatus(run["status"]),
-                    tags=run["tags"],
-                )
+                dg.DagsterRun(job_name=run["job_name"], run_id=run["run_id"], status=status, tags=run["tags"])
             )
     return place
+
+
+@pytest.fixture
+def old(begun: Old) -> Old:
+    """The same for each test, whatever the test before it built."""
+    restore.restore(begun.env, ON_S3, begun.zookeeper)
+    return begun
 
 
 def of_release(release: str) -> list[Stored]:
@@ -57,17 +59,20 @@ def kumo_jobs(old: Old, day: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("day", "export", "begun"),
-    [(UNLOADED, "export-a2", 0), (IMPORTING, "export", 1), (UNSEALED, "export", 0)],
+    ("day", "export", "imports"),
+    [(UNLOADED, "export-a2", (0, 1)), (IMPORTING, "export", (1, 1)), (UNSEALED, "export", (0, 0))],
     ids=["unloaded to S3", "importing", "not sealed yet"],
 )
-def test_a_killed_run_is_finished_under_its_own_release(old: Old, day: str, export: str, begun: int) -> None:
+def test_a_killed_run_is_finished_under_its_own_release(
+    old: Old, day: str, export: str, imports: tuple[int, int]
+) -> None:
     [release] = left(ON_S3, "building", day)
     before = of_release(release)
     [opened] = [json.loads(one.body) for one in before if one.key.endswith("/opened.json")]
-    imports = len(imports_into(release))
-    assert imports == begun
+    assert len(imports_into(release)) == imports[0]
+
     done = old.run("materialize", ON_S3, "--partition", day)
+
     assert (done["resumed"], done["release_id"]) == (True, release)
     assert done["counts"] == {"rows": 24, "entities": 8, "exported": 8, "imported": 8, "errors": 0}
     with dg.DagsterInstance.get() as instance:
@@ -76,12 +81,18 @@ def test_a_killed_run_is_finished_under_its_own_release(old: Old, day: str, expo
     assert run.tags[ROOT_RUN] == opened["root_run_id"] == opened["run_id"]
     for one in before:
         assert old.object(ON_S3, one.key.partition(f"/{ON_S3}/")[2]) == one.body, one.key
-    seal = json.loads(old.object(ON_S3, f"releases/{release}/release.json"))
+    seal, imported, unloaded = (
+        json.loads(old.object(ON_S3, f"releases/{release}/{name}.json"))
+        for name in ("release", "artefacts/dynamodb_table", "artefacts/s3_export")
+    )
     assert seal["artefacts"]["s3_export"].endswith(f"/{release}/{export}/")
-    # Nothing was asked of Kumo again, and nothing is imported twice.
-    assert kumo_jobs(old, day) == []
-    assert len(imports_into(release)) == (0 if day == UNSEALED else 1)
     assert seal["table"] == f"{restore.ENVIRONMENT}-{ON_S3}-{release}"
+    assert imported["details"]["sample"] == unloaded["details"]["sample"]
+    assert len(unloaded["details"]["sample"]) == 4
+    # Nothing was asked of Kumo again, and nothing was imported twice.
+    assert kumo_jobs(old, day) == []
+    assert len(imports_into(release)) == imports[1]
+    assert old.run("promote", ON_S3, release)["moved"]
 
 
 def imports_into(release: str) -> list[str]:
@@ -89,46 +100,25 @@ def imports_into(release: str) -> list[str]:
     return [one["ImportArn"] for one in found if f"-{ON_S3}-{release}" in one["TableArn"]]
 
 
-@dataclass(frozen=True)
-class NewDay:
-    """A day that the old commit's gates had blocked, built anew and promoted by today's code."""
-
-    day: str
-    blocked: str
-    done: dict[str, Any]
-
-    @property
-    def release(self) -> str:
-        return str(self.done["release_id"])
-
-
-@pytest.fixture(scope="module")
-def new_day(old: Old) -> NewDay:
+def test_a_day_that_was_blocked_is_built_anew_and_served_by_the_old_reader(old: Old) -> None:
+    """A verdict that blocks is final for its release. The old seal's statistics are the new gates' baseline."""
     [blocked] = left(ON_S3, "blocked")
     day = f"{blocked[:4]}-{blocked[4:6]}-{blocked[6:8]}"
-    return NewDay(day, blocked, old.run("materialize", ON_S3, "--partition", day, "--promote", "--by", "ann"))
-
-
-def test_a_day_that_was_blocked_is_a_new_release_compared_with_the_old_active_one(old: Old, new_day: NewDay) -> None:
-    """A verdict that blocks is final for its release. The old seal's statistics are the new gates' baseline."""
-    assert (new_day.done["resumed"], new_day.done["promoted"], len(kumo_jobs(old, new_day.day))) == (False, True, 1)
-    assert new_day.release != new_day.blocked
-    verdicts = old.run("gates", ON_S3, "--partition", new_day.day, "--release", new_day.release)["verdicts"]
-    active = ANSWERS[ON_S3]["status"]["release_id"]
+    done = old.run("materialize", ON_S3, "--partition", day, "--promote", "--by", "ann")
+    release, active = done["release_id"], ANSWERS[ON_S3]["status"]["release_id"]
+    assert (done["resumed"], done["promoted"], len(kumo_jobs(old, day))) == (False, True, 1)
+    assert release != blocked
+    verdicts = old.run("gates", ON_S3, "--partition", day, "--release", release)["verdicts"]
     compared = {one["gate"] for one in verdicts if (one.get("baseline") or {}).get("release_id") == active}
     assert {"volume", "score_drift", "class_share", "entities_lost", "overlap", "raw_volume"} <= compared
 
-
-def test_the_old_reader_serves_a_release_that_today_s_code_built(old: Old, new_day: NewDay) -> None:
-    found = old.old_reader(ON_S3, new_day.release, "1", "2", "999")
-    assert (found["release_id"], found["fallback"]) == (new_day.release, new_day.release)
-    assert found["previous"][0] == ANSWERS[ON_S3]["status"]["release_id"]
+    found = old.old_reader(ON_S3, release, "1", "2", "999")
+    assert (found["release_id"], found["fallback"], found["previous"][0]) == (release, release, active)
     assert [len(found["answers"][entity]) for entity in ("1", "2")] == [3, 3]
     assert found["answers"]["999"] is None
     assert found["answers"]["1"] == old.run("lookup", ON_S3, "1")["predictions"]
 
-
-def test_everything_that_today_s_code_wrote_conforms_to_the_contract(old: Old, new_day: NewDay) -> None:
+    # And what was written for it conforms to the written contract.
     before = {one.key for one in restore.old_objects(ON_S3)} - {f"{restore.ENVIRONMENT}/{ON_S3}/active.json"}
     written = [
         Stored(key, "", old.object(ON_S3, key.partition(f"/{ON_S3}/")[2]))
@@ -137,7 +127,7 @@ def test_everything_that_today_s_code_wrote_conforms_to_the_contract(old: Old, n
     ]
     assert {schema_of(one.key) for one in written} - {None} == {*BY_NAME.values(), *BY_FOLDER.values()}
     assert faults(written) == {}
-    items = boto3.client("dynamodb").scan(TableName=new_day.done["table"])["Items"]
+    items = boto3.client("dynamodb").scan(TableName=done["table"])["Items"]
     assert [wrong for item in items for wrong in item_faults(item["p"]["S"])] == []
 
 
