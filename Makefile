@@ -44,7 +44,7 @@ gameday: .install.stamp debian   ## a drill under reader load: bad model, rollba
 	$(BIN)/python -m kumo_assets_tests.chaos.gameday
 
 dist: .install.stamp   ## wheels and source archives of the four packages, into dist/
-	rm -rf $(DIST)
+	rm -f $(DIST)/kumo_*.whl $(DIST)/kumo_*.tar.gz
 	for package in . packages/kumo_serving packages/kumo_sandbox packages/kumo_airflow; do \
 	  $(BIN)/uv build --quiet --python $(BIN)/python --build-constraints requirements/build.lock --require-hashes \
 	    --no-create-gitignore --out-dir $(DIST) $$package || exit; \

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kumo_sandbox.testing import SandboxHandle
 
+from kumo_assets_tests.chain.conftest import QUERY, SHIPPED
 from kumo_assets_tests.cli.conftest import kumo_assets
 
 
@@ -53,3 +54,22 @@ def test_each_fault_is_found_alone_with_what_to_do(
     # The others were tried all the same.
     assert found["definitions"]["ok"] is True
     assert "planted-secret-value" not in str(found)
+
+
+def test_every_broken_definition_is_named_and_the_systems_are_tried_for_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("raw_logs", "growth/" + QUERY):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "defs.yaml").write_text((SHIPPED / place.split("/")[-1] / "defs.yaml").read_text())
+    broken = [tmp_path / name / "defs.yaml" for name in ("broken", "other")]
+    for path in broken:
+        path.parent.mkdir()
+        path.write_text("type: [")
+    monkeypatch.setenv("KUMO_ASSETS_DEFS", str(tmp_path))
+    found = findings(1)
+    assert found["definitions"]["ok"] is False
+    assert all(f"{path}: not YAML" in found["definitions"]["seen"] for path in broken)
+    assert [what for what, item in found.items() if not item["ok"]] == ["definitions"]
+    assert "transactions" in found["Snowflake"]["seen"]
+    assert QUERY in found["Kumo"]["seen"]

@@ -60,6 +60,8 @@ class _Run:
 
     def run(self) -> Demo:
         self.show.title(f"{self.query}, from {self.log.title}")
+        if self.options.events is None:
+            self._demand_query()
         with self.show.step("start the sandbox: Snowflake, AWS and Kumo on this machine") as step:
             for notice in supervisor.start(self.settings, step.line):
                 self.show.note(notice)
@@ -88,6 +90,19 @@ class _Run:
         own = self.commands.folder if self.options.events is not None else None
         self.show.next(next_lines(self.query, own, (self.demo.blocked or {}).get("partition")))
         return self.demo
+
+    def _demand_query(self) -> None:
+        """The groceries' query is one of the checkout's examples, in no package: said before anything is started."""
+        listed = self.commands.assets("queries")
+        names = [item.get("name") for item in listed.document] if isinstance(listed.document, list) else []
+        if self.query not in names:
+            raise DemoFailed(
+                f"find the query {self.query} from",
+                to=str(self.options.folder),
+                found=f"the project there has {', '.join(map(str, names))}" if names else listed.message,
+                next="run the demo in the checkout of kumo_assets, or give a log of your own with --events",
+                exit_status=2,
+            )
 
     def _good_day(self, day: date) -> None:
         self._stream(day)

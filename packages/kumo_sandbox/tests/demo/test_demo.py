@@ -24,6 +24,7 @@ from kumo_sandbox.testing import SandboxHandle
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(600)]
 
 QUERY = "next_best_product"
+ROOT = Path(__file__).parents[4]
 COMMAND = Path(sys.executable).parent / "kumo-sandbox"
 # One kind shows the mechanism in every run of the tests; the gates themselves have tests of their own.
 KINDS_RUN = sorted(BREAKS) if os.environ.get("KUMO_SOAK") else ["dupes"]
@@ -42,9 +43,8 @@ class Demos:
 
     handle: SandboxHandle
     dagster_home: Path
-    folder: Path
 
-    def run(self, *arguments: str, instance: bool = True) -> Ended:
+    def run(self, *arguments: str, instance: bool = True, folder: Path = ROOT) -> Ended:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("AWS_") and name != "DAGSTER_HOME"
         }
@@ -54,7 +54,7 @@ class Demos:
         done = subprocess.run(
             [str(COMMAND), "demo", "--home", str(self.handle.settings.home), "--json", *arguments],
             env=environment,
-            cwd=self.folder,
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=500,
@@ -66,7 +66,7 @@ class Demos:
 def demos(running_sandbox: SandboxHandle, tmp_path_factory: pytest.TempPathFactory) -> Demos:  # noqa: F811
     dagster_home = tmp_path_factory.mktemp("dagster")
     (dagster_home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    return Demos(running_sandbox, dagster_home, tmp_path_factory.mktemp("elsewhere"))
+    return Demos(running_sandbox, dagster_home)
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +122,8 @@ def test_own_log_runs_through_a_project_of_its_own(demos: Demos, tmp_path: Path,
           FROM range(40000) t(i)) TO '{file}' (FORMAT parquet)"""
     )
     options = ["--entity-column", "who", "--item-column", "what", "--time-column", "at", "--filter", "qty > 0"]
-    # Without a Dagster instance of the user's: the demo brings one.
-    own = demos.run("--events", str(file), *options, "--days", "1", instance=False)
+    # Outside the checkout, and without a Dagster instance of the user's: the demo brings one.
+    own = demos.run("--events", str(file), *options, "--days", "1", instance=False, folder=tmp_path)
     assert own.status == 0, own.words
     assert own.document["query"] == "orders_next_item"
     # The first day that leaves a fifth of the log for what comes after; the filter leaves 2024-03-13 without an event.
@@ -143,6 +143,13 @@ def test_missing_column_is_named_before_anything_starts(demos: Demos, tmp_path: 
     assert "'entity_id' (--entity-column)" in wrong.document["error"]["message"]
     assert "who, what, at" in wrong.document["error"]["message"]
     assert not (tmp_path / "new").exists()
+
+
+def test_the_groceries_outside_the_checkout_are_refused_before_anything_starts(demos: Demos, tmp_path: Path) -> None:
+    elsewhere = demos.run("--home", str(tmp_path / "new"), folder=tmp_path)
+    assert elsewhere.status == 2
+    assert "--events" in elsewhere.document["error"]["message"]
+    assert not (tmp_path / "new" / "env").exists()
 
 
 def test_second_demo_at_once_is_refused(demos: Demos) -> None:
