@@ -1,6 +1,7 @@
 # Everything a person types, and all the set-up it needs: git, make and Python 3.11 with venv are enough.
 #   make demo   the whole path on real grocery logs, from raw logs to an online answer
 #   make test   every test
+#   make quick  the tests that need no server, in under a minute
 SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
@@ -11,7 +12,7 @@ DIST ?= dist
 export DAGSTER_HOME := $(CURDIR)
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo test dev airflow check bench soak gameday dist lock clean debian
+.PHONY: help demo test quick dev airflow check bench soak gameday dist lock clean debian
 
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -21,6 +22,9 @@ demo: .install.stamp   ## three days of real grocery logs, end to end
 
 test: .install.stamp .airflow.stamp debian   ## every test (long forms: make soak)
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+quick: .install.stamp   ## the tests that need no server, in under a minute: for the loop of changing code
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not server and not slow" $(ARGS)
 
 dev: .install.stamp   ## sandbox, Dagster UI on port 3000, daemon; Ctrl-C stops all of it
 	$(BIN)/kumo-sandbox dev $(ARGS)

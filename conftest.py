@@ -1,5 +1,9 @@
-"""One rule for every test of the repository: in CI (the variable `CI`, which `.ci/run` sets) a skip is a failure. What a
-laptop may lack, CI must have, or a test that never runs there would look green for ever."""
+"""Two rules for every test of the repository.
+
+In CI (the variable `CI`, which `.ci/run` sets) a skip is a failure: what a laptop may lack, CI must have, or a test that
+never runs there would look green for ever. And a test that uses a server is marked `server` from the fixtures it asks for,
+so that `make quick` leaves it out and nobody has to remember the mark.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,19 @@ import pytest
 
 # Reasons that stand in CI too: the long forms have a run of their own (`make soak`), and Node is installed by nothing here.
 ALLOWED = ("long form: make soak", "node is not installed")
+
+
+# Fixtures that start a server, whichever test folder they are of; what asks for one of them asks for a server.
+SERVERS = frozenset({"running_sandbox", "ministack", "zookeeper", "warehouse", "chromium"})
+# Marks that say the same where a test starts its server by itself.
+SERVER_MARKS = frozenset({"sandbox", "browser", "zookeeper"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & SERVERS or any(item.get_closest_marker(name) for name in SERVER_MARKS):
+            item.add_marker("server")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -13,6 +13,8 @@ from benchmarks.suite.power import DETECTION, SIZES
 from kumo_assets.gates import drift
 from kumo_assets.gates.formulas import psi_floor
 
+pytestmark = pytest.mark.slow
+
 RESAMPLES = 1000 if os.environ.get("KUMO_SOAK") else 100
 
 

@@ -16,6 +16,8 @@ import pytest
 
 from kumo_assets import components
 
+pytestmark = pytest.mark.slow
+
 PYPROJECT = """
 [project]
 name = "acme"

@@ -26,6 +26,8 @@ from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets_tests.chain.conftest import DAY, QUERY, SHIPPED, logs  # noqa: F401
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 # Package -> its folder in the checkout.

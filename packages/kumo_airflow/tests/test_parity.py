@@ -28,6 +28,8 @@ from kumo_assets.components.raw_logs import build_raw_logs
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.definitions import shared_definitions
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "kumo_assets" / "defs"
 FIRST, LAST = "2024-01-01", "2026-12-31"  # partitions

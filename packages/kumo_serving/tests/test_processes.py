@@ -34,6 +34,8 @@ from serving_support import (
     pointer_to,
 )
 
+pytestmark = pytest.mark.slow
+
 APP = """
 import os, sys
 sys.path.insert(0, os.environ["SUPPORT"])

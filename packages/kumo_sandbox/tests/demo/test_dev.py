@@ -22,6 +22,8 @@ from kumo_sandbox.settings import free_port, make
 from kumo_sandbox.supervisor import status
 from rich.console import Console
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[4]
 QUIET = Console(quiet=True)
 

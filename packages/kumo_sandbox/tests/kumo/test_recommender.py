@@ -14,6 +14,8 @@ import pytest
 from kumo_sandbox.kumo.queries import QuerySpec, initial_queries
 from kumo_sandbox.kumo.ranking import CutOff, ranking_select
 
+pytestmark = pytest.mark.slow
+
 ANCHOR = CutOff("2017-12-01 00:00:00.000000")
 HORIZON = "TRANSACTION_TIMESTAMP >= '2017-12-01' AND TRANSACTION_TIMESTAMP < '2017-12-29'"
 BEFORE = "TRANSACTION_TIMESTAMP < '2017-12-01'"

@@ -20,6 +20,8 @@ from kumo_assets.resources.kumo.client import KumoClient
 from kumo_assets.resources.kumo.model import Launch, PollPolicy
 from kumo_assets.resources.kumo.transport import Auth, Transport
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 # Under importlib's import mode a test's neighbours are not on the path.
 _spec = importlib.util.spec_from_file_location("conformance_environments", HERE / "environments.py")
