@@ -116,7 +116,7 @@ def test_a_damaged_pointer_is_a_finding_with_the_command_that_repairs_it(store: 
 def test_a_deleted_pointer_is_told_from_one_that_never_was(store: Shop) -> None:
     store.build()
     promote(store.ctx, None, by="sensor")
-    store.ctx.store.s3.delete_object(Bucket=store.ctx.names.bucket, Key=store.ctx.names.pointer_key)
+    store.ctx.objects.client.delete_object(Bucket=store.ctx.names.bucket, Key=store.ctx.names.pointer_key)
     assert "deleted" in report(store.ctx).problems[0]
 
 
