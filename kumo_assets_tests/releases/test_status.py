@@ -165,7 +165,9 @@ def test_a_name_with_a_date_that_does_not_exist_is_no_release(store: Shop) -> No
     promote(store.ctx, None, by="sensor")
     ctx, odd = store.ctx, "20171131-0a0b0c0d"
     for name in ("opened.json", "release.json", "artefacts/predictions.json"):
-        ctx.store.s3.put_object(Bucket=ctx.names.bucket, Key=f"{ctx.names.releases_prefix}{odd}/{name}", Body=b"{}")
+        ctx.objects.client.put_object(
+            Bucket=ctx.names.bucket, Key=f"{ctx.names.releases_prefix}{odd}/{name}", Body=b"{}"
+        )
     assert [item.release_id for item in ctx.store.listings()] == [active]
     assert ctx.store.newest_with("2017-11-31", "predictions") is None
     assert [view.release_id for view in releases(ctx)] == [active]
