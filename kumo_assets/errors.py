@@ -51,5 +51,9 @@ class ReleaseError(KumoAssetsError):
     """A release's stored objects are missing, damaged or contradict one another."""
 
 
+class ObjectStoreError(ReleaseError):
+    """S3 did not answer a request, or refused it. After a write, nobody knows whether it was done: read it back."""
+
+
 class LateLogs(KumoAssetsError):
     """Raw logs did not reach the partition's end before the cut-off."""

@@ -62,7 +62,7 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
                 ctx, context.run.tags.get(RELEASE_TAG), by=author_of(context), run_id=context.run.run_id
             )
         pointer = promotion.pointer
-        context.log.info(promotion.words)
+        context.log.info(promotion.message)
         return dg.MaterializeResult(
             metadata={**pointer_metadata(pointer, promotion.where), "action": "promote", "moved": promotion.moved},
             data_version=dg.DataVersion(f"{pointer.generation}-{pointer.release_id}"),

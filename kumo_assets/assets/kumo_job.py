@@ -125,7 +125,7 @@ def _model(step: Step, client: KumoClient) -> TrainedModel:
     spec = step.definition.spec.source.kumo
     chosen = spec.training_job_id
     if chosen is None:
-        in_use = ModelRegistry(step.store.names, step.store.s3).read().in_use
+        in_use = ModelRegistry(step.store.names, step.store.objects).read().in_use
         chosen = in_use.training_job_id if in_use is not None else None
     return client.model(chosen) if chosen is not None else client.newest_model(spec.predictive_query_id)
 

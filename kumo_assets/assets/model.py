@@ -102,7 +102,7 @@ def build_model_check(definition: QueryDefinition) -> dg.AssetChecksDefinition:
 
 def registry_of(definition: QueryDefinition, releases: ReleasesResource) -> ModelRegistry:
     store = releases.store(definition.name)
-    return ModelRegistry(store.names, store.s3)
+    return ModelRegistry(store.names, store.objects)
 
 
 def _result(

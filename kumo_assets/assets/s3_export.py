@@ -75,7 +75,7 @@ def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse,
         for row in unloaded
     ]
     rows = sum(item.rows for item in files)
-    listed = step.store.keys(prefix)
+    listed = list(step.store.objects.list(prefix))
     if rows != source.entities or len(listed) != len(files):
         raise ExportError(
             "trust the unload to",
@@ -135,11 +135,11 @@ def _empty_prefix(context: dg.AssetExecutionContext, step: Step) -> tuple[int, s
     """The first attempt whose prefix is empty: what an interrupted unload left behind is never imported."""
     for attempt in range(1, MOST_ATTEMPTS + 1):
         prefix = step.names.export_prefix(step.release_id, attempt)
-        found = step.store.keys(prefix)
-        if not found:
+        left = list(step.store.objects.list(prefix))
+        if not left:
             return attempt, prefix
         context.log.warning(
-            f"s3://{step.names.bucket}/{prefix} holds {len(found)} objects of an earlier attempt; using the next prefix"
+            f"s3://{step.names.bucket}/{prefix} holds {len(left)} objects of an earlier attempt; using the next prefix"
         )
     raise ExportError(
         "find an empty prefix for release",

@@ -68,13 +68,13 @@ def rollback_op(context: dg.OpExecutionContext, config: RollbackConfig, kumo_ass
     definition = _definition_of(context)
     with closing(kumo_assets_releases.context(definition)) as ctx:
         done = rollback(ctx, by=author_of(context), reason=config.reason, to=config.to, run_id=context.run.run_id)
-        context.log.info(done.words)
+        context.log.info(done.message)
         metadata = {
             **pointer_metadata(done.pointer, done.where),
             "action": "rollback",
             "left": done.left or "unreadable",
         }
-        context.log_event(dg.AssetMaterialization(_pointer(definition), description=done.words, metadata=metadata))
+        context.log_event(dg.AssetMaterialization(_pointer(definition), description=done.message, metadata=metadata))
 
 
 @dg.op(name="kumo_assets__hold", pool=POINTER_POOL)
@@ -91,11 +91,11 @@ def unhold_op(context: dg.OpExecutionContext, config: UnholdConfig, kumo_assets_
     definition = _definition_of(context)
     with closing(kumo_assets_releases.context(definition)) as ctx:
         preview = preview_unhold(ctx)
-        context.log.info(f"After this, {preview.words}. The hold: {preview.hold}")
+        context.log.info(f"After this, {preview.message}. The hold: {preview.hold}")
         expected = preview.next_release or "none"
         if config.next_release != expected:
             raise dg.Failure(
-                f"Nothing was changed. After this, {preview.words}. To lift the hold, run again with "
+                f"Nothing was changed. After this, {preview.message}. To lift the hold, run again with "
                 f"next_release: {expected}",
                 metadata={"hold": preview.hold, "next release": expected},
                 allow_retries=False,

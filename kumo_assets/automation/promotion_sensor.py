@@ -7,7 +7,7 @@ picked up on the next tick. What it reports besides is in `pointer_events` and `
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ from kumo_assets.automation.notifications import Alarm, alarms, damaged
 from kumo_assets.automation.pointer_events import Event, latest_reports, missing_report, pointer_key, reports_of
 from kumo_assets.config.load import QueryDefinition, read_query
 from kumo_assets.config.names import POINTER_ASSET
-from kumo_assets.documents import utc_text
 from kumo_assets.errors import ConfigError
-from kumo_assets.pointers.store import VersionedPointer
+from kumo_assets.pointers.store import VersionedPointer, stored_mark
+from kumo_assets.releases.cache import ReleaseCache
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.promote import next_promotion
 from kumo_assets.releases.operations.reconcile import News, news, reconcile
@@ -47,7 +47,13 @@ UNFINISHED = [
 
 
 def build_promotion_sensor() -> dg.SensorDefinition:
-    """The sensor. It finds its queries in the repository it is loaded with, so any project may hold it."""
+    """The sensor. It finds its queries in the repository it is loaded with, so any project may hold it.
+
+    It keeps, for as long as its code server lives, what one tick has read and the next need not read again. Resources do
+    not live so long: Dagster makes them anew for each tick.
+    """
+    cache = ReleaseCache()
+    load = lru_cache(maxsize=1000)(_load)
 
     @dg.sensor(
         name="promotion_sensor",
@@ -60,7 +66,8 @@ def build_promotion_sensor() -> dg.SensorDefinition:
     def promotion_sensor(
         context: dg.SensorEvaluationContext, kumo_assets_releases: ReleasesResource
     ) -> dg.SensorResult:
-        definitions, unreadable = _definitions(context)
+        kumo_assets_releases.share(cache)
+        definitions, unreadable = _definitions(context, load)
         before = _remembered(context.cursor)
         with ThreadPoolExecutor(max_workers=16) as pool:
             views = list(
@@ -80,7 +87,7 @@ def build_promotion_sensor() -> dg.SensorDefinition:
             memory = before.get(definition.name, _NOTHING)
             seen, mark, pending, told = memory["seen"], memory["mark"], memory["pending"], memory["told"]
             if view.news is not None:
-                seen, mark = view.news.cursor, mark_of(view.found)
+                seen, mark = view.news.cursor, stored_mark(view.found)
                 found, pending = _events(context.instance, definition, view, shown[pointer_key(definition.name)])
                 events += found
             if view.alarms is not None:
@@ -148,12 +155,6 @@ def _look(releases: ReleasesResource, definition: QueryDefinition, memory: _Memo
         return _View(None, str(error))
 
 
-def mark_of(found: VersionedPointer | None) -> str:
-    """Names a pointer document as it was stored: its version and time, because an S3 version is a hash, and an old
-    document that was put back has its old one."""
-    return f"{found.version} {utc_text(found.modified)}" if found is not None else "no pointer"
-
-
 def _news(ctx: ReleaseContext, found: VersionedPointer | None, memory: _Memory) -> News:
     """What happened to the pointer since the last tick; writes down what the ledger did not know. Raises KumoAssetsError.
 
@@ -162,7 +163,7 @@ def _news(ctx: ReleaseContext, found: VersionedPointer | None, memory: _Memory) 
     """
     reconcile(ctx, found)
     earlier = ctx.ledger.read(memory["pending"])
-    if memory["seen"] and memory["mark"] == mark_of(found):
+    if memory["seen"] and memory["mark"] == stored_mark(found):
         return News(earlier, memory["seen"])
     fresh = news(ctx, memory["seen"])
     return News([*earlier, *fresh.entries], fresh.cursor)
@@ -224,7 +225,7 @@ def _request(
         (last,) = context.instance.get_run_records(dg.RunsFilter(tags=tags), limit=1)
         wait = (last.end_time or 0.0) + pause - time.time()
         if wait > 0:
-            return f"the promotion of {release} failed {tries} times; asked again in {wait:.0f} s"
+            return f"the promotion of {release} failed {tries} times; retried in {wait:.0f} s"
     return dg.RunRequest(
         run_key=f"{definition.name}:{release}:{generation}:{tries}",
         # By asset, not by job: a sensor made with `asset_selection` ignores `job_name` and would run its whole selection.
@@ -233,7 +234,9 @@ def _request(
     )
 
 
-def _definitions(context: dg.SensorEvaluationContext) -> tuple[list[QueryDefinition], dict[str, str]]:
+def _definitions(
+    context: dg.SensorEvaluationContext, load: Callable[[Path, int], QueryDefinition]
+) -> tuple[list[QueryDefinition], dict[str, str]]:
     """The queries of the repository this sensor is loaded with: each pointer asset says where its folder is. And a message
     for each whose file can no longer be read, which must not stop the others (rule 10)."""
     repository = context.repository_def
@@ -248,13 +251,12 @@ def _definitions(context: dg.SensorEvaluationContext) -> tuple[list[QueryDefinit
         if asset.tags.get(ASSET_TAG) == POINTER_ASSET:
             folder = folder_of(asset.metadata)
             try:
-                found.append(_load(folder, (folder / "defs.yaml").stat().st_mtime_ns))
+                found.append(load(folder, (folder / "defs.yaml").stat().st_mtime_ns))
             except (ConfigError, OSError) as error:
                 unreadable[key.path[0]] = str(error)
     return found, unreadable
 
 
-@lru_cache(maxsize=1000)
 def _load(folder: Path, changed: int) -> QueryDefinition:
     """The definition in a folder, read again when its file changes: parsing 100 of them would be most of a tick."""
     return read_query(folder)

@@ -55,9 +55,11 @@ def _try(what: str, trial: Callable[[], str]) -> Finding:
     except KumoAssetsError as error:
         return Finding(what, False, error.found or str(error), error.next)
     except Exception as error:  # noqa: BLE001 - a trial must never hide the others: what it raises is its finding
-        from kumo_assets.resources.aws import trouble
+        from kumo_assets.resources.aws import explain_error
 
-        seen, fix = trouble(error, "the message is the system's own; docs/operations.md says what each part needs")
+        seen, fix = explain_error(
+            error, "the message is the system's own; docs/operations.md says what each part needs"
+        )
         return Finding(what, False, seen[:400], fix)
 
 
@@ -117,30 +119,29 @@ def _variables() -> str:
 
 def _s3() -> str:
     from kumo_assets.resources.aws import s3_client
+    from kumo_assets.resources.s3_objects import ObjectStore
 
     environment = Environment.from_variables()
-    client = s3_client()
+    objects = ObjectStore(environment.bucket, s3_client())
     key = f"{environment.name}/.doctor/{secrets.token_hex(8)}"
-    client.put_object(Bucket=environment.bucket, Key=key, Body=b"1", IfNoneMatch="*")
+    objects.create(key, b"1")
     try:
-        tag = client.get_object(Bucket=environment.bucket, Key=key)["ETag"]
-        try:
-            client.put_object(
-                Bucket=environment.bucket, Key=key, Body=b"2", IfMatch='"0123456789abcdef0123456789abcdef"'
-            )
-        except client.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] not in ("PreconditionFailed", "412"):
-                raise
-        else:
+        stored = objects.get(key)
+        if objects.replace(key, b"2", etag='"0123456789abcdef0123456789abcdef"'):
             raise ConfigError(
                 "compare and set",
                 found="a stale If-Match was accepted",
                 next="use AWS S3, or a store that honours If-Match",
             )
-        client.put_object(Bucket=environment.bucket, Key=key, Body=b"2", IfMatch=tag)
+        if stored is None or not objects.replace(key, b"2", etag=stored.etag):
+            raise ConfigError(
+                "compare and set",
+                found="a current If-Match was refused, or what was written was not there",
+                next="use AWS S3, or a store that is consistent",
+            )
     finally:
-        client.delete_object(Bucket=environment.bucket, Key=key)
-    return f"s3://{environment.bucket}/{environment.name}/"
+        objects.delete_many([key])
+    return objects.uri(f"{environment.name}/")
 
 
 def _dynamodb() -> str:

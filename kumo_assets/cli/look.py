@@ -32,26 +32,27 @@ def status(
 
     Without QUERY: exit status 1 when any query's state could not be read, 2 when none could be configured.
     """
+    from kumo_assets.releases.cache import ReleaseCache
     from kumo_assets.releases.operations.status import StatusReport, report
 
     if query is not None or pointer is not None:
         one = report(context_of(query, pointer))
         show(as_json, asdict(one), lambda: print(_page(one)))
         return
-    index = definitions()
-    found: list[StatusReport] = []
+    index, cache = definitions(), ReleaseCache()
+    reports: list[StatusReport] = []
     documents: list[dict[str, Any]] = []
     failed: list[KumoAssetsError] = []
     for name in index.names():
         try:
-            found.append(report(context_of(name, index=index)))
-            documents.append(asdict(found[-1]))
+            reports.append(report(context_of(name, index=index, cache=cache)))
+            documents.append(asdict(reports[-1]))
         except KumoAssetsError as error:
             # One query's error never hides another's state.
             failed.append(error)
             documents.append({"query": name, "error": str(error)})
             note(f"{name}: {error}")
-    show(as_json, documents, lambda: print("\n".join(map(_page, found))))
+    show(as_json, documents, lambda: print("\n".join(map(_page, reports))))
     end_of_several(len(documents), failed)
 
 

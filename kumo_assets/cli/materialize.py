@@ -129,7 +129,7 @@ def _one_day(
         from kumo_assets.releases.operations.promote import promote as move
 
         moved = move(ctx, release, by=by)
-        document |= {"promoted": moved.moved, "generation": moved.pointer.generation, "words": moved.words}
+        document |= {"promoted": moved.moved, "generation": moved.pointer.generation, "words": moved.message}
     return document
 
 

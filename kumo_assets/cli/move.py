@@ -41,9 +41,9 @@ def promote(
         "generation": pointer.generation,
         "table": pointer.table,
         "pointer": done.where,
-        "words": done.words,
+        "words": done.message,
     }
-    show(as_json, document, lambda: print(done.words))
+    show(as_json, document, lambda: print(done.message))
 
 
 def rollback(
@@ -74,7 +74,7 @@ def rollback(
         "pointer": done.where,
     }
 
-    show(as_json, {**document, "words": done.words}, lambda: print(done.words))
+    show(as_json, {**document, "words": done.message}, lambda: print(done.message))
 
 
 def hold(
@@ -111,7 +111,7 @@ def unhold(
     ctx = context_of(query, pointer)
     preview = preview_unhold(ctx)
     note(f"The hold: {preview.hold}.")
-    note(f"After this, {preview.words}.")
+    note(f"After this, {preview.message}.")
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError("lift the hold on", to=ctx.query, found="nobody is here to be asked", next="give --yes")
@@ -126,7 +126,7 @@ def unhold(
             "next_release": preview.next_release,
             "hold": None,
         },
-        lambda: print(f"The hold is lifted; {preview.words}."),
+        lambda: print(f"The hold is lifted; {preview.message}."),
     )
 
 

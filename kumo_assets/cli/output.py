@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from kumo_serving.errors import KumoAssetsError
@@ -13,6 +13,10 @@ from kumo_serving.errors import KumoAssetsError
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.project import defs_folder
 from kumo_assets.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kumo_assets.releases.cache import ReleaseCache
+    from kumo_assets.releases.context import ReleaseContext
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; logs and progress go to stderr.")]
 Query = Annotated[str, typer.Argument(help="Name of a predictive query: its folder under defs/.", metavar="QUERY")]
@@ -69,10 +73,15 @@ def end_of_several(asked: int, failed: Sequence[KumoAssetsError]) -> None:
         raise typer.Exit(ConfigError.exit_status if none_configured else 1)
 
 
-def context_of(query: str | None, pointer: str | None = None, index: DefinitionsIndex | None = None) -> Any:
+def context_of(
+    query: str | None,
+    pointer: str | None = None,
+    index: DefinitionsIndex | None = None,
+    cache: ReleaseCache | None = None,
+) -> ReleaseContext:
     """Everything the operations work through: from the environment and the query's own file, or from the address of its
     pointer alone. ConfigError when neither is given, or both and they disagree. A command that covers several queries
-    gives its `index`."""
+    gives its `index` and one `cache`."""
     from kumo_assets.config.environment import Environment
     from kumo_assets.releases.context import ReleaseContext
 
@@ -82,7 +91,7 @@ def context_of(query: str | None, pointer: str | None = None, index: Definitions
                 "find the query", found="none is named", next="give QUERY, or --pointer URI (status shows each one's)"
             )
         definition = (index or definitions()).query(query)
-        return ReleaseContext.from_environment(definition, Environment.from_variables())
+        return ReleaseContext.from_environment(definition, Environment.from_variables(), cache=cache)
     ctx = ReleaseContext.from_pointer_uri(pointer)
     if query is not None and query != ctx.query:
         raise ConfigError(

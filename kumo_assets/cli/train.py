@@ -131,8 +131,10 @@ def kumo_client() -> Any:
 def _registry(definition: QueryDefinition) -> ModelRegistry:
     from kumo_assets.config.environment import Environment
     from kumo_assets.resources.aws import s3_client
+    from kumo_assets.resources.s3_objects import ObjectStore
 
-    return ModelRegistry(Environment.from_variables().names(definition.name), s3_client())
+    names = Environment.from_variables().names(definition.name)
+    return ModelRegistry(names, ObjectStore(names.bucket, s3_client()))
 
 
 def _view(definition: QueryDefinition, sources: Mapping[str, RawSource], registry: ModelRegistry) -> str:

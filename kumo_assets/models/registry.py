@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, Field
 
 from kumo_assets.config.names import QueryNames
 from kumo_assets.documents import Document
 from kumo_assets.errors import ReleaseError
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from kumo_assets.resources.s3_objects import ObjectStore, describing
 
 MOST_HISTORY = 50
 TRIES = 8
+DOCTOR = "`kumo-assets doctor` tries the bucket's permissions"
 
 
 class Model(BaseModel):
@@ -73,11 +71,11 @@ class RegisteredModels(Document):
 class ModelRegistry:
     """The registered models of one query on S3. Every failure is a ReleaseError."""
 
-    def __init__(self, names: QueryNames, s3: S3Client) -> None:
+    def __init__(self, names: QueryNames, objects: ObjectStore) -> None:
         self.names = names
-        self.s3 = s3
+        self.objects = objects
         self.key = f"{names.root}model.json"
-        self.uri = f"s3://{names.bucket}/{self.key}"
+        self.uri = objects.uri(self.key)
 
     def read(self) -> RegisteredModels:
         """The registered models; none yet for a query that was never trained."""
@@ -85,10 +83,13 @@ class ModelRegistry:
 
     def change(self, change: Callable[[RegisteredModels], RegisteredModels]) -> RegisteredModels:
         """Apply a pure change to the newest document, however many writers there are at once. Returns what was written."""
+        changed: RegisteredModels | None = None
         for attempt in range(TRIES):
-            registered, tag = self._read()
+            registered, etag = self._read()
+            if registered == changed:
+                return changed  # written by us before: the answer was lost, and the client's retry was refused
             changed = change(registered)
-            if changed == registered or self._write(changed, tag):
+            if changed == registered or self._write(changed, etag):
                 return changed
             time.sleep(0.05 * 2**attempt)
         raise ReleaseError(
@@ -96,42 +97,16 @@ class ModelRegistry:
         )
 
     def _read(self) -> tuple[RegisteredModels, str | None]:
-        try:
-            answer = self.s3.get_object(Bucket=self.names.bucket, Key=self.key)
-            return RegisteredModels.from_json(answer["Body"].read(), self.uri), answer["ETag"]
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                return RegisteredModels(query=self.names.query), None
-            raise self._failed("read", error) from error
-        except (BotoCoreError, OSError) as error:
-            raise self._failed("read", error) from error
+        with describing("read the model registry", DOCTOR):
+            stored = self.objects.get(self.key)
+        if stored is None:
+            return RegisteredModels(query=self.names.query), None
+        return RegisteredModels.from_json(stored.data, self.uri), stored.etag
 
-    def _write(self, registered: RegisteredModels, tag: str | None) -> bool:
+    def _write(self, registered: RegisteredModels, etag: str | None) -> bool:
         """True when written over exactly what was read."""
-        condition: dict[str, Any] = {"IfMatch": tag} if tag is not None else {"IfNoneMatch": "*"}
         data = registered.to_json()
-        try:
-            self.s3.put_object(
-                Bucket=self.names.bucket, Key=self.key, Body=data, ContentType="application/json", **condition
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] in (
-                "PreconditionFailed",
-                "412",
-                "ConditionalRequestConflict",
-                "409",
-                "NoSuchKey",
-            ):
-                return False
-            raise self._failed("write", error) from error
-        except (BotoCoreError, OSError) as error:
-            raise self._failed("write", error) from error
-        return True
-
-    def _failed(self, doing: str, error: Exception) -> ReleaseError:
-        return ReleaseError(
-            f"{doing} the model registry",
-            to=self.uri,
-            found=f"{type(error).__name__}: {error}",
-            next="try again; `kumo-assets doctor` tries the bucket's permissions",
-        )
+        with describing("write the model registry", DOCTOR):
+            if etag is None:
+                return self.objects.create(self.key, data)
+            return self.objects.replace(self.key, data, etag=etag)

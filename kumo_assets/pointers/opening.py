@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.names import QueryNames
 from kumo_assets.errors import ConfigError
 from kumo_assets.pointers.store import PointerStore
+from kumo_assets.resources.s3_objects import ObjectStore
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-# An S3 client is made only by a store that wants one.
-S3Maker = Callable[[], "S3Client"]
+# The objects of a bucket, by its name: only a store on S3 asks for them.
+ObjectsIn = Callable[[str], ObjectStore]
 
 
 @dataclass(frozen=True)
@@ -28,17 +25,17 @@ class Opening:
 
     name: str
     address: Callable[[QueryNames, Environment], str]
-    open: Callable[[str, QueryNames, S3Maker], PointerStore]
+    open: Callable[[str, QueryNames, ObjectsIn], PointerStore]
 
 
-def _open_s3(address: str, names: QueryNames, s3: S3Maker) -> PointerStore:
+def _open_s3(address: str, names: QueryNames, objects_in: ObjectsIn) -> PointerStore:
     from kumo_assets.pointers.s3 import S3PointerStore
 
     bucket, _, key = address.partition("/")
-    return S3PointerStore(names, s3(), bucket=bucket, key=key)
+    return S3PointerStore(names, objects_in(bucket), key)
 
 
-def _open_zookeeper(address: str, names: QueryNames, s3: S3Maker) -> PointerStore:
+def _open_zookeeper(address: str, names: QueryNames, objects_in: ObjectsIn) -> PointerStore:
     from kumo_assets.pointers.zookeeper import ZooKeeperPointerStore
 
     hosts, slash, path = address.partition("/")
@@ -51,13 +48,13 @@ STORES = {
 }
 
 
-def open_pointer_store(name: str, names: QueryNames, s3: S3Maker, environment: Environment) -> PointerStore:
+def open_pointer_store(name: str, names: QueryNames, objects_in: ObjectsIn, environment: Environment) -> PointerStore:
     """The store that a query's definition names, at the query's usual address in this environment."""
     opening = next(opening for opening in STORES.values() if opening.name == name)
-    return opening.open(opening.address(names, environment), names, s3)
+    return opening.open(opening.address(names, environment), names, objects_in)
 
 
-def pointer_store_at(uri: str, names: QueryNames, s3: S3Maker) -> PointerStore:
+def pointer_store_at(uri: str, names: QueryNames, objects_in: ObjectsIn) -> PointerStore:
     """The store of a pointer at an address. ConfigError for a text that is no address of a known store."""
     scheme, separator, address = uri.partition("://")
     if not separator or scheme not in STORES:
@@ -67,4 +64,4 @@ def pointer_store_at(uri: str, names: QueryNames, s3: S3Maker) -> PointerStore:
             found="it is not a pointer's address",
             next="write s3://bucket/<env>/<query>/active.json or zk://host:port/kumo_assets/<env>/<query>/active",
         )
-    return STORES[scheme].open(address, names, s3)
+    return STORES[scheme].open(address, names, objects_in)

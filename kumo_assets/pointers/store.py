@@ -1,4 +1,4 @@
-"""The write side of the pointer stores: one contract, and how a hand edit is told apart (rules 4 and 9).
+"""The write side of the pointer stores: one contract, and how a hand edit is recognised (rules 4 and 9).
 
 The document itself, and reading it, belong to `kumo_serving.pointer`. What we write carries, beside its fields, the move
 that led to it and a digest of both: a document without them was written by a person. Each store is a module of
@@ -13,20 +13,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from kumo_serving.errors import KumoAssetsError
 from kumo_serving.pointer import Pointer, dump_pointer, parse_pointer
 from pydantic import ValidationError
 
 from kumo_assets.config.names import QueryNames
-from kumo_assets.documents import LedgerEntry
+from kumo_assets.documents import LedgerEntry, utc_text
 from kumo_assets.errors import LostRace, ReleaseError
 
-if TYPE_CHECKING:
-    pass
-
-
+# What follows when the pointer cannot be read.
+READERS_GO_ON = "readers keep the last pointer they saw"
 _DIGEST = re.compile(r"[0-9a-f]{16}\Z")
 
 
@@ -48,7 +46,7 @@ class RawPointer:
 class VersionedPointer:
     """A pointer as read: its version, whether a person wrote it, and (when we did) the move that led to it.
 
-    `edited_over` is the move that a person's edit was made over, with its mark, as far as the document still tells it:
+    `edited_over` is the move that a person's edit was made over, with its mark, as far as the document still says:
     the process that made it may have died before the ledger knew."""
 
     pointer: Pointer
@@ -60,6 +58,12 @@ class VersionedPointer:
     edited_over: tuple[LedgerEntry, str] | None = None
 
 
+def stored_mark(current: VersionedPointer | None) -> str:
+    """Names a pointer document as it was stored: its version and time, because an S3 version is a hash, and an old
+    document that was put back has its old one."""
+    return f"{current.version} {utc_text(current.modified)}" if current is not None else "no pointer"
+
+
 class PointerStore(Protocol):
     """Where one query's pointer is kept. One writer of many wins; the others get LostRace."""
 
@@ -67,7 +71,7 @@ class PointerStore(Protocol):
     names: QueryNames
 
     def peek(self) -> RawPointer | None:
-        """The bytes that stand, None when there are none. ReleaseError when the store does not answer."""
+        """The bytes as they are now, None when there are none. ReleaseError when the store does not answer."""
 
     def read(self) -> VersionedPointer | None:
         """The pointer, None when there is none yet. PointerMalformed names the field of a damaged one."""
@@ -83,12 +87,12 @@ class PointerStore(Protocol):
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
-    """16 hex digits over all other fields as they stand: what a person with an editor would not update.
+    """16 hex digits over all other fields as they are: what a person with an editor would not update.
 
     Of the document, not of what this version makes of it: a field that only a newer writer knows is no hand edit.
     """
-    told = {name: value for name, value in document.items() if name != "digest"}
-    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    fields = {name: value for name, value in document.items() if name != "digest"}
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -127,47 +131,52 @@ def from_raw(raw: RawPointer, names: QueryNames) -> VersionedPointer:
 
 
 def confirm(
-    store: PointerStore, wanted: Pointer, move: LedgerEntry, trouble: Exception | None, *, lost: bool
+    store: PointerStore, wanted: Pointer, move: LedgerEntry, error: Exception | None, *, lost: bool
 ) -> VersionedPointer:
-    """What came of a write, by reading back (fault: a failed pointer write reported as good, and the reverse).
+    """What came of a write, by reading back: a failed write must not be reported as good, nor a good one as failed.
 
-    `trouble` is what the store said, None for success; `lost` that it surely said "somebody else was first". Returns
-    our document when it stands, or stood and was followed by a later move. Raises LostRace or ReleaseError.
+    `error` is what the store raised, None when it did not; `lost` says that the store is sure that another writer was
+    first. With neither, the store said that it wrote. Returns our document when it is the current one, or was and a later
+    move followed. Raises LostRace or ReleaseError.
     """
     try:
-        found = store.read()
-    except KumoAssetsError as error:
-        if trouble is None:
-            raise _unsure(store.uri, "the store took it, but it could not be read back", error) from error
-        raise _unsure(store.uri, f"{describe_error(trouble)}, and it could not be read back", error) from error
-    if found is not None and found.pointer == wanted and found.move == move:
-        return found
+        current = store.read()
+    except KumoAssetsError as unread:
+        if error is not None:
+            what = f"{describe_error(error)}, and it could not be read back"
+        elif lost:
+            what = "another writer was first, and the pointer could not be read back"
+        else:
+            what = "the store took it, but it could not be read back"
+        raise _unsure(store.uri, what, unread) from unread
+    if current is not None and current.pointer == wanted and current.move == move:
+        return current
     if lost:
-        raise _lost(store.uri, found)
-    if trouble is None:
-        if found is not None and found.pointer.generation > wanted.generation:
+        raise _lost(store.uri, current)
+    if error is None:
+        if current is not None and current.pointer.generation > wanted.generation:
             # The store said yes, so this generation was ours; somebody has moved on from it since.
             mark = document_of(wanted, move)["digest"][:8]
-            return VersionedPointer(wanted, found.version, False, found.modified, move, mark)
+            return VersionedPointer(wanted, current.version, False, current.modified, move, mark)
         raise ReleaseError(
             "write the active pointer",
             to=store.uri,
-            found="the store said it was written, but "
-            + (f"generation {found.pointer.generation} stands" if found else "nothing stands"),
+            found="the store said that it was written, but "
+            + (f"the pointer is at generation {current.pointer.generation}" if current else "there is no pointer"),
             next="look at `kumo-assets status`; nothing was promoted",
         )
-    if found is None or found.pointer.generation < wanted.generation:
-        raise write_failed(store.uri, trouble) from trouble
-    raise _lost(store.uri, found)
+    if current is None or current.pointer.generation < wanted.generation:
+        raise write_failed(store.uri, error) from error
+    raise _lost(store.uri, current)
 
 
-def _lost(uri: str, found: VersionedPointer | None) -> LostRace:
-    standing = f"generation {found.pointer.generation} ({found.pointer.table}) stands" if found else "it is gone"
+def _lost(uri: str, current: VersionedPointer | None) -> LostRace:
+    now = f"it is at generation {current.pointer.generation} ({current.pointer.table})" if current else "it is gone"
     return LostRace(
         "move the active pointer",
         to=uri,
-        found=f"somebody else moved it meanwhile: {standing}",
-        next="look at `kumo-assets status`; ask again if it is still wanted",
+        found=f"somebody else moved it meanwhile: {now}",
+        next="look at `kumo-assets status`; try again if it is still wanted",
     )
 
 
@@ -185,21 +194,20 @@ def write_failed(uri: str, error: Exception) -> ReleaseError:
         "write the active pointer",
         to=uri,
         found=describe_error(error),
-        next="try again; the old pointer stands, and readers go on with it",
+        next=f"{_advice(error)}; the old pointer stands, and readers go on with it",
     )
 
 
 def read_failed(uri: str, error: Exception) -> ReleaseError:
     return ReleaseError(
-        "read the active pointer",
-        to=uri,
-        found=describe_error(error),
-        next="try again; readers keep the last pointer they saw",
+        "read the active pointer", to=uri, found=describe_error(error), next=f"{_advice(error)}; {READERS_GO_ON}"
     )
 
 
 def describe_error(error: Exception) -> str:
-    """An SDK's exception in a few words."""
-    response: Any = getattr(error, "response", None)
-    code = response["Error"].get("Code", "") if isinstance(response, dict) and "Error" in response else ""
-    return f"{code or type(error).__name__}: {error}".rstrip(": ")
+    """What a store's client raised, in a few words: the exception's class and its own text."""
+    return error.found if isinstance(error, KumoAssetsError) else f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def _advice(error: Exception) -> str:
+    return error.next if isinstance(error, KumoAssetsError) else "try again"

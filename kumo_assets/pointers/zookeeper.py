@@ -85,7 +85,7 @@ class ZooKeeperPointerStore:
 
         client = self._connected()
         data = to_bytes(pointer, move)
-        trouble: Exception | None = None
+        failure: Exception | None = None
         try:
             if expected is None:
                 acl = self._acl()
@@ -109,10 +109,10 @@ class ZooKeeperPointerStore:
                 next="set KUMO_ASSETS_ZOOKEEPER_AUTH to the user:password that made it; the old pointer stands",
             ) from error
         except (KazooException, KazooTimeoutError, OSError) as error:
-            # A lost session or a time-out may hide a success: the read-back tells.
-            trouble = error
-        lost = isinstance(trouble, (BadVersionError, NodeExistsError, NoNodeError))
-        return confirm(self, pointer, move, trouble, lost=lost)
+            # A lost session or a time-out may hide a success: the read-back shows it.
+            failure = error
+        lost = isinstance(failure, (BadVersionError, NodeExistsError, NoNodeError))
+        return confirm(self, pointer, move, failure, lost=lost)
 
     def close(self) -> None:
         client, self._client = self._client, None

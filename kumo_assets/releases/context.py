@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kumo_serving.errors import PointerMalformed
 
@@ -22,13 +21,16 @@ from kumo_assets.config.names import QueryNames
 from kumo_assets.config.query import Table
 from kumo_assets.documents import Seal
 from kumo_assets.errors import ConfigError, ReleaseError
-from kumo_assets.pointers.opening import open_pointer_store, pointer_store_at
+from kumo_assets.pointers.opening import ObjectsIn, open_pointer_store, pointer_store_at
 from kumo_assets.pointers.store import PointerStore
+from kumo_assets.releases.cache import ReleaseCache
 from kumo_assets.releases.ledger import Ledger
 from kumo_assets.releases.store import ReleaseStore
+from kumo_assets.resources.s3_objects import ObjectStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
 
 
 @dataclass
@@ -37,7 +39,7 @@ class ReleaseContext:
 
     `definition` is None when the context was made from a pointer's address: then the definition's options are at their
     defaults, which ask less of a table. `trial` looks entities up in a release's table as a service would, and gives
-    a message for each that got no answer.
+    a message for each that got no answer. `cache` is what was asked already, by this context or by earlier ones.
     """
 
     names: QueryNames
@@ -45,7 +47,8 @@ class ReleaseContext:
     store: ReleaseStore
     pointers: PointerStore
     ledger: Ledger
-    make_dynamodb: Callable[[], Any] = field(repr=False)
+    make_dynamodb: Callable[[], DynamoDBClient] = field(repr=False)
+    cache: ReleaseCache = field(default_factory=ReleaseCache, repr=False)
     trial: Callable[[Seal, list[str]], Mapping[str, str]] = field(default_factory=lambda: trial, repr=False)
 
     @classmethod
@@ -53,41 +56,46 @@ class ReleaseContext:
         cls,
         definition: QueryDefinition,
         environment: Environment,
-        s3: Any = None,
-        dynamodb: Any = None,
+        s3: S3Client | None = None,
+        dynamodb: DynamoDBClient | None = None,
         *,
         pointer_uri: str | None = None,
+        cache: ReleaseCache | None = None,
     ) -> ReleaseContext:
-        """The context that the environment's variables name. ConfigError names what is missing; no call is made yet."""
-        from kumo_assets.resources.aws import dynamodb_client, s3_client
+        """The context that the environment's variables name. ConfigError names what is missing; no call is made yet.
 
+        Clients that are not given are made, DynamoDB's when it is first wanted. `cache` is one that outlives the context.
+        """
+        cache = cache or ReleaseCache()
         names = environment.names(definition.name)
-        client = s3 or s3_client()
+        objects_in = _objects(s3, cache)
         pointers = (
-            pointer_store_at(pointer_uri, names, lambda: client)
+            pointer_store_at(pointer_uri, names, objects_in)
             if pointer_uri
-            else open_pointer_store(definition.spec.pointer.store, names, lambda: client, environment)
+            else open_pointer_store(definition.spec.pointer.store, names, objects_in, environment)
         )
+        objects = objects_in(names.bucket)
         return cls(
             names=names,
             definition=definition,
-            store=ReleaseStore(names, client),
+            store=ReleaseStore(names, objects),
             pointers=pointers,
-            ledger=Ledger(names, client),
-            make_dynamodb=(lambda: dynamodb) if dynamodb is not None else dynamodb_client,
+            ledger=Ledger(names, objects),
+            make_dynamodb=(lambda: dynamodb) if dynamodb is not None else cache.sessions.dynamodb,
+            cache=cache,
         )
 
     @classmethod
-    def from_pointer_uri(cls, uri: str, s3: Any = None, dynamodb: Any = None) -> ReleaseContext:
+    def from_pointer_uri(
+        cls, uri: str, s3: S3Client | None = None, dynamodb: DynamoDBClient | None = None
+    ) -> ReleaseContext:
         """The context that the pointer document at an address describes. Reads the pointer once.
 
         Raises ConfigError when nothing is there, PointerMalformed when the document does not say whose it is.
         """
-        from kumo_assets.resources.aws import dynamodb_client, s3_client
-
-        client = s3 or s3_client()
-        unknown = QueryNames(environment="unknown", query="unknown", bucket="unknown")
-        store = pointer_store_at(uri, unknown, lambda: client)
+        cache = ReleaseCache()
+        objects_in = _objects(s3, cache)
+        store = pointer_store_at(uri, QueryNames(environment="unknown", query="unknown", bucket="unknown"), objects_in)
         try:
             raw = store.peek()
         finally:
@@ -95,14 +103,16 @@ class ReleaseContext:
         if raw is None:
             raise ConfigError("read the active pointer", to=uri, found="nothing is there", next="correct the address")
         names = _names_in(raw.data, uri)
+        objects = objects_in(names.bucket)
         region = _region_in(raw.data)
         return cls(
             names=names,
             definition=None,
-            store=ReleaseStore(names, client),
-            pointers=pointer_store_at(uri, names, lambda: client),
-            ledger=Ledger(names, client),
-            make_dynamodb=(lambda: dynamodb) if dynamodb is not None else partial(dynamodb_client, region),
+            store=ReleaseStore(names, objects),
+            pointers=pointer_store_at(uri, names, objects_in),
+            ledger=Ledger(names, objects),
+            make_dynamodb=(lambda: dynamodb) if dynamodb is not None else partial(cache.sessions.dynamodb, region),
+            cache=cache,
         )
 
     @property
@@ -112,24 +122,30 @@ class ReleaseContext:
     @cached_property
     def dynamodb(self) -> DynamoDBClient:
         """Made when first wanted: a sensor's tick over a hundred queries wants none."""
-        client: DynamoDBClient = self.make_dynamodb()
-        return client
+        return self.make_dynamodb()
 
     @property
     def table(self) -> Table:
         """What the definition asks of a table."""
         return self.definition.spec.table if self.definition is not None else Table()
 
-    def now(self) -> datetime:
-        """The time by S3's clock, which also dates the seals: this machine's clock may be wrong.
+    @property
+    def objects(self) -> ObjectStore:
+        """The bucket that the releases are in."""
+        return self.store.objects
 
-        S3 reports whole seconds, so one is added: no S3 timestamp can then appear to be in the future."""
-        answer: Any = self.store.listing_answer()
-        told = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-        return parsedate_to_datetime(told) + timedelta(seconds=1) if told else datetime.now(UTC)
+    def now(self) -> datetime:
+        """The time by S3's clock, which also dates the seals: this machine's clock may be wrong."""
+        return self.objects.now(self.names.releases_prefix)
 
     def close(self) -> None:
         self.pointers.close()
+
+
+def _objects(s3: S3Client | None, cache: ReleaseCache) -> ObjectsIn:
+    """The objects of a bucket, all through one client."""
+    client = s3 or cache.sessions.s3()
+    return lambda bucket: ObjectStore(bucket, client, cache.objects)
 
 
 def _names_in(data: bytes, uri: str) -> QueryNames:

@@ -34,15 +34,15 @@ def with_table(ctx: ReleaseContext, candidate: Candidate) -> Candidate:
     """The same candidate, its table looked at."""
     if candidate.sealed is None:
         return candidate
-    found = tables.describe(ctx.dynamodb, candidate.sealed.seal.table)
-    return replace(candidate, table_fault=tables.fault(found, ctx.table))
+    state = tables.describe(ctx.dynamodb, candidate.sealed.seal.table)
+    return replace(candidate, table_fault=tables.fault(state, ctx.table))
 
 
-def active_of(ctx: ReleaseContext, found: VersionedPointer | None) -> Active | None:
+def active_of(ctx: ReleaseContext, current: VersionedPointer | None) -> Active | None:
     """What the decision wants to know of the pointer."""
-    if found is None:
+    if current is None:
         return None
-    pointer = found.pointer
+    pointer = current.pointer
     release = pointer.served_release_id
     sealed = ctx.store.sealed(release) if release else None
     return Active(
@@ -51,15 +51,15 @@ def active_of(ctx: ReleaseContext, found: VersionedPointer | None) -> Active | N
         generation=pointer.generation,
         order=sealed.order if sealed is not None else None,
         held=f"{pointer.hold.reason} ({pointer.hold.by}, {pointer.hold.at})" if pointer.hold is not None else None,
-        hand_edited=found.hand_edited,
+        hand_edited=current.hand_edited,
     )
 
 
-def put_back(ctx: ReleaseContext, found: VersionedPointer | None) -> str | None:
-    """Words when the ledger knows a later generation than the pointer that stands: somebody deleted the pointer, or put
-    an old document back, digest and all. None when all is in order. One listing, and each new entry read once."""
-    since = datetime.fromisoformat(found.move.at) if found is not None and found.move is not None else None
-    generation = found.pointer.generation if found is not None else 0
+def put_back(ctx: ReleaseContext, current: VersionedPointer | None) -> str | None:
+    """What was put back, when the ledger knows a later generation than the current pointer: somebody deleted the pointer,
+    or put an old document back, digest and all. None when all is in order. One listing, and each new entry read once."""
+    since = datetime.fromisoformat(current.move.at) if current is not None and current.move is not None else None
+    generation = current.pointer.generation if current is not None else 0
     later = [
         record.entry
         for record in ctx.ledger.read(ctx.ledger.names_since(since))
@@ -67,12 +67,12 @@ def put_back(ctx: ReleaseContext, found: VersionedPointer | None) -> str | None:
     ]
     if not later:
         return None
-    # Somebody may simply have moved on between our read and the listing: then what stands is no longer what we read.
+    # Somebody may simply have moved on between our read and the listing: then the pointer is no longer what we read.
     now = ctx.pointers.peek()
-    if (now.version if now is not None else None) != (found.version if found is not None else None):
+    if (now.version if now is not None else None) != (current.version if current is not None else None):
         return None
     newest = max(later, key=lambda entry: entry.generation)
-    told = f"generation {newest.generation} ({newest.action} to {newest.to_release or 'nothing'} by {newest.by})"
-    if found is None:
-        return f"the pointer was deleted: the ledger knows {told}"
-    return f"an old pointer, generation {generation}, was put back over {told}"
+    known = f"generation {newest.generation} ({newest.action} to {newest.to_release or 'nothing'} by {newest.by})"
+    if current is None:
+        return f"the pointer was deleted: the ledger knows {known}"
+    return f"an old pointer, generation {generation}, was put back over {known}"

@@ -11,17 +11,11 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import TYPE_CHECKING
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from kumo_assets.config.names import QueryNames
 from kumo_assets.documents import LedgerEntry
 from kumo_assets.errors import ReleaseError
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from kumo_assets.resources.s3_objects import ObjectStore, Stored, describing
 
 # Actions that wrote a new pointer document, and so have a generation of their own.
 MOVES = ("promote", "force", "rollback", "hold", "unhold", "retire")
@@ -29,6 +23,7 @@ MOVES = ("promote", "force", "rollback", "hold", "unhold", "retire")
 SKEW = timedelta(hours=1)
 STAMP = "%Y%m%dT%H%M%S.%fZ"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+RECORDED_LATER = "what was done holds, and is recorded when the ledger answers again"
 
 
 def is_move(entry: LedgerEntry) -> bool:
@@ -51,32 +46,25 @@ def time_in(name: str) -> datetime:
 
 @dataclass(frozen=True)
 class Recorded:
-    """An entry, and the object it stands in: its name orders it, and says whose it is."""
+    """An entry, and the name of its object, which orders it and says to which pointer document it belongs."""
 
     name: str
     entry: LedgerEntry
 
 
 class Ledger:
-    """History of one query. Raises ReleaseError when S3 does not answer."""
+    """History of one query. Raises ReleaseError when S3 does not answer (ObjectStoreError), or an entry is damaged."""
 
-    def __init__(self, names: QueryNames, s3: S3Client) -> None:
+    def __init__(self, names: QueryNames, objects: ObjectStore) -> None:
         self.names = names
-        self.s3 = s3
+        self.objects = objects
 
     def append(self, entry: LedgerEntry, mark: str | None = None) -> None:
-        """Write one entry. `mark` is the pointer document's it belongs to; the same entry under it is written once."""
+        """Write one entry. `mark` is that of the pointer document it belongs to; the same entry under it is written once,
+        by us (a retry after a lost answer) or by whoever found it unrecorded."""
         key = self.names.ledger_prefix + name_of(entry, mark or secrets.token_hex(4))
-        try:
-            self.s3.put_object(
-                Bucket=self.names.bucket, Key=key, Body=entry.to_json(), ContentType="application/json", IfNoneMatch="*"
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("PreconditionFailed", "412"):
-                return  # recorded already, by us (a retry after a lost answer) or by whoever found it unrecorded
-            raise self._failed("append to", key, error) from error
-        except (BotoCoreError, OSError) as error:
-            raise self._failed("append to", key, error) from error
+        with describing("append to the ledger", RECORDED_LATER):
+            self.objects.create(key, entry.to_json())
 
     def names_since(self, moment: datetime | None = None) -> list[str]:
         """Names of the entries from `moment` (less clock skew) on, oldest first; all without one. One listing."""
@@ -86,76 +74,41 @@ class Ledger:
         """The same names, with the time S3 gives each: a mover's own clock may be wrong (fault 19)."""
         start = _stamp(moment - SKEW) if moment is not None and moment > EPOCH else ""
         prefix = self.names.ledger_prefix
-        after = {"StartAfter": prefix + start} if start else {}
-        try:
-            pages = self.s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self.names.bucket,
-                Prefix=prefix,
-                **after,  # type: ignore[arg-type]
-            )
-            return {
-                item["Key"].removeprefix(prefix): item["LastModified"]
-                for page in pages
-                for item in page.get("Contents", [])
-            }
-        except (ClientError, BotoCoreError, OSError) as error:
-            raise self._failed("list", prefix, error) from error
+        with describing("list the ledger", RECORDED_LATER):
+            listed = self.objects.list(prefix, after=prefix + start if start else None)
+            return {item.key.removeprefix(prefix): item.modified for item in listed}
 
     def read(self, names: list[str]) -> list[Recorded]:
-        """These entries, in this order, read side by side. Entries never change, so each is read once a process."""
+        """These entries, in this order, read in parallel. Entries never change, so each is read once."""
         with ThreadPoolExecutor(max_workers=16) as pool:
             return list(pool.map(self._entry, names))
 
     def history(self, limit: int | None = None) -> list[LedgerEntry]:
         """Entries, newest first, at most `limit`."""
         names = sorted(self.names_since(), reverse=True)[:limit]
-        return [found.entry for found in self.read(names)]
+        return [recorded.entry for recorded in self.read(names)]
 
     def moves(self) -> list[LedgerEntry]:
         """Every move of the pointer, in order of generation."""
-        entries = (found.entry for found in self.read(self.names_since()))
+        entries = (recorded.entry for recorded in self.read(self.names_since()))
         return sorted(filter(is_move, entries), key=lambda entry: entry.generation)
 
     def _entry(self, name: str) -> Recorded:
         key = self.names.ledger_prefix + name
-        try:
-            return _read(_Source(self.s3, str(self.s3.meta.endpoint_url), self.names.bucket, key), name)
-        except (ClientError, BotoCoreError, OSError) as error:
-            raise self._failed("read", key, error) from error
 
-    def _failed(self, doing: str, key: str, error: Exception) -> ReleaseError:
-        return ReleaseError(
-            f"{doing} the ledger",
-            to=f"s3://{self.names.bucket}/{key}",
-            found=f"{type(error).__name__}: {error}",
-            next="try again; what was done stands, and is recorded when the ledger answers again",
-        )
+        def parse(stored: Stored) -> Recorded:
+            return Recorded(name, LedgerEntry.from_json(stored.data, self.objects.uri(key)))
 
-
-@dataclass(frozen=True, eq=False)
-class _Source:
-    """An object and the client to read it with; equal when the object is the same, whatever the client."""
-
-    s3: S3Client
-    endpoint: str
-    bucket: str
-    key: str
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Source) and self._identity == other._identity
-
-    def __hash__(self) -> int:
-        return hash(self._identity)
-
-    @property
-    def _identity(self) -> tuple[str, str, str]:
-        return (self.endpoint, self.bucket, self.key)
-
-
-@lru_cache(maxsize=4096)
-def _read(source: _Source, name: str) -> Recorded:
-    body = source.s3.get_object(Bucket=source.bucket, Key=source.key)["Body"].read()
-    return Recorded(name, LedgerEntry.from_json(body, f"s3://{source.bucket}/{source.key}"))
+        with describing("read the ledger", RECORDED_LATER):
+            recorded = self.objects.get_once(key, parse)
+        if recorded is None:
+            raise ReleaseError(
+                "read the ledger",
+                to=self.objects.uri(key),
+                found="there is no such entry",
+                next="restore it from bucket versioning: entries are never deleted",
+            )
+        return recorded
 
 
 def _stamp(moment: datetime) -> str:

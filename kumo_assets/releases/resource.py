@@ -11,25 +11,34 @@ from pydantic import PrivateAttr
 
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.documents import Seal
+from kumo_assets.releases.cache import ReleaseCache
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.store import ReleaseStore
 from kumo_assets.resources.s3 import S3Resource
-
-_making = threading.Lock()
+from kumo_assets.resources.s3_objects import ObjectStore
 
 
 class ReleasesResource(dg.ConfigurableResource):
-    """Where releases are kept: S3, as configured for the whole project."""
+    """Where releases are kept: S3, as configured for the whole project.
+
+    Dagster makes a new instance for each run, and for each tick of a sensor. What one reads is kept for the run;
+    `share` is for whoever lives longer.
+    """
 
     s3: dg.ResourceDependency[S3Resource]
     _client: Any = PrivateAttr(default=None)
+    _making: threading.Lock = PrivateAttr(default_factory=threading.Lock)
+    _cache: ReleaseCache = PrivateAttr(default_factory=ReleaseCache)
+
+    def share(self, cache: ReleaseCache) -> None:
+        """Work with a cache that outlives this instance. Call it before anything is read."""
+        self._cache = cache
 
     def client(self) -> Any:
-        """The S3 client, made once a run."""
-        with _making:  # the sensor's threads ask at once, and each would make one
+        """The S3 client, made once for each instance."""
+        with self._making:  # the sensor's threads ask at once, and each would make one
             if self._client is None:
-                self._client = self.s3.get_client()
+                self._client = self.s3.client(self._cache.sessions)
         return self._client
 
     def environment(self) -> Environment:
@@ -38,19 +47,9 @@ class ReleasesResource(dg.ConfigurableResource):
 
     def store(self, query: str) -> ReleaseStore:
         """The release objects of one query."""
-        return ReleaseStore(self.environment().names(query), self.client())
+        names = self.environment().names(query)
+        return ReleaseStore(names, ObjectStore(names.bucket, self.client(), self._cache.objects))
 
     def context(self, definition: QueryDefinition) -> ReleaseContext:
         """Everything the operations on a query's releases work through."""
-        return ReleaseContext.from_environment(definition, self.environment(), s3=self.client())
-
-    def active_seal(self, definition: QueryDefinition) -> Seal | None:
-        """The seal of the release that is served now: the gates' baseline. None before the first promotion."""
-        ctx = self.context(definition)
-        try:
-            found = ctx.pointers.read()
-            release = found.pointer.served_release_id if found is not None else ""
-            sealed = ctx.store.sealed(release) if release else None
-            return sealed.seal if sealed is not None else None
-        finally:
-            ctx.close()
+        return ReleaseContext.from_environment(definition, self.environment(), s3=self.client(), cache=self._cache)

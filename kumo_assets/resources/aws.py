@@ -1,7 +1,7 @@
 """AWS clients with explicit time-outs and retries, configured as every AWS SDK is: by the standard variables.
 
 One place, so that an endpoint, a region or a time-out is never decided twice. What is done with the clients lives in
-`dynamodb/` and in `kumo_assets.releases`.
+`s3_objects` and `dynamodb/`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-# A client may be shared between threads, the session that makes it may not (boto3's guide, "Session"): and the sensor's
-# threads each make theirs.
-_making = threading.Lock()
-# By profile: sessions whose credentials renew themselves (a role, single sign-on), and until when each is kept.
-_renewing: dict[str | None, tuple[float, Session]] = {}
+# How long a session with self-refreshing credentials is used for new clients.
 RENEWING_SECONDS = 300.0
 
 
@@ -41,18 +37,6 @@ def client_config() -> Config:
     )
 
 
-def s3_client() -> S3Client:
-    """An S3 client for AWS_REGION, AWS_ENDPOINT_URL and the standard credential chain."""
-    client: S3Client = _client("s3")
-    return client
-
-
-def dynamodb_client(region: str | None = None) -> DynamoDBClient:
-    """A DynamoDB client, by default in the region of the environment."""
-    client: DynamoDBClient = _client("dynamodb", region_name=region)
-    return client
-
-
 class Settings(Protocol):
     """What dagster-aws's resources let a person set of a client."""
 
@@ -66,47 +50,77 @@ class Settings(Protocol):
     aws_session_token: str | None
 
 
-def client_as_set(service: str, settings: Settings) -> Any:
-    """A client for a resource of dagster-aws; what is not set there means what every AWS SDK takes from the environment."""
-    return _client(
-        service,
-        settings.profile_name,
-        region_name=settings.region_name,
-        endpoint_url=settings.endpoint_url,
-        aws_access_key_id=settings.aws_access_key_id,
-        aws_secret_access_key=settings.aws_secret_access_key,
-        aws_session_token=settings.aws_session_token,
-        use_ssl=settings.use_ssl,
-        verify=settings.verify,
-    )
+class Sessions:
+    """Makes clients with fresh credentials.
 
+    A code server runs for weeks, and a botocore session never rereads a credentials file, so a new session is made for
+    each client. Sessions that refresh their own credentials (a role, single sign-on) are cached for five minutes, by
+    profile, to save calls to STS; no longer, because the keys with which a role is assumed may come from a file too.
 
-def _client(service: str, profile: str | None = None, **settings: Any) -> Any:
-    """A client with the credentials that there are now: a code server lives for weeks, and keys in a file are renewed
-    meanwhile, of which a session that has read them never learns. So only sessions that renew their own are kept, as a
-    role asked for anew by each client would cost each of them a call to AWS; and these only for minutes, for the keys by
-    which a role is taken may be of a file too.
+    Threads may share it. A client may be shared between threads too, but not the session that makes it (boto3's guide,
+    "Session"): clients are made one at a time.
     """
-    from botocore.credentials import RefreshableCredentials  # late: what only names an AWS error should not pay for it
-    from botocore.session import Session
 
-    with _making:
-        now = time.monotonic()
-        until, session = _renewing.get(profile, (0.0, None))
-        if session is not None and now < until:
-            return session.create_client(service, config=client_config(), **settings)
-        session = Session(profile=profile)
-        # 80 ms and several MB of a session, and the same in all.
-        session.register_component("data_loader", _models())
-        client = session.create_client(service, config=client_config(), **settings)
-        if not settings.get("aws_access_key_id") and isinstance(session.get_credentials(), RefreshableCredentials):
-            _renewing[profile] = now + RENEWING_SECONDS, session
+    def __init__(self) -> None:
+        self._making = threading.Lock()
+        self._refreshing: dict[str | None, tuple[float, Session]] = {}
+
+    def s3(self) -> S3Client:
+        """An S3 client for AWS_REGION, AWS_ENDPOINT_URL and the standard credential chain."""
+        client: S3Client = self._client("s3")
         return client
+
+    def dynamodb(self, region: str | None = None) -> DynamoDBClient:
+        """A DynamoDB client, by default in the region of the environment."""
+        client: DynamoDBClient = self._client("dynamodb", region_name=region)
+        return client
+
+    def client_as_set(self, service: str, settings: Settings) -> Any:
+        """A client for a resource of dagster-aws. What is not set there means what every AWS SDK takes from the
+        environment."""
+        return self._client(
+            service,
+            settings.profile_name,
+            region_name=settings.region_name,
+            endpoint_url=settings.endpoint_url,
+            aws_access_key_id=settings.aws_access_key_id,
+            aws_secret_access_key=settings.aws_secret_access_key,
+            aws_session_token=settings.aws_session_token,
+            use_ssl=settings.use_ssl,
+            verify=settings.verify,
+        )
+
+    def _client(self, service: str, profile: str | None = None, **settings: Any) -> Any:
+        from botocore.credentials import RefreshableCredentials  # late: naming an AWS error must not cost its import
+        from botocore.session import Session
+
+        with self._making:
+            now = time.monotonic()
+            until, session = self._refreshing.get(profile, (0.0, None))
+            if session is not None and now < until:
+                return session.create_client(service, config=client_config(), **settings)
+            session = Session(profile=profile)
+            # Loading it takes 80 ms and several MB of each session, and it is the same in all.
+            session.register_component("data_loader", _models())
+            client = session.create_client(service, config=client_config(), **settings)
+            if not settings.get("aws_access_key_id") and isinstance(session.get_credentials(), RefreshableCredentials):
+                self._refreshing[profile] = now + RENEWING_SECONDS, session
+            return client
+
+
+def s3_client() -> S3Client:
+    """An S3 client from the environment, for a process that makes one."""
+    return Sessions().s3()
+
+
+def dynamodb_client() -> DynamoDBClient:
+    """A DynamoDB client from the environment, for a process that makes one."""
+    return Sessions().dynamodb()
 
 
 @cache
 def _models() -> Any:
-    """botocore's reader of service models, which keeps what it has read."""
+    """botocore's reader of service models. Kept for the process: it holds files of the installed package, and no state."""
     from botocore.session import Session
 
     return Session().get_component("data_loader")
@@ -125,7 +139,13 @@ _ADVICE = {
 }
 
 
-def trouble(error: Exception, otherwise: str) -> tuple[str, str]:
-    """(what AWS or its SDK said, what to do) of an exception of boto3; `otherwise` for one we know nothing special of."""
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+def code_of(error: Exception) -> str:
+    """AWS's code of an error answer; the exception's class for anything else."""
+    return error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+
+
+def explain_error(error: Exception, otherwise: str) -> tuple[str, str]:
+    """What AWS or its SDK said, and what to do about it, of an exception of boto3. `otherwise` is the advice for a code
+    that this module has none for."""
+    code = code_of(error)
     return f"{code}: {error}", _ADVICE.get(code, otherwise)

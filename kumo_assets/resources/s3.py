@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.handlers import disable_signing
 from dagster_aws import s3
 
-from kumo_assets.resources.aws import client_as_set
+from kumo_assets.resources.aws import Sessions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -17,7 +17,11 @@ class S3Resource(s3.S3Resource):
     """dagster-aws's own client has no time-outs but botocore's minute, and reads botocore's service models once more."""
 
     def get_client(self) -> S3Client:
-        client: S3Client = client_as_set("s3", self)
+        return self.client(Sessions())
+
+    def client(self, sessions: Sessions) -> S3Client:
+        """A new client, from sessions that somebody who lives longer than this resource keeps."""
+        client: S3Client = sessions.client_as_set("s3", self)
         if self.use_unsigned_session:
             client.meta.events.register("choose-signer.s3.*", disable_signing)
         return client

@@ -210,7 +210,7 @@ def test_leftovers_under_the_export_prefix_are_never_imported(chain: Chain) -> N
     root = str(uuid.uuid4())
     ctx = chain.ctx()
     prefix = ctx.store.names.export_prefix(chain.release(None, root=root))  # type: ignore[arg-type]
-    ctx.store.s3.put_object(Bucket=ctx.store.names.bucket, Key=prefix + "data_0_0_0.csv.gz", Body=b"left over")
+    ctx.objects.client.put_object(Bucket=ctx.store.names.bucket, Key=prefix + "data_0_0_0.csv.gz", Body=b"left over")
     result = chain.run(root=root)
     assert result.success
     export = ctx.store.artefact(chain.release(result, root=root), "s3_export")
@@ -234,7 +234,7 @@ def test_a_partial_import_is_refused_by_its_verdict(chain: Chain, chat: Chat) ->
     import gzip
 
     body = gzip.compress(b'"e","p"\n"extra"\n')
-    ctx.store.s3.put_object(
+    ctx.objects.client.put_object(
         Bucket=ctx.store.names.bucket, Key=export.details_as(ExportDetails).prefix + "zz.csv.gz", Body=body
     )
     result = chain.run(assets=("dynamodb_table",), root=root)
@@ -371,16 +371,16 @@ def test_an_import_that_ends_failed_seals_nothing_and_the_next_run_imports_anew(
     release = chain.release(None, root=root)  # type: ignore[arg-type]
     export = store.artefact(release, "s3_export")
     assert export is not None
-    [key] = store.keys(export.details_as(ExportDetails).prefix)
-    body = store.s3.get_object(Bucket=store.names.bucket, Key=key)["Body"].read()
-    store.s3.delete_object(Bucket=store.names.bucket, Key=key)
+    [key] = [item.key for item in store.objects.list(export.details_as(ExportDetails).prefix)]
+    body = store.objects.client.get_object(Bucket=store.names.bucket, Key=key)["Body"].read()
+    store.objects.client.delete_object(Bucket=store.names.bucket, Key=key)
     result = chain.run(assets=("dynamodb_table",), root=root)
     assert not result.success
     verdict = chain.verdicts(release)["import_complete"]
     assert verdict.blocks
     assert store.sealed(release) is None
     assert not chain.promote().success
-    store.s3.put_object(Bucket=store.names.bucket, Key=key, Body=body)
+    store.objects.client.put_object(Bucket=store.names.bucket, Key=key, Body=body)
     again = chain.run(assets=("dynamodb_table",), root=root)
     assert again.success, chain.why(again)
     table = store.artefact(release, "dynamodb_table")

@@ -73,7 +73,7 @@ def test_later_partitions_go_live_over_earlier_ones_and_never_the_other_way(chai
 def test_a_fallback_list_of_the_most_recommended_stands_beside_the_export(day: Day) -> None:
     names = day.chain.ctx().store.names
     key = names.release_prefix(day.release) + "fallback.json"
-    document = json.loads(day.chain.ctx().store.s3.get_object(Bucket=names.bucket, Key=key)["Body"].read())
+    document = json.loads(day.chain.ctx().objects.client.get_object(Bucket=names.bucket, Key=key)["Body"].read())
     shares = [share for _, share in document["p"]]
     assert shares == sorted(shares, reverse=True)
     assert 0 < shares[0] <= 1

@@ -75,7 +75,7 @@ def test_a_check_that_cannot_store_its_verdict_withholds_the_rest_and_leaves_non
 def test_a_verdict_that_is_missing_or_of_another_release_is_no_verdict(chain: Chain) -> None:
     first, second = chain.run(), chain.run()
     store = chain.ctx().store
-    bucket, s3 = store.names.bucket, store.s3
+    bucket, s3 = store.names.bucket, store.objects.client
     keys = [store.names.release_prefix(chain.release(item)) + "verdicts/volume.json" for item in (first, second)]
     other, own = (s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys)
     s3.delete_object(Bucket=bucket, Key=keys[1])
@@ -196,7 +196,7 @@ def test_a_forced_promotion_needs_a_reason_stays_visible_and_never_passes_rule_6
     assert verdict is not None
     key = ctx.store.names.release_prefix(incomplete) + "verdicts/import_complete.json"
     broken = verdict.model_copy(update={"passed": False, "severity": "error", "message": "1 item is missing"})
-    ctx.store.s3.put_object(Bucket=ctx.store.names.bucket, Key=key, Body=broken.to_json())
+    ctx.objects.client.put_object(Bucket=ctx.store.names.bucket, Key=key, Body=broken.to_json())
     with pytest.raises(GateBlocked, match="1 item is missing"):
         promote(ctx, incomplete, by="me", forced="never mind the count")
     assert chain.active() == release

@@ -37,7 +37,7 @@ def metrics_will_be(chain: Chain, metrics: dict[str, float]) -> None:
 
 def registered(chain: Chain) -> RegisteredModels:
     store = chain.ctx().store
-    return ModelRegistry(store.names, store.s3).read()
+    return ModelRegistry(store.names, store.objects).read()
 
 
 def trainings(chain: Chain) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ def test_a_promotion_that_failed_once_is_asked_again_under_another_key(
     assert chain.active() is None
     pausing = tick(chain)
     assert pausing.run_requests == []
-    assert "failed 1 times; asked again in" in pausing.skip_message
+    assert "failed 1 times; retried in" in pausing.skip_message
     monkeypatch.setattr(promotion_sensor, "RETRY_SECONDS", 0.0)
     [again] = tick(chain).run_requests
     assert again.run_key == f"{QUERY}:{chain.release(built)}:0:1"

@@ -173,4 +173,4 @@ def _nothing_left_over(chain: Chain, built: list[str], gone: list[str]) -> None:
     assert found == wanted
     for release in gone:
         prefix = ctx.names.export_prefix(release)
-        assert ctx.store.keys(prefix) == []
+        assert list(ctx.objects.list(prefix)) == []

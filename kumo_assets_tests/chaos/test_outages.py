@@ -103,11 +103,19 @@ def test_conditional_writes_that_s3_takes_one_at_a_time_are_asked_again(
     assert promote(store.ctx, second, by="sensor").pointer.generation == 2
     third = store.build("2017-12-01")
     sandbox.aws_faults({**conflict, "times": -1})
-    monkeypatch.setattr("kumo_assets.pointers.s3.CONFLICTS", 3)  # all eight take 5 s
+    monkeypatch.setattr("kumo_assets.resources.s3_objects.CONFLICTS", 3)  # all eight take 2.5 s
     with pytest.raises(ReleaseError, match=r"ConditionalRequestConflict.*the old pointer stands"):
         promote(store.ctx, third, by="sensor")
     assert store.active() == second
     assert [entry.to_release for entry in store.ctx.ledger.moves()] == [first, second]
+
+
+def test_a_conflict_at_the_ledger_is_retried_as_well(store: Shop, sandbox: SandboxHandle) -> None:
+    release = store.build()
+    conflict = {"operation": "PutObject", "match": "/ledger/", "status": 409, "code": "ConditionalRequestConflict"}
+    sandbox.aws_faults({**conflict, "times": 2})
+    assert "But:" not in promote(store.ctx, release, by="sensor").message
+    assert [entry.to_release for entry in store.ctx.ledger.history()] == [release]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -162,7 +170,7 @@ def test_a_ledger_that_is_out_loses_no_entry(store: Shop, sandbox: SandboxHandle
     sandbox.aws_faults({"operation": "PutObject", "match": "/ledger/", "times": -1, "status": 503, "code": "SlowDown"})
     done = promote(store.ctx, release, by="sensor", run_id="run-1")
     assert done.moved
-    assert "append to the ledger" in done.words
+    assert "append to the ledger" in done.message
     assert store.ctx.ledger.history() == []
     sandbox.reset_faults()
     reconcile(store.ctx)

@@ -12,7 +12,6 @@ from kumo_assets.config.gates import GatesSpec
 from kumo_assets.documents import NoticeDetails, Seal
 from kumo_assets.gates.baseline import baselines_of
 from kumo_assets.gates.bindings import bind
-from kumo_assets.releases import store
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets_tests.releases.conftest import aws, aws_variables, ministack  # noqa: F401
 from kumo_assets_tests.support.releases import Shop, definition, shop
@@ -121,7 +120,7 @@ def test_a_pointer_that_was_edited_to_an_unknown_table_is_no_bootstrap(made: Sho
 def test_a_deleted_pointer_is_no_bootstrap(made: Shop) -> None:
     active = live(made, "2017-11-29")
     names = made.ctx.names
-    made.ctx.store.s3.delete_object(Bucket=names.bucket, Key=names.pointer_key)
+    made.ctx.objects.client.delete_object(Bucket=names.bucket, Key=names.pointer_key)
     assert found_baselines(made).main.release_id == active
 
 
@@ -139,12 +138,11 @@ def test_a_promoted_release_without_counts_passes_nothing_unless_an_earlier_one_
     assert (found.main.release_id, found.active.release_id) == (counted, uncounted)
 
 
-def test_promoted_releases_whose_seals_are_gone_pass_nothing(made: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_promoted_releases_whose_seals_are_gone_pass_nothing(made: Shop) -> None:
     active = live(made, "2017-11-29")
     names = made.ctx.names
-    made.ctx.store.s3.delete_object(Bucket=names.bucket, Key=names.release_prefix(active) + "release.json")
-    monkeypatch.setattr(store, "_kept", {})  # another process, which has not read the seal before
-    found = found_baselines(made)
+    made.ctx.objects.client.delete_object(Bucket=names.bucket, Key=names.release_prefix(active) + "release.json")
+    found = found_baselines(shop(query=made.query))  # a context that has not read the seal before
     assert found.active is None
     assert "no seal of any is found" in found.fault
     assert severities(found) == {"error"}

@@ -16,6 +16,7 @@ from kumo_assets.models.comparison import better_end, compare
 from kumo_assets.models.registry import MOST_HISTORY, Model, ModelRegistry
 from kumo_assets.models.training import decide, use
 from kumo_assets.resources.kumo.model import TrainedModel
+from kumo_assets.resources.s3_objects import ObjectStore
 from kumo_assets_tests.support.memory_aws import Memory, MemoryS3
 from kumo_assets_tests.support.releases import BUCKET
 
@@ -87,7 +88,12 @@ class Atomic(MemoryS3):
 
 
 def registry() -> ModelRegistry:
-    return ModelRegistry(QueryNames(environment="local", query="next_best_product", bucket=BUCKET), Atomic())  # type: ignore[arg-type]
+    return over(Atomic())
+
+
+def over(s3: Any) -> ModelRegistry:
+    names = QueryNames(environment="local", query="next_best_product", bucket=BUCKET)
+    return ModelRegistry(names, ObjectStore(BUCKET, s3))
 
 
 def model(number: int, value: float) -> Model:
@@ -141,6 +147,27 @@ def test_history_is_bounded() -> None:
     for number in range(MOST_HISTORY + 3):
         use(kept, TrainedModel(f"trainingjob-{number}", "q", None, {}), "me", "why")
     assert len(kept.read().history) == MOST_HISTORY
+
+
+class LosesAnAnswer(MemoryS3):
+    """The first write is done and its answer lost; the SDK sends it again, and that one is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(Memory())
+        self.lost = False
+
+    def put_object(self, **options: Any) -> dict[str, Any]:
+        done = super().put_object(**options)
+        if self.lost:
+            return done
+        self.lost = True
+        return super().put_object(**options)
+
+
+def test_a_decision_whose_answer_was_lost_is_written_down_once() -> None:
+    kept = over(LosesAnAnswer())
+    use(kept, TrainedModel("trainingjob-1", "q", None, {}), "me", "why")
+    assert [item.training_job_id for item in kept.read().history] == ["trainingjob-1"]
 
 
 def test_of_many_writers_none_is_lost() -> None:

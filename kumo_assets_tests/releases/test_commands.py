@@ -75,7 +75,7 @@ def two(either: Shop) -> tuple[str, str]:
 def test_at_3_am_with_only_the_pointers_address(either: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No definitions, no KUMO_ASSETS_*, no Snowflake, Kumo or Dagster: status, rollback, history, unhold. A plain-text
     copy follows without the definition that asks for it, and none is made where there was none."""
-    names, s3 = either.ctx.names, either.ctx.store.s3
+    names, s3 = either.ctx.names, either.ctx.objects.client
     copy = {"Bucket": names.bucket, "Key": names.pointer_text_key}
     first, second = two(either)
     s3.put_object(**copy, Body=names.dynamodb_table(second).encode())

@@ -3,6 +3,8 @@ instance of the test's own, S3 and DynamoDB on MiniStack, the webhook a real HTT
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,8 +12,10 @@ import pytest
 
 from kumo_assets.releases.operations.hold import hold
 from kumo_assets.releases.operations.promote import promote
+from kumo_assets_tests.security.policies import recorded
 from kumo_assets_tests.support.chat import Chat
-from kumo_assets_tests.support.in_dagster import Dagster, two
+from kumo_assets_tests.support.in_dagster import Dagster, define, two
+from kumo_assets_tests.support.releases import GATES, new_query, shop
 
 
 def test_rollback_in_the_ui_does_what_the_command_does(dagster: Dagster) -> None:
@@ -99,7 +103,7 @@ def test_a_deleted_pointer_is_told_once_and_one_that_never_was_is_not(dagster: D
     dagster.tick()
     assert chat.posted == []
     store = dagster.shop.ctx.pointers
-    dagster.shop.ctx.store.s3.delete_object(Bucket=store.bucket, Key=store.key)
+    dagster.shop.ctx.objects.client.delete_object(Bucket=store.objects.bucket, Key=store.key)
     dagster.tick()
     dagster.tick()
     (message,) = chat.posted
@@ -152,3 +156,31 @@ def test_the_pointers_freshness_is_what_the_query_allows(dagster: Dagster) -> No
     policy = dagster.definitions.resolve_asset_graph().get(key).freshness_policy
     assert isinstance(policy, dg.FreshnessPolicy)
     assert policy.fail_window.to_timedelta() == timedelta(hours=30)  # type: ignore[attr-defined]
+
+
+def test_a_second_tick_reads_each_pointer_and_lists_each_querys_releases_and_no_more(
+    dagster: Dagster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written once is read at the first tick, by one sensor for as long as it lives: no other sensor knows of it."""
+    queries = [dagster.shop.query, *(new_query() for _ in range(4))]
+    for query in queries:
+        made = shop(query=query)
+        promote(made.ctx, made.build("2017-11-29"), by="ann")
+        made.build("2017-11-30", failed="volume")
+
+    def tick(sensor: Dagster) -> Counter[str]:
+        with recorded(monkeypatch) as needs:
+            sensor.tick()
+        reads = (need.resource.rpartition("/")[2] for need in needs if need.action == "s3:GetObject")
+        lists = (f"list {need.prefix.rsplit('/', 2)[1]}" for need in needs if need.prefix is not None)
+        return Counter([*reads, *lists])
+
+    sensor = Dagster(dagster.shop, dagster.instance, define(tmp_path / "many", *queries))
+    first = tick(sensor)
+    assert (first["active.json"], first["opened.json"], first["release.json"]) == (5, 5, 10)
+    verdicts = {f"{gate}.json": 5 for gate in (*GATES, "import_complete")}
+    # The blocked release may be decided again, so its verdicts, and whether it was rejected or retired, are read each time.
+    changing = {"rejected.json": 5, "retired.json": 5, "retiring.json": 5, **verdicts}
+    assert tick(sensor) == Counter({"active.json": 5, "list releases": 5, **changing})
+    another = Dagster(dagster.shop, dagster.instance, define(tmp_path / "another", *queries))
+    assert tick(another)["opened.json"] == 5

@@ -12,7 +12,7 @@ from kumo_assets_tests.support.releases import Shop
 
 def test_nothing_that_is_served_ever_expires(either: Shop) -> None:
     calls: list[tuple[str, dict[str, Any]]] = []
-    for service in (either.ctx.store.s3, either.ctx.dynamodb):
+    for service in (either.ctx.objects.client, either.ctx.dynamodb):
         service.meta.events.register(
             "provide-client-params.*.*", lambda params, model, **_: calls.append((model.name, dict(params)))
         )
@@ -31,6 +31,6 @@ def test_nothing_that_is_served_ever_expires(either: Shop) -> None:
         assert stat.ephemeralOwner == 0, "it would go with its writer's session"
         assert stat.owner_session_id is None
     else:
-        head = either.ctx.store.s3.head_object(Bucket=store.bucket, Key=store.key)
+        head = either.ctx.objects.client.head_object(Bucket=store.objects.bucket, Key=store.key)
         assert "Expires" not in head
         assert "Expiration" not in head

@@ -103,7 +103,7 @@ def test_verdicts_of_an_adopted_artefact_are_asked_of_the_release_it_comes_from(
 def test_a_verdict_of_another_release_counts_as_missing(store: Shop) -> None:
     good = store.build("2017-11-29")
     bad = store.build("2017-11-30", missing="volume")
-    names, s3 = store.ctx.names, store.ctx.store.s3
+    names, s3 = store.ctx.names, store.ctx.objects.client
     s3.copy_object(
         Bucket=names.bucket,
         Key=names.release_prefix(bad) + "verdicts/volume.json",
@@ -356,7 +356,7 @@ def test_a_ledger_that_is_down_does_not_hide_that_the_pointer_moved(
     monkeypatch.setattr(store.ctx.ledger, "append", down)
     done = promote(store.ctx, None, by="sensor")
     assert done.moved
-    assert "503" in done.words
+    assert "503" in done.message
 
 
 def test_moves_made_outside_dagster_are_told_once(store: Shop) -> None:
@@ -391,7 +391,7 @@ def test_a_lost_race_is_in_the_ledger(store: Shop) -> None:
             ahead.append(first)
             promote(store.ctx, first, by="ann")
 
-    store.ctx.store.s3.meta.events.register("before-call.s3.PutObject", overtake)
+    store.ctx.objects.client.meta.events.register("before-call.s3.PutObject", overtake)
     with pytest.raises(LostRace):
         promote(store.ctx, second, by="bob")
     told, moved = store.ctx.ledger.history(2)
@@ -419,7 +419,7 @@ def test_promotion_asks_few_questions_when_nothing_is_new(store: Shop) -> None:
     promote(store.ctx, None, by="sensor")
     next_promotion(store.ctx)
     calls: list[str] = []
-    store.ctx.store.s3.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
+    store.ctx.objects.client.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
     assert next_promotion(store.ctx)[0] is None
     reconcile(store.ctx)
     calls.clear()
@@ -436,7 +436,8 @@ def test_the_store_tells_a_wrong_bucket_from_an_empty_one(aws: str) -> None:
     made = shop()
     from kumo_assets.config.names import QueryNames
     from kumo_assets.releases.store import ReleaseStore
+    from kumo_assets.resources.s3_objects import ObjectStore
 
     names = QueryNames(environment="local", query=made.query, bucket="no-such-bucket-here")
     with pytest.raises(ReleaseError, match="KUMO_ASSETS_BUCKET"):
-        ReleaseStore(names, client("s3")).listings()
+        ReleaseStore(names, ObjectStore(names.bucket, client("s3"))).listings()

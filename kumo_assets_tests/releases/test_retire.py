@@ -55,7 +55,7 @@ def exists(found: Shop, release: str) -> bool:
 
 def exported(found: Shop, release: str) -> int:
     names = found.ctx.names
-    answer = found.ctx.store.s3.list_objects_v2(Bucket=names.bucket, Prefix=names.export_prefix(release))
+    answer = found.ctx.objects.client.list_objects_v2(Bucket=names.bucket, Prefix=names.export_prefix(release))
     return int(answer.get("KeyCount", 0))
 
 
@@ -228,7 +228,7 @@ def test_nothing_goes_while_an_old_pointer_is_put_back(store: Shop) -> None:
 
 def test_nothing_goes_without_a_pointer(store: Shop) -> None:
     promoted(store)
-    store.ctx.store.s3.delete_object(Bucket=store.ctx.names.bucket, Key=store.ctx.names.pointer_key)
+    store.ctx.objects.client.delete_object(Bucket=store.ctx.names.bucket, Key=store.ctx.names.pointer_key)
     assert plan(store.ctx).going == {}
 
 
@@ -382,7 +382,7 @@ def test_orphans_are_listed_and_left_alone(store: Shop) -> None:
     promoted(store)
     orphan = store.ctx.names.dynamodb_table("20171101-0a0b0c0d")
     store.table(orphan, "20171101-0a0b0c0d")
-    store.ctx.store.s3.put_object(
+    store.ctx.objects.client.put_object(
         Bucket=store.ctx.names.bucket, Key=store.ctx.names.export_prefix("20171102-0a0b0c0d") + "part", Body=b""
     )
     retire(store.ctx, Warehouse(), by="ann")

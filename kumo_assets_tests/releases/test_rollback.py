@@ -132,7 +132,7 @@ def test_nothing_is_promoted_after_a_rollback_until_a_person_lifts_the_hold(eith
         promote(either.ctx, newer, by="bob", forced="I insist")
     preview = preview_unhold(either.ctx)
     assert preview.next_release == newer
-    assert newer in preview.words
+    assert newer in preview.message
     unhold(either.ctx, preview, by="ann")
     assert either.active() == second
     assert promote(either.ctx, None, by="sensor").pointer.release_id == newer
@@ -222,7 +222,7 @@ def test_rollback_repairs_a_damaged_pointer(either: Shop) -> None:
 
 def test_rollback_puts_back_a_deleted_pointer(store: Shop) -> None:
     _, second, _ = three(store)
-    store.ctx.store.s3.delete_object(Bucket=store.ctx.names.bucket, Key=store.ctx.names.pointer_key)
+    store.ctx.objects.client.delete_object(Bucket=store.ctx.names.bucket, Key=store.ctx.names.pointer_key)
     pointer = rollback(store.ctx, to=second, by="ann", reason="somebody deleted it").pointer
     assert (pointer.release_id, pointer.generation) == (second, 4)
     assert len(pointer.previous) == 2
@@ -230,7 +230,7 @@ def test_rollback_puts_back_a_deleted_pointer(store: Shop) -> None:
 
 def test_a_deleted_pointer_is_not_promoted_over(store: Shop) -> None:
     three(store)
-    store.ctx.store.s3.delete_object(Bucket=store.ctx.names.bucket, Key=store.ctx.names.pointer_key)
+    store.ctx.objects.client.delete_object(Bucket=store.ctx.names.bucket, Key=store.ctx.names.pointer_key)
     release, decision = next_promotion(store.ctx)
     assert decision.outcome == "refuse"
     assert "deleted" in decision.reason
@@ -260,7 +260,9 @@ def test_the_plain_text_copy_follows_promotion_and_rollback(aws: str) -> None:
 
     def text() -> str:
         names = made.ctx.names
-        return made.ctx.store.s3.get_object(Bucket=names.bucket, Key=names.pointer_text_key)["Body"].read().decode()
+        return (
+            made.ctx.objects.client.get_object(Bucket=names.bucket, Key=names.pointer_text_key)["Body"].read().decode()
+        )
 
     assert text() == made.ctx.names.dynamodb_table(third)
     rollback(made.ctx, by="ann", reason="odd")

@@ -412,7 +412,7 @@ class OnMiniStack(Machine):
     def make(self) -> Shop:
         made = shop(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": GRACE_SECONDS / 60})
         self.act: Any = None
-        for service in (made.ctx.store.s3, made.ctx.dynamodb):
+        for service in (made.ctx.objects.client, made.ctx.dynamodb):
             service.meta.events.register("before-send", self.sent)  # type: ignore[attr-defined]
         return made
 

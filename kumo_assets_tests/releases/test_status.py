@@ -116,7 +116,7 @@ def test_a_damaged_pointer_is_a_finding_with_the_command_that_repairs_it(store: 
 def test_a_deleted_pointer_is_told_from_one_that_never_was(store: Shop) -> None:
     store.build()
     promote(store.ctx, None, by="sensor")
-    store.ctx.store.s3.delete_object(Bucket=store.ctx.names.bucket, Key=store.ctx.names.pointer_key)
+    store.ctx.objects.client.delete_object(Bucket=store.ctx.names.bucket, Key=store.ctx.names.pointer_key)
     assert "deleted" in report(store.ctx).problems[0]
 
 
@@ -165,7 +165,9 @@ def test_a_name_with_a_date_that_does_not_exist_is_no_release(store: Shop) -> No
     promote(store.ctx, None, by="sensor")
     ctx, odd = store.ctx, "20171131-0a0b0c0d"
     for name in ("opened.json", "release.json", "artefacts/predictions.json"):
-        ctx.store.s3.put_object(Bucket=ctx.names.bucket, Key=f"{ctx.names.releases_prefix}{odd}/{name}", Body=b"{}")
+        ctx.objects.client.put_object(
+            Bucket=ctx.names.bucket, Key=f"{ctx.names.releases_prefix}{odd}/{name}", Body=b"{}"
+        )
     assert [item.release_id for item in ctx.store.listings()] == [active]
     assert ctx.store.newest_with("2017-11-31", "predictions") is None
     assert [view.release_id for view in releases(ctx)] == [active]

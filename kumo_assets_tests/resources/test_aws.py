@@ -15,24 +15,27 @@ from kumo_assets.resources import aws
 from kumo_assets.resources.dynamodb.resource import DynamoDBResource
 from kumo_assets.resources.s3 import S3Resource
 
-MAKERS: dict[str, Callable[[], Any]] = {
-    "s3_client": aws.s3_client,
-    "dynamodb_client": aws.dynamodb_client,
-    "S3Resource": lambda: S3Resource().get_client(),
-    "DynamoDBResource": lambda: DynamoDBResource().client(),
+MAKERS: dict[str, Callable[[aws.Sessions], Any]] = {
+    "s3": lambda sessions: sessions.s3(),
+    "dynamodb": lambda sessions: sessions.dynamodb(),
+    "S3Resource": lambda sessions: S3Resource().client(sessions),
+    "s3_client": lambda _: aws.s3_client(),
+    "dynamodb_client": lambda _: aws.dynamodb_client(),
+    "S3Resource by itself": lambda _: S3Resource().get_client(),
+    "DynamoDBResource": lambda _: DynamoDBResource().client(),
 }
+SHARING = ("s3", "dynamodb", "S3Resource")
 
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine whose AWS settings are in files alone; none of this process's sessions is known."""
+    """A machine whose AWS settings are in files alone."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr(aws, "_renewing", {})
     return tmp_path
 
 
@@ -64,31 +67,35 @@ def key_of(client: Any) -> str:
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_keys_renewed_in_a_file_are_those_of_the_next_client(maker: str, files: Path) -> None:
+    sessions = aws.Sessions()
     write_keys(files, "AKIDOLD")
-    assert key_of(MAKERS[maker]()) == "AKIDOLD"
+    assert key_of(MAKERS[maker](sessions)) == "AKIDOLD"
     write_keys(files, "AKIDNEW")
-    assert key_of(MAKERS[maker]()) == "AKIDNEW"
+    assert key_of(MAKERS[maker](sessions)) == "AKIDNEW"
 
 
 def test_credentials_that_renew_themselves_are_asked_for_once(files: Path) -> None:
     asked = write_process(files, "default", "AKIDROLE")
-    assert {key_of(make()) for make in MAKERS.values()} == {"AKIDROLE"}
+    sessions = aws.Sessions()
+    assert {key_of(MAKERS[maker](sessions)) for maker in SHARING} == {"AKIDROLE"}
     assert asked.read_text() == "asked\n"
 
 
 def test_they_are_asked_for_again_after_minutes(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What they are taken by may have been renewed in its file; a session would never know."""
     asked = write_process(files, "default", "AKIDROLE")
-    aws.s3_client()
+    sessions = aws.Sessions()
+    sessions.s3()
     monkeypatch.setattr("time.monotonic", lambda now=time.monotonic: now() + aws.RENEWING_SECONDS)
-    aws.s3_client()
+    sessions.s3()
     assert asked.read_text() == "asked\nasked\n"
 
 
 def test_each_profile_has_its_own(files: Path) -> None:
     for name in ("default", "profile one", "profile two"):
         write_process(files, name, f"AKID{name[-3:].upper()}")
-    made = [S3Resource(profile_name=name).get_client() for name in ("one", "two", None, "one")]
+    sessions = aws.Sessions()
+    made = [S3Resource(profile_name=name).client(sessions) for name in ("one", "two", None, "one")]
     assert [key_of(client) for client in made] == ["AKIDONE", "AKIDTWO", "AKIDULT", "AKIDONE"]
 
 
@@ -102,6 +109,6 @@ def test_keys_that_a_person_set_are_used_without_a_look_for_others(files: Path) 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_no_client_waits_for_longer_than_its_time_outs(maker: str, files: Path) -> None:
     write_keys(files, "AKID")
-    config = MAKERS[maker]().meta.config
+    config = MAKERS[maker](aws.Sessions()).meta.config
     assert (config.connect_timeout, config.read_timeout) == (5, 30)
     assert config.retries["mode"] == "standard"

@@ -33,8 +33,8 @@ def told(chain: Chain, result: dg.ExecuteInProcessResult, caplog: pytest.LogCapt
 def documents(chain: Chain) -> str:
     """Every small object this environment has on S3."""
     ctx = chain.ctx()
-    s3, bucket = ctx.store.s3, ctx.names.bucket
-    keys = ctx.store.keys(f"{chain.environment}/")
+    s3, bucket = ctx.objects.client, ctx.names.bucket
+    keys = [item.key for item in ctx.objects.list(f"{chain.environment}/")]
     return "\n".join(
         s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode("utf-8", "replace")
         for key in keys

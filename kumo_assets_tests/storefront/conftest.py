@@ -49,7 +49,7 @@ class Shelf(Shop):
             scored = [(product, 1.0 - place / 10) for place, product in enumerate(products)]
             item = encode_item(household, scored, RANKING)
             self.ctx.dynamodb.put_item(TableName=names.dynamodb_table(release), Item=item)
-        self.ctx.store.s3.put_object(
+        self.ctx.objects.client.put_object(
             Bucket=names.bucket,
             Key=f"{names.release_prefix(release)}fallback.json",
             Body=json.dumps(
@@ -74,7 +74,7 @@ class Shelf(Shop):
         subprocess.run([program, *arguments], check=True, capture_output=True, timeout=60)
 
     def empty(self) -> None:
-        dynamodb, s3, names = self.ctx.dynamodb, self.ctx.store.s3, self.ctx.names
+        dynamodb, s3, names = self.ctx.dynamodb, self.ctx.objects.client, self.ctx.names
         for release in self.built:
             table = names.dynamodb_table(release)
             dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)

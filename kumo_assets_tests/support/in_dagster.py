@@ -69,29 +69,34 @@ class Dagster:
         return event.asset_materialization
 
 
-@pytest.fixture
-def dagster(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dagster]:
+def define(defs: Path, *queries: str) -> dg.Definitions:
+    """The definitions of a project of these queries, each the shipped one under another name, as `dg` loads them."""
     from kumo_assets.components.predictive_query import build_query
     from kumo_assets.components.raw_logs import build_raw_logs
     from kumo_assets.config.index import DefinitionsIndex
     from kumo_assets.definitions import shared_definitions
 
     shipped = Path(__file__).parents[2] / "kumo_assets" / "defs"
-    query = new_query()
-    for name, source in (("raw_logs", "raw_logs"), (query, "next_best_product")):
-        folder = tmp_path / "defs" / name
+    for name, source in (("raw_logs", "raw_logs"), *((query, "next_best_product") for query in queries)):
+        folder = defs / name
         folder.mkdir(parents=True)
         document = yaml.safe_load((shipped / source / "defs.yaml").read_text())
-        if name == query:
+        if name in queries:
             document["attributes"].update(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": 0})
         (folder / "defs.yaml").write_text(yaml.safe_dump(document))
-    index = DefinitionsIndex(tmp_path / "defs")
-    definition = index.query(query)
-    definitions = dg.Definitions.merge(
-        build_query(definition, index.raw_sources(definition)),
+    index = DefinitionsIndex(defs)
+    definitions = [index.query(query) for query in queries]
+    return dg.Definitions.merge(
+        *(build_query(definition, index.raw_sources(definition)) for definition in definitions),
         build_raw_logs("raw_logs", index.raw_logs()["raw_logs"]),
         shared_definitions(),
     )
+
+
+@pytest.fixture
+def dagster(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dagster]:
+    query = new_query()
+    definitions = define(tmp_path / "defs", query)
     monkeypatch.setenv("KUMO_ASSETS_ENV", "local")
     monkeypatch.setenv("KUMO_ASSETS_BUCKET", BUCKET)
     with dg.instance_for_test() as instance:

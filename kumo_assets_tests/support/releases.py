@@ -174,7 +174,7 @@ class Shop:
             if gate != missing and record.asset not in opened.adopted:
                 self.verdict(opened, gate, passed=gate != failed, mode=record.mode)
         prefix = names.export_prefix(release)
-        self.ctx.store.s3.put_object(Bucket=names.bucket, Key=f"{prefix}part-0.csv.gz", Body=b"rows")
+        self.ctx.objects.client.put_object(Bucket=names.bucket, Key=f"{prefix}part-0.csv.gz", Body=b"rows")
         self.artefact(opened, "s3_export", f"s3://{names.bucket}/{prefix}", prefix=prefix)
         self.ctx.store.put_fallback(release, "ranking/1", [[release, 1.0]])
         name = names.dynamodb_table(release)
@@ -236,7 +236,7 @@ def put_raw(ctx: ReleaseContext, data: bytes) -> None:
     """Bytes into the pointer's place, past everything of ours."""
     store: Any = ctx.pointers
     if hasattr(store, "key"):
-        ctx.store.s3.put_object(Bucket=store.bucket, Key=store.key, Body=data)
+        ctx.objects.client.put_object(Bucket=store.objects.bucket, Key=store.key, Body=data)
     else:
         store._connected().set(store.path, data)
 

@@ -1,4 +1,4 @@
-"""One move of the pointer: what stands is recorded first, then compare-and-set, ledger, plain-text copy, in that order.
+"""One move of the pointer: the current one is recorded first, then compare-and-set, ledger, plain-text copy, in order.
 What to move it to is decided by `promote`, `rollback`, `hold` and `retire`; nothing else writes a pointer.
 
 A crash after the compare-and-set loses nothing: the document carries the ledger's entry, and `reconcile`, of the sensor
@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Moved:
-    """The pointer that stands, and what could not be done after the move (words; empty when all was)."""
+    """The pointer as it is now, and what could not be done beside the move (empty when all was)."""
 
     written: VersionedPointer
-    trouble: str
+    warning: str
 
     @property
     def pointer(self) -> Pointer:
@@ -40,7 +40,7 @@ class Moved:
 def move_pointer(
     ctx: ReleaseContext,
     pointer: Pointer,
-    found: VersionedPointer | RawPointer | None,
+    current: VersionedPointer | RawPointer | None,
     *,
     action: Action,
     by: str,
@@ -49,10 +49,10 @@ def move_pointer(
     run_id: str = "",
     at: str | None = None,
 ) -> Moved:
-    """Write `pointer` over `found` (None: where there is none), then record it. Raises LostRace, or ReleaseError when
+    """Write `pointer` over `current` (None: where there is none), then record it. Raises LostRace, or ReleaseError when
     nothing moved.
 
-    A ledger or copy that cannot be written after the move is no failure of the move: it is told in `trouble`.
+    A ledger or copy that cannot be written after the move is no failure of the move: it is reported in `warning`.
     """
     entry = LedgerEntry(
         query=ctx.query,
@@ -65,21 +65,21 @@ def move_pointer(
         generation=pointer.generation,
         run_id=run_id,
     )
-    trouble = []
+    warnings = []
     try:
-        if isinstance(found, VersionedPointer):
-            reconcile(ctx, found)
+        if isinstance(current, VersionedPointer):
+            reconcile(ctx, current)
     except KumoAssetsError as error:
         # A ledger that is down must not stop a rollback.
-        trouble.append(str(error))
+        warnings.append(str(error))
     forget(ctx)
-    written = ctx.pointers.write(pointer, entry, found.version if found is not None else None)
+    written = ctx.pointers.write(pointer, entry, current.version if current is not None else None)
     for follow in (lambda: ctx.ledger.append(entry, written.mark), lambda: copy_plain_text(ctx)):
         try:
             follow()
         except KumoAssetsError as error:
-            trouble.append(f"{error} (`kumo-assets status` or the promotion sensor makes it good)")
-    return Moved(written, " ".join(trouble))
+            warnings.append(f"{error} (`kumo-assets status` or the promotion sensor makes it good)")
+    return Moved(written, " ".join(warnings))
 
 
 @contextmanager

@@ -14,11 +14,11 @@ from kumo_assets.documents import Forcing, utc_now
 from kumo_assets.errors import ConfigError, GateBlocked, Refused
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
-from kumo_assets.releases.decision import Decision, decide
+from kumo_assets.releases.decision import Active, Decision, decide
 from kumo_assets.releases.evidence import active_of, candidate_of, put_back, with_table
+from kumo_assets.releases.listing import Listing
 from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
 from kumo_assets.releases.operations.target import pointer_to, try_lookups
-from kumo_assets.releases.store import Listing
 
 # Newer partitions than the active one that are looked at for one that may go live.
 MOST_CANDIDATES = 20
@@ -26,52 +26,57 @@ MOST_CANDIDATES = 20
 
 @dataclass(frozen=True)
 class Promotion:
-    """What came of it: the pointer that stands, whether this call moved it, where it is, and a sentence."""
+    """What came of it: the pointer as it is now, whether this call moved it, where it is, and a sentence."""
 
     pointer: Pointer
     moved: bool
     where: str
-    words: str
+    message: str
 
 
-def newer_sealed(ctx: ReleaseContext, found: VersionedPointer | None, partition: str) -> list[Listing]:
-    """Sealed releases that come after the active one, newest first; rejected and retired ones left out."""
-    served = found.pointer.served_release_id if found is not None else ""
-    ordered = sorted(
-        (item for item in ctx.store.listings(partition or None) if item.sealed),
-        key=lambda item: item.order,
-        reverse=True,
-    )
-    newer = []
-    for item in ordered:
-        if item.release_id == served:
-            break
-        if not item.rejected and not item.retired:
-            newer.append(item)
-    return newer
+def next_promotion(ctx: ReleaseContext, current: VersionedPointer | None = None) -> tuple[str | None, Decision]:
+    """The release that should go live next, and the decision on it; (None, why) when there is none."""
+    current = current or ctx.pointers.read()
+    release, decision = next_candidate(ctx, active_of(ctx, current))
+    return release, _unless_put_back(ctx, current, decision) if decision.outcome == "promote" else decision
 
 
-def next_promotion(ctx: ReleaseContext, found: VersionedPointer | None = None) -> tuple[str | None, Decision]:
-    """The release that should go live next, and the decision on it; (None, why) when there is none.
+def next_candidate(ctx: ReleaseContext, active: Active | None) -> tuple[str | None, Decision]:
+    """The newest release that may follow `active`, and the decision on it. Without one, what stops the newest that comes
+    after it; (None, why) when none does.
 
     Looks at releases of the active partition and later, newest first; one that is blocked, or whose table is gone, does
     not hide an older one that is still newer than the active. In the usual case, nothing new, this is one listing.
     """
-    found = found or ctx.pointers.read()
-    active = active_of(ctx, found)
-    first: tuple[str, Decision] | None = None
-    for item in newer_sealed(ctx, found, active.partition if active is not None else "")[:MOST_CANDIDATES]:
+    newest: tuple[str, Decision] | None = None
+    for item in _newer_sealed(ctx, active)[:MOST_CANDIDATES]:
         release = item.release_id
         candidate = candidate_of(ctx, release)
         decision = decide(candidate, active)
         if decision.outcome == "promote":
             decision = decide(with_table(ctx, candidate), active)
         if decision.outcome == "promote":
-            return release, _unless_put_back(ctx, found, decision)
-        first = first or (release, decision)
+            return release, decision
+        newest = newest or (release, decision)
         if active is not None and (active.held or active.hand_edited) and decision.outcome == "refuse":
             return release, decision
-    return first or (None, Decision("wait", "no sealed release is newer than the active one"))
+    return newest or (None, Decision("wait", "no sealed release is newer than the active one"))
+
+
+def _newer_sealed(ctx: ReleaseContext, active: Active | None) -> list[Listing]:
+    """Sealed releases that come after the active one, newest first; rejected and retired ones left out."""
+    ordered = sorted(
+        (item for item in ctx.store.listings(active.partition or None if active is not None else None) if item.sealed),
+        key=lambda item: item.order,
+        reverse=True,
+    )
+    newer = []
+    for item in ordered:
+        if active is not None and item.release_id == active.release_id:
+            break
+        if not item.rejected and not item.retired:
+            newer.append(item)
+    return newer
 
 
 def promote(
@@ -90,29 +95,29 @@ def promote(
             found="no reason or no release",
             next="name the release, and give --reason TEXT",
         )
-    found = ctx.pointers.read()
+    current = ctx.pointers.read()
     if release is None:
-        release, decision = next_promotion(ctx, found)
+        release, decision = next_promotion(ctx, current)
     else:
         candidate = with_table(ctx, candidate_of(ctx, release))
-        decision = decide(candidate, active_of(ctx, found), forced=forced is not None)
+        decision = decide(candidate, active_of(ctx, current), forced=forced is not None)
         if decision.outcome == "promote":
-            decision = _unless_put_back(ctx, found, decision)
-    if decision.outcome == "wait" and found is not None and release in (None, found.pointer.served_release_id):
-        return Promotion(found.pointer, False, ctx.pointers.uri, decision.reason)
+            decision = _unless_put_back(ctx, current, decision)
+    if decision.outcome == "wait" and current is not None and release in (None, current.pointer.served_release_id):
+        return Promotion(current.pointer, False, ctx.pointers.uri, decision.reason)
     if release is None:
         raise _refusal(ctx, release, decision)
-    leaving = found.pointer.served_release_id if found is not None else ""
+    leaving = current.pointer.served_release_id if current is not None else ""
     with refusals_recorded(ctx, "promote", by=by, run_id=run_id, from_release=leaving, to_release=release):
         if decision.outcome != "promote":
             raise _refusal(ctx, release, decision)
-        return _go_live(ctx, release, found, leaving, by=by, run_id=run_id, forced=forced)
+        return _go_live(ctx, release, current, leaving, by=by, run_id=run_id, forced=forced)
 
 
 def _go_live(
     ctx: ReleaseContext,
     release: str,
-    found: VersionedPointer | None,
+    current: VersionedPointer | None,
     leaving: str,
     *,
     by: str,
@@ -131,8 +136,8 @@ def _go_live(
         ctx.store.force(Forcing(query=ctx.query, release_id=release, at=now, by=by, reason=forced))
     moved = move_pointer(
         ctx,
-        pointer_to(ctx, sealed, found, at=now, by=by, run_id=run_id, forced=note),
-        found,
+        pointer_to(ctx, sealed, current, at=now, by=by, run_id=run_id, forced=note),
+        current,
         action="force" if forced is not None else "promote",
         by=by,
         reason=forced or "",
@@ -140,23 +145,23 @@ def _go_live(
         run_id=run_id,
         at=now,
     )
-    words = f"{release} is live (generation {moved.pointer.generation}), after {leaving or 'nothing'}"
-    return Promotion(
-        moved.pointer, True, ctx.pointers.uri, words + (f". But: {moved.trouble}" if moved.trouble else "")
-    )
+    message = f"{release} is live (generation {moved.pointer.generation}), after {leaving or 'nothing'}"
+    if moved.warning:
+        message += f". But: {moved.warning}"
+    return Promotion(moved.pointer, True, ctx.pointers.uri, message)
 
 
-def _unless_put_back(ctx: ReleaseContext, found: VersionedPointer | None, decision: Decision) -> Decision:
+def _unless_put_back(ctx: ReleaseContext, current: VersionedPointer | None, decision: Decision) -> Decision:
     """Rule 9 for a hand that left no trace in the document itself: an old one put back, or the pointer deleted."""
-    words = put_back(ctx, found)
-    if words is None:
+    reason = put_back(ctx, current)
+    if reason is None:
         return decision
     following = (
         "kumo-assets unhold, once it has done its work"
-        if found is not None
+        if current is not None
         else "kumo-assets rollback --to RELEASE puts one back"
     )
-    return replace(decision, outcome="refuse", reason=f"{words}; that counts as a hold", next=following)
+    return replace(decision, outcome="refuse", reason=f"{reason}; that counts as a hold", next=following)
 
 
 def _refusal(ctx: ReleaseContext, release: str | None, decision: Decision) -> KumoAssetsError:

@@ -1,7 +1,7 @@
-"""Reconciliation: what happened to the pointer outside of us, written down, and what happened outside Dagster, told.
+"""Reconciliation: records what happened to the pointer outside of us, and reads what is new in the ledger.
 
 A hand edit goes into the ledger (rule 9); so does a move of ours whose process died before it could record it, and the
-plain-text copy is made true. Every step is safe to repeat, and two at once write one entry. The promotion sensor calls
+plain-text copy is corrected. Every step is safe to repeat, and two at once write one entry. The promotion sensor calls
 `reconcile` at each tick and reports `news` as asset events.
 """
 
@@ -11,15 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kumo_assets.documents import LedgerEntry, utc_text
-from kumo_assets.pointers.store import VersionedPointer
+from kumo_assets.pointers.store import VersionedPointer, stored_mark
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import put_back
 from kumo_assets.releases.ledger import SKEW, Recorded, name_of, time_in
 from kumo_assets.releases.operations.plain_text import copy_plain_text
-
-# The document that was last found in order, by address: nothing new can be said of it. Version and time, for an S3
-# version is a hash, and an old document put back has its old one.
-_in_order: dict[str, tuple[str, datetime]] = {}
 
 
 @dataclass(frozen=True)
@@ -30,41 +26,41 @@ class News:
     cursor: str
 
 
-def reconcile(ctx: ReleaseContext, found: VersionedPointer | None = None) -> LedgerEntry | None:
-    """Record what the pointer that stands says and the ledger does not know; that entry, None when all was known.
+def reconcile(ctx: ReleaseContext, current: VersionedPointer | None = None) -> LedgerEntry | None:
+    """Record what the current pointer says and the ledger does not know; that entry, None when all was known.
 
-    `found` is the pointer when it was read already. A pointer that has not moved since the last call costs nothing.
-    Raises PointerMalformed, ReleaseError.
+    `current` is the pointer when it was read already. A pointer that has not moved since the last call with the same
+    cache costs nothing. Raises PointerMalformed, ReleaseError.
     """
-    found = found or ctx.pointers.read()
-    if found is None or _in_order.get(ctx.pointers.uri) == (found.version, found.modified):
+    current = current or ctx.pointers.read()
+    if current is None or ctx.cache.recorded.get(ctx.pointers.uri) == stored_mark(current):
         return None
-    words = put_back(ctx, found) if found.move is not None else f"edited by hand to {found.pointer.table}"
-    if found.edited_over is not None:
-        _record_edited_over(ctx, *found.edited_over)
-    entry = found.move if found.move is not None and words is None else _hand_edit(ctx, found, words or "")
-    name = name_of(entry, found.mark)
+    reason = put_back(ctx, current) if current.move is not None else f"edited by hand to {current.pointer.table}"
+    if current.edited_over is not None:
+        _record_edited_over(ctx, *current.edited_over)
+    entry = current.move if current.move is not None and reason is None else _hand_edit(ctx, current, reason or "")
+    name = name_of(entry, current.mark)
     fresh = name not in ctx.ledger.names_since(datetime.fromisoformat(entry.at))
     if fresh:
         now = ctx.pointers.peek()
-        if now is None or now.version != found.version:
-            return None  # it has moved on; the next call looks at what stands then
-        ctx.ledger.append(entry, found.mark)
+        if now is None or now.version != current.version:
+            return None  # it has moved on; the next call looks at what it is then
+        ctx.ledger.append(entry, current.mark)
     copy_plain_text(ctx)
-    _in_order[ctx.pointers.uri] = (found.version, found.modified)
+    ctx.cache.recorded[ctx.pointers.uri] = stored_mark(current)
     return entry if fresh else None
 
 
 def forget(ctx: ReleaseContext) -> None:
     """Look again at the next call: the pointer was moved."""
-    _in_order.pop(ctx.pointers.uri, None)
+    ctx.cache.recorded.pop(ctx.pointers.uri, None)
 
 
 def news(ctx: ReleaseContext, cursor: str) -> News:
     """What was recorded since `cursor`; with "", nothing, but where to begin.
 
     The cursor is the names of the last hour's entries, not the last name: an entry of a machine whose clock is behind
-    sorts before one already told.
+    sorts before one already reported.
     """
     seen = cursor.split()
     names = ctx.ledger.names_since(time_in(max(seen)) if seen else None)
@@ -78,20 +74,20 @@ def news(ctx: ReleaseContext, cursor: str) -> News:
 
 def _record_edited_over(ctx: ReleaseContext, move: LedgerEntry, mark: str) -> None:
     """A move of ours whose process died before it was recorded, and over which a person then wrote. The entry is what
-    the document tells; under the move's own name it is written once, whoever finds it."""
+    the document says; under the move's own name it is written once, whoever finds it."""
     if move.query == ctx.query and name_of(move, mark) not in ctx.ledger.names_since(datetime.fromisoformat(move.at)):
         ctx.ledger.append(move, mark)
 
 
-def _hand_edit(ctx: ReleaseContext, found: VersionedPointer, words: str) -> LedgerEntry:
+def _hand_edit(ctx: ReleaseContext, current: VersionedPointer, reason: str) -> LedgerEntry:
     moves = ctx.ledger.moves()
     return LedgerEntry(
         query=ctx.query,
-        at=utc_text(found.modified),
+        at=utc_text(current.modified),
         action="hand_edit",
         by="a hand edit",
-        reason=words,
+        reason=reason,
         from_release=moves[-1].to_release if moves else "",
-        to_release=found.pointer.served_release_id,
-        generation=found.pointer.generation,
+        to_release=current.pointer.served_release_id,
+        generation=current.pointer.generation,
     )

@@ -20,7 +20,7 @@ from kumo_assets.releases.context import ReleaseContext, definition_of
 from kumo_assets.releases.decision import decide
 from kumo_assets.releases.evidence import candidate_of, put_back
 from kumo_assets.releases.ledger import is_move, name_of
-from kumo_assets.releases.store import OPENED, RETIRED, RETIRING, Listing
+from kumo_assets.releases.listing import OPENED, RETIRED, RETIRING, Listing
 from kumo_assets.resources.dynamodb import tables
 
 # No chain runs longer than its deadlines (Kumo 4 h, import 3 h by default): what is untouched for so long has ended.

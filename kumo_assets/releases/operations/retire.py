@@ -10,25 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from botocore.exceptions import BotoCoreError, ClientError
 from kumo_serving.errors import KumoAssetsError
 from kumo_serving.pointer import Pointer
 
 from kumo_assets.documents import LedgerEntry, Retirement, utc_now
 from kumo_assets.errors import Refused, ReleaseError
-from kumo_assets.pointers.store import VersionedPointer, describe_error
+from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.move import move_pointer, record, refusals_recorded
 from kumo_assets.releases.operations.retention import Plan, plan, references
 from kumo_assets.releases.operations.target import as_ours, next_generation
 from kumo_assets.resources.dynamodb import tables
 from kumo_assets.resources.dynamodb.imports import MOST_ATTEMPTS
+from kumo_assets.resources.s3_objects import describing
 
 __all__ = ["DropTables", "Plan", "plan", "retire"]
 
 DropTables = Callable[[list[str]], None]
-# S3's DeleteObjects takes so many keys.
-BATCH = 1000
 
 
 def retire(
@@ -59,27 +57,27 @@ def _retire(ctx: ReleaseContext, planned: Plan, drop_tables: DropTables, by: str
         raise
     referenced = references(ctx, ctx.store.listings())
     done: list[str] = []
-    trouble: list[str] = []
+    problems: list[str] = []
     for release, reason in planned.going.items():
         if release in referenced:
-            trouble.append(f"{release} was adopted by {referenced[release]} meanwhile, and stays")
+            problems.append(f"{release} was adopted by {referenced[release]} meanwhile, and stays")
             continue
         try:
             _delete(ctx, release, drop_tables)
             ctx.store.mark_retired(Retirement(query=ctx.query, release_id=release, at=utc_now(), by=by, reason=reason))
         except KumoAssetsError as error:
-            trouble.append(f"{release}: {error}")
+            problems.append(f"{release}: {error}")
             continue
         done.append(release)
         entry = LedgerEntry(
             query=ctx.query, at=utc_now(), action="retire", by=by, reason=reason, from_release=release, run_id=run_id
         )
         record(ctx, entry)
-    if trouble:
+    if problems:
         raise ReleaseError(
             "retire all of",
             to=f"{ctx.query} that may go",
-            found=f"{len(done)} are retired; {'; '.join(trouble)}",
+            found=f"{len(done)} are retired; {'; '.join(problems)}",
             next="run it again: what was begun is finished then",
         )
     return done
@@ -88,13 +86,13 @@ def _retire(ctx: ReleaseContext, planned: Plan, drop_tables: DropTables, by: str
 def _fence(ctx: ReleaseContext, planned: Plan, by: str, run_id: str) -> None:
     """Move the pointer on by one generation, with what goes taken out of `previous`. From here on, whoever decided to
     promote or roll back to one of these before they were marked writes over an old version, and loses."""
-    found = _must_not_name(ctx, planned.going)
-    kept = tuple(item for item in found.pointer.previous if item.release_id not in planned.going)
-    pointer = as_ours(ctx, found, next_generation(ctx, found)).replace(previous=kept)
+    current = _must_not_name(ctx, planned.going)
+    kept = tuple(item for item in current.pointer.previous if item.release_id not in planned.going)
+    pointer = as_ours(ctx, current, next_generation(ctx, current)).replace(previous=kept)
     move_pointer(
         ctx,
         pointer,
-        found,
+        current,
         action="retire",
         by=by,
         reason=f"{len(planned.going)} old releases go",
@@ -108,8 +106,8 @@ def _unmark_what_is_live(ctx: ReleaseContext, planned: Plan) -> None:
 
     Only what the pointer names now, which nobody deletes: another retirement may go by the other marks.
     """
-    found = ctx.pointers.read()
-    for release in planned.going.keys() & (_named(found.pointer) if found is not None else set()):
+    current = ctx.pointers.read()
+    for release in planned.going.keys() & (_named(current.pointer) if current is not None else set()):
         ctx.store.unmark_retiring(release)
 
 
@@ -120,19 +118,19 @@ def _named(pointer: Pointer) -> set[str]:
 
 def _must_not_name(ctx: ReleaseContext, going: dict[str, str]) -> VersionedPointer:
     """The pointer, read now; Refused when it is gone, edited by hand, or names one of these."""
-    found = ctx.pointers.read()
-    if found is None or found.hand_edited:
+    current = ctx.pointers.read()
+    if current is None or current.hand_edited:
         raise _refused(ctx, "the pointer was edited by hand or deleted meanwhile")
-    named = _named(found.pointer)
+    named = _named(current.pointer)
     for release in going:
         if release in named:
             raise _refused(ctx, f"the pointer names {release} now")
-    return found
+    return current
 
 
-def _refused(ctx: ReleaseContext, found: str) -> Refused:
+def _refused(ctx: ReleaseContext, reason: str) -> Refused:
     return Refused(
-        "retire releases of", to=ctx.query, found=found, next="nothing more was deleted; look at `kumo-assets status`"
+        "retire releases of", to=ctx.query, found=reason, next="nothing more was deleted; look at `kumo-assets status`"
     )
 
 
@@ -154,29 +152,13 @@ def _delete(ctx: ReleaseContext, release: str, drop_tables: DropTables) -> None:
 
 def _delete_table(ctx: ReleaseContext, table: str) -> None:
     """Delete one table, the pointer read right before: by the table's name too, which a person may have put there."""
-    found = ctx.pointers.read()
-    if found is None or table in (found.pointer.table, *(item.table for item in found.pointer.previous)):
+    current = ctx.pointers.read()
+    if current is None or table in (current.pointer.table, *(item.table for item in current.pointer.previous)):
         raise _refused(ctx, f"the pointer names table {table}, or is gone")
     tables.delete(ctx.dynamodb, table)
 
 
 def _delete_export(ctx: ReleaseContext, release: str) -> None:
-    s3, bucket = ctx.store.s3, ctx.names.bucket
     prefix = ctx.names.release_prefix(release) + "export"
-    try:
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
-        for start in range(0, len(keys), BATCH):
-            batch = [{"Key": key} for key in keys[start : start + BATCH]]
-            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})  # type: ignore[typeddict-item]
-            for wrong in answer.get("Errors", []):
-                raise ReleaseError(
-                    "delete the export",
-                    to=f"s3://{bucket}/{wrong.get('Key', prefix)}",
-                    found=f"{wrong.get('Code', '')}: {wrong.get('Message', '')}",
-                    next="grant s3:DeleteObject (deploy/iam), and run it again",
-                )
-    except (ClientError, BotoCoreError, OSError) as error:
-        raise ReleaseError(
-            "delete the export", to=f"s3://{bucket}/{prefix}", found=describe_error(error), next="run it again"
-        ) from error
+    with describing("delete the export", "what was begun is finished by the next retirement"):
+        ctx.objects.delete_many([item.key for item in ctx.objects.list(prefix)])

@@ -20,7 +20,7 @@ from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Active, Candidate, Decision, decide
 from kumo_assets.releases.evidence import active_of, candidate_of
 from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
-from kumo_assets.releases.operations.target import next_generation, pointer_to, previous_after, stands, try_lookups
+from kumo_assets.releases.operations.target import next_generation, pointer_to, previous_after, try_lookups, usable
 from kumo_assets.releases.store import SealedRelease
 from kumo_assets.resources.dynamodb import tables
 
@@ -30,12 +30,12 @@ ENOUGH = Table()
 
 @dataclass(frozen=True)
 class Rollback:
-    """What was left ("" when nobody could tell), the pointer that stands, where it is, and sentences for a person."""
+    """What was left ("" when nobody could tell), the pointer as it is now, where it is, and sentences for a person."""
 
     left: str
     pointer: Pointer
     where: str
-    words: str
+    message: str
 
 
 def rollback(ctx: ReleaseContext, *, by: str, reason: str, to: str | None = None, run_id: str = "") -> Rollback:
@@ -104,12 +104,13 @@ def _roll_back(
         run_id=run_id,
         at=now,
     )
-    words = (
+    message = (
         f"{target.release_id} (partition {target.seal.partition}) is live again, after {leaving or 'an unreadable pointer'}"
         f"{', which is rejected' if leaving else ''}. Promotion is on hold until `kumo-assets unhold {ctx.query}`"
     )
-    told = words + (f". But: {moved.trouble}" if moved.trouble else "")
-    return Rollback(leaving, moved.pointer, ctx.pointers.uri, told)
+    if moved.warning:
+        message += f". But: {moved.warning}"
+    return Rollback(leaving, moved.pointer, ctx.pointers.uri, message)
 
 
 def _readable(ctx: ReleaseContext, raw: RawPointer | None) -> VersionedPointer | None:
@@ -238,7 +239,7 @@ def _previous_told(ctx: ReleaseContext, target: SealedRelease) -> tuple[Previous
         if not release or release == target.release_id or release in told or len(told) == MAX_PREVIOUS:
             continue
         sealed = ctx.store.sealed(release)
-        if sealed is None or not stands(ctx, release):
+        if sealed is None or not usable(ctx, release):
             continue
         told[release] = Previous(release, sealed.seal.partition, sealed.seal.table, sealed.seal.fallback)
     return tuple(told.values())

@@ -12,7 +12,7 @@ from kumo_assets.documents import IMPORT_GATE, Verdict
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import decide
 from kumo_assets.releases.evidence import candidate_of
-from kumo_assets.releases.store import RETIRED, Listing
+from kumo_assets.releases.listing import RETIRED, Listing
 
 # Unsealed releases before the active one in which the last block is looked for.
 MOST_LOOKED_AT = 5

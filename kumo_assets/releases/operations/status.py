@@ -17,10 +17,10 @@ from kumo_assets.documents import hours_since, utc_text
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Decision
-from kumo_assets.releases.operations.hold import hold_words, would_follow
+from kumo_assets.releases.listing import Listing
+from kumo_assets.releases.operations.hold import hold_reason, would_follow
 from kumo_assets.releases.operations.promote import next_promotion
 from kumo_assets.releases.operations.states import ReleaseView, last_block, releases
-from kumo_assets.releases.store import Listing
 from kumo_assets.resources.dynamodb import tables
 
 __all__ = ["ReleaseView", "StatusReport", "releases", "report"]
@@ -71,7 +71,7 @@ def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
         damaged = True
         problems.append(str(error))
     pointer = found.pointer if found is not None else None
-    held = hold_words(ctx, found) if found is not None else None
+    held = hold_reason(ctx, found) if found is not None else None
     release, decision = _waiting(ctx, found, held, damaged)
     active = pointer.served_release_id if pointer is not None else ""
     if found is not None:

@@ -74,10 +74,10 @@ def previous_after(ctx: ReleaseContext, found: VersionedPointer | None, table: s
 def _to_fall_back_to(ctx: ReleaseContext, items: tuple[Previous, ...]) -> tuple[Previous, ...]:
     """Those of `items` that a reader may be sent to. What stands in `previous` can have been rejected or retired since:
     a person who edits the pointer, or puts an old document back, may have named it again, and be rolled back from it."""
-    return tuple(item for item in items if not item.release_id or stands(ctx, item.release_id))
+    return tuple(item for item in items if not item.release_id or usable(ctx, item.release_id))
 
 
-def stands(ctx: ReleaseContext, release: str) -> bool:
+def usable(ctx: ReleaseContext, release: str) -> bool:
     """True while a release is neither rejected nor retired."""
     return ctx.store.rejection(release) is None and ctx.store.retirement(release) is None
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from kumo_assets.errors import ImportFailed
-from kumo_assets.resources.aws import trouble
+from kumo_assets.resources.aws import explain_error
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -217,5 +217,5 @@ def _failed(doing: str, what: str, error: Exception) -> ImportFailed:
         "ResourceInUseException": "a table of that name exists: find out who made it; names are never reused",
         "LimitExceededException": "50 imports may run at once and 2,500 tables exist: retire old releases or ask AWS for more",
     }
-    found, following = trouble(error, "re-execute the run: what was started is adopted, not repeated")
+    found, following = explain_error(error, "re-execute the run: what was started is adopted, not repeated")
     return ImportFailed(doing, to=what, found=found, next=advice.get(code, following))

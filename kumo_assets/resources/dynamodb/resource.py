@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dagster_aws.utils import ResourceWithBoto3Configuration
 from pydantic import PrivateAttr
 
-from kumo_assets.resources.aws import client_as_set
+from kumo_assets.resources.aws import Sessions
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -21,7 +21,7 @@ class DynamoDBResource(ResourceWithBoto3Configuration):
     def client(self) -> DynamoDBClient:
         """The client, made once a run, with explicit time-outs and standard retries."""
         if self._client is None:
-            self._client = client_as_set("dynamodb", self)
+            self._client = Sessions().client_as_set("dynamodb", self)
         return self._client
 
     def region(self) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from kumo_assets.errors import ReleaseError
-from kumo_assets.resources.aws import trouble
+from kumo_assets.resources.aws import explain_error
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -236,5 +236,5 @@ def _update(client: DynamoDBClient, change: UpdateTableInputTypeDef) -> None:
 
 
 def _failed(doing: str, what: str, error: Exception) -> ReleaseError:
-    found, following = trouble(error, "try again")
+    found, following = explain_error(error, "try again")
     return ReleaseError(doing, to=what, found=found, next=following)

@@ -19,7 +19,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass(frozen=True)
 class Answer:
-    """What to send. `reset` drops the connection instead, `hang` seconds pass before anything, `drip` between bytes."""
+    """What to send. `reset` drops the connection instead, `hang` seconds pass before anything, `drip` between bytes; `cut`
+    closes the connection after so many bytes of the body."""
 
     status: int = 200
     body: bytes = b"null"
@@ -27,6 +28,7 @@ class Answer:
     reset: bool = False
     hang: float = 0
     drip: float = 0
+    cut: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,13 @@ class Asked:
     query: dict[str, str]
     headers: dict[str, str]
     body: Any
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw
 
 
 def ok(body: Any, **headers: str) -> Answer:
@@ -71,7 +80,7 @@ class ScriptedServer:
                     parts.path,
                     dict(parse_qsl(parts.query)),
                     {name.lower(): value for name, value in self.headers.items()},
-                    json.loads(raw) if raw else None,
+                    _parsed(raw) if raw else None,
                 )
                 owner.asked.append(asked)
                 answer = owner.script(asked)
@@ -93,12 +102,13 @@ class ScriptedServer:
                             self.wfile.write(bytes([byte]))
                             self.wfile.flush()
                             time.sleep(answer.drip)
-                    else:
-                        self.wfile.write(answer.body)
+                    elif self.command != "HEAD":
+                        self.wfile.write(answer.body[: answer.cut])
+                        self.close_connection = self.close_connection or answer.cut is not None
                 except OSError:
                     self.close_connection = True  # the client has given up, as it should
 
-            do_GET = do_POST = do_PATCH = do_DELETE = _serve
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
             def finish(self) -> None:
                 try:
@@ -117,8 +127,12 @@ class ScriptedServer:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/api"
+        return f"{self.origin}/api"
 
     def __enter__(self) -> Self:
         self._thread.start()

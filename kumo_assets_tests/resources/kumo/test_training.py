@@ -16,6 +16,7 @@ from kumo_assets.resources.kumo.client import open_client
 from kumo_assets.resources.kumo.errors import KumoJobFailed, KumoRefused, KumoUnreachable
 from kumo_assets.resources.kumo.model import PollPolicy
 from kumo_assets.resources.kumo.snapshots import in_words
+from kumo_assets.resources.s3_objects import ObjectStore
 from kumo_assets_tests.resources.kumo.scripted import Answer, Asked, ScriptedServer, ok
 from kumo_assets_tests.resources.kumo.world import POLL, QUERY, World
 from kumo_assets_tests.support.memory_aws import Memory
@@ -32,7 +33,7 @@ def spec(**changes: Any) -> Kumo:
 
 
 def registry() -> ModelRegistry:
-    return ModelRegistry(QueryNames("tests", "client_ranking", "kumo-tests"), Memory().s3())
+    return ModelRegistry(QueryNames("tests", "client_ranking", "kumo-tests"), ObjectStore("kumo-tests", Memory().s3()))
 
 
 def tags() -> dict[str, str]:

@@ -1,0 +1,23 @@
+"""What contexts made one after another need not ask the outside systems again.
+
+Every context has a cache; by default one of its own. A process that makes many contexts keeps one cache and hands it to
+each: the promotion sensor for as long as its code server lives, a run for the run, a command over all queries for the
+command. Nothing here is global to a process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kumo_assets.resources.aws import Sessions
+from kumo_assets.resources.s3_objects import ObjectCache
+
+
+@dataclass
+class ReleaseCache:
+    """`objects` are parsed write-once objects; `sessions` are AWS sessions with self-refreshing credentials. `recorded` is,
+    by pointer address, which stored document (`stored_mark`) the ledger was last seen to know."""
+
+    objects: ObjectCache = field(default_factory=ObjectCache)
+    sessions: Sessions = field(default_factory=Sessions)
+    recorded: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,235 @@
+"""The objects of one S3 bucket: read, created once, replaced by compare-and-set, listed, deleted.
+
+Every request for such an object is made here. So it is decided once which answers are retried, which mean that another
+writer won, and which are errors. What an object's key is, and what its bytes mean, belong to the callers.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from kumo_assets.errors import ObjectStoreError
+from kumo_assets.resources.aws import code_of, explain_error
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+T = TypeVar("T")
+
+JSON = "application/json"
+# S3, PutObject: 409 when another conditional write to the key is in progress; retry. 412 when the condition does not hold.
+IN_PROGRESS = ("ConditionalRequestConflict", "OperationAborted", "409")
+NOT_MET = ("PreconditionFailed", "412")
+MISSING = ("NoSuchKey", "404")
+# What boto3 raises: for an error answer, or one that cannot be parsed; for none; for a broken connection.
+FAULTS = (ClientError, BotoCoreError, OSError)
+# Tries of one write that is answered with 409: eight take 2.5 s.
+CONFLICTS, FIRST_PAUSE_SECONDS = 8, 0.02
+# The most keys of one DeleteObjects request (S3's limit).
+MOST_DELETED = 1000
+MOST_CACHED = 4096
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as read: its bytes, the tag that a compare-and-set compares, and when S3 says it was written."""
+
+    data: bytes
+    etag: str
+    modified: datetime
+
+
+class Listed(NamedTuple):
+    """An object as a listing shows it."""
+
+    key: str
+    modified: datetime
+
+
+@dataclass
+class ObjectCache:
+    """Parsed objects that never change, by bucket and key; the least recently used are dropped. Threads may share it.
+
+    It belongs to an `ObjectStore`. Who makes one store after another over the same bucket (the promotion sensor: one for
+    each tick) hands the same cache to each.
+    """
+
+    size: int = MOST_CACHED
+    _values: dict[tuple[str, str], object] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def get(self, bucket: str, key: str) -> object | None:
+        with self._lock:
+            value = self._values.pop((bucket, key), None)
+            if value is not None:
+                self._values[bucket, key] = value
+            return value
+
+    def put(self, bucket: str, key: str, value: object) -> None:
+        with self._lock:
+            self._values[bucket, key] = value
+            while len(self._values) > self.size:
+                del self._values[next(iter(self._values))]
+
+
+class ObjectStore:
+    """One bucket. Every method raises ObjectStoreError when S3 does not answer, or refuses for any reason but those named.
+
+    `client` retries throttles, 5xx and lost connections by itself (`resources.aws.client_config`). A write that was done,
+    and whose answer was lost, is therefore tried again and may then be told that somebody was first: itself. A caller to
+    whom that matters reads back.
+    """
+
+    def __init__(self, bucket: str, client: S3Client, cache: ObjectCache | None = None) -> None:
+        self.bucket = bucket
+        self.client = client
+        self.cache = cache if cache is not None else ObjectCache()
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.bucket}/{key}"
+
+    # ---- reading
+
+    def get(self, key: str) -> Stored | None:
+        """The object, None when there is none.
+
+        S3 says 404 of a missing object only to a caller who may list the bucket, and 403 to others (S3, GetObject):
+        deploy/iam allows the listing for that reason.
+        """
+        try:
+            answer = self.client.get_object(Bucket=self.bucket, Key=key)
+            data = answer["Body"].read()
+        except FAULTS as error:
+            if code_of(error) in MISSING:
+                return None
+            raise self._failed("read", key, error) from error
+        if not answer.get("ETag") or not answer.get("LastModified"):
+            raise ObjectStoreError(
+                "read",
+                to=self.uri(key),
+                found="the answer has no ETag or no Last-Modified: it is not S3's",
+                next="check AWS_ENDPOINT_URL, and any proxy in between",
+            )
+        return Stored(data, answer["ETag"], answer["LastModified"])
+
+    def get_once(self, key: str, parse: Callable[[Stored], T]) -> T | None:
+        """The parsed content of an object that is written once and never deleted: read at most once for each cache.
+
+        None, which is not remembered, when there is no such object. A key always goes with the same `parse`.
+        """
+        cached = self.cache.get(self.bucket, key)
+        if cached is not None:
+            return cast("T", cached)
+        stored = self.get(key)
+        if stored is None:
+            return None
+        value = parse(stored)
+        self.cache.put(self.bucket, key, value)
+        return value
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object. It lists, because HEAD says 403 of a missing object to a caller who may list
+        one prefix only (S3, HeadObject)."""
+        try:
+            answer = self.client.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1)
+        except FAULTS as error:
+            raise self._failed("look for", key, error) from error
+        return any(item.get("Key") == key for item in answer.get("Contents", []))
+
+    def list(self, prefix: str, *, after: str | None = None) -> Iterator[Listed]:
+        """Every object under a prefix, in order of keys; with `after`, those whose keys sort after it. 1,000 a request."""
+        start: dict[str, Any] = {"StartAfter": after} if after else {}
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **start)
+        try:
+            for page in pages:
+                for item in page.get("Contents", []):
+                    yield Listed(item["Key"], item["LastModified"])
+        except FAULTS as error:
+            raise self._failed("list", prefix, error) from error
+
+    def now(self, prefix: str = "") -> datetime:
+        """The time by S3's clock, from the Date of a listing's answer; this machine's when the answer has none.
+
+        S3 reports whole seconds, so one is added: no S3 timestamp can then appear to be in the future. `prefix` is one
+        that this caller may list.
+        """
+        try:
+            answer: Any = self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, MaxKeys=1)
+        except FAULTS as error:
+            raise self._failed("list", prefix, error) from error
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        return parsedate_to_datetime(date) + timedelta(seconds=1) if date else datetime.now(UTC)
+
+    # ---- writing
+
+    def put(self, key: str, data: bytes, *, content_type: str = JSON) -> None:
+        """Write the object, whatever was there."""
+        self._put(key, data, content_type, {})
+
+    def create(self, key: str, data: bytes, *, content_type: str = JSON) -> bool:
+        """Write the object if there is none (`If-None-Match: *`). False when there is one."""
+        return self._put(key, data, content_type, {"IfNoneMatch": "*"})
+
+    def replace(self, key: str, data: bytes, *, etag: str, content_type: str = JSON) -> bool:
+        """Write the object if it is the one with this tag (`If-Match`). False when it is another, or gone.
+
+        A tag is a hash of the content, so a caller whose versions must differ gives them different bytes.
+        """
+        return self._put(key, data, content_type, {"IfMatch": etag})
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Delete these objects, 1,000 a request; one that does not exist is no error. Raises at the first request of which
+        S3 could not delete something; later ones are not made."""
+        left = iter(keys)
+        while batch := list(islice(left, MOST_DELETED)):
+            try:
+                answer = self.client.delete_objects(
+                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+                )
+            except FAULTS as error:
+                raise self._failed("delete", batch[0], error) from error
+            for wrong in answer.get("Errors", []):
+                raise ObjectStoreError(
+                    "delete",
+                    to=self.uri(wrong.get("Key", batch[0])),
+                    found=f"{wrong.get('Code', '')}: {wrong.get('Message', '')}",
+                    next="grant s3:DeleteObject (deploy/iam), and try again",
+                )
+
+    def _put(self, key: str, data: bytes, content_type: str, condition: dict[str, Any]) -> bool:
+        attempt = 1
+        while True:
+            try:
+                self.client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type, **condition)
+                return True
+            except FAULTS as error:
+                code = code_of(error)
+                if condition and code in (*NOT_MET, *MISSING):
+                    return False
+                if code not in IN_PROGRESS or attempt == CONFLICTS:
+                    raise self._failed("write", key, error) from error
+            time.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+            attempt += 1
+
+    def _failed(self, doing: str, key: str, error: Exception) -> ObjectStoreError:
+        found, advice = explain_error(error, "try again")
+        return ObjectStoreError(doing, to=self.uri(key), found=found, next=advice)
+
+
+@contextmanager
+def describing(doing: str, consequence: str) -> Iterator[None]:
+    """Errors of a store inside the block say that `doing` failed, and what follows from it, beside their own advice."""
+    try:
+        yield
+    except ObjectStoreError as error:
+        raise ObjectStoreError(doing, to=error.to, found=error.found, next=f"{error.next}; {consequence}") from error
