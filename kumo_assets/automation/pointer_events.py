@@ -2,7 +2,8 @@
 
 Events come from two places. `reports_of` reports moves that the ledger recorded since the last tick and that no run of
 this Dagster reported. `missing_report` reports the move that is active now when Dagster's own storage does not know it,
-whatever the cursor says: that storage may be new, emptied, or restored from an old copy. When to look is the sensor's.
+whatever the cursor says: that storage may be new, emptied, or restored from an old copy. When to look, and what one tick
+leaves to the next, is the sensor's.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from kumo_assets.assets.active_pointer import move_metadata, pointer_metadata, r
 from kumo_assets.assets.keys import key_of
 from kumo_assets.config.names import POINTER_ASSET
 from kumo_assets.documents import moment_in, utc_text
-from kumo_assets.pointers.store import VersionedPointer
+from kumo_assets.pointers.store import VersionedPointer, stored_mark
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.ledger import Recorded
+from kumo_assets.releases.operations.reconcile import News, news, reconcile
 
 Event = dg.AssetMaterialization | dg.AssetObservation
 RunStatus = Callable[[str], dg.DagsterRunStatus | None]
@@ -43,6 +46,54 @@ def latest_reports(
         latest = record.asset_entry.last_materialization
         found[record.asset_entry.asset_key] = latest.asset_materialization if latest is not None else None
     return found
+
+
+def news_since(
+    ctx: ReleaseContext, found: VersionedPointer | None, *, cursor: str, mark: str, pending: Sequence[str]
+) -> News:
+    """What happened to the pointer since an earlier tick, and the entries that it left `pending`; writes down what the
+    ledger did not know. Raises KumoAssetsError.
+
+    `cursor` and `mark` are what that tick left. A pointer that has not moved since costs nothing. A tick that came to
+    nothing leaves neither, so the next one reports the same again.
+    """
+    reconcile(ctx, found)
+    earlier = ctx.ledger.read(list(pending))
+    if cursor and mark == stored_mark(found):
+        return News(earlier, cursor)
+    fresh = news(ctx, cursor)
+    return News([*earlier, *fresh.entries], fresh.cursor)
+
+
+def events_of(
+    instance: dg.DagsterInstance,
+    query: str,
+    entries: Sequence[Recorded],
+    found: VersionedPointer | None,
+    where: str,
+    shown: dg.AssetMaterialization | None,
+) -> tuple[list[Event], list[str]]:
+    """All events of one tick for one query, and the names of the ledger's entries to look at again.
+
+    `found` is the pointer at the address `where`, `shown` the newest materialisation in this Dagster's storage.
+    """
+
+    def run_status(run_id: str) -> dg.DagsterRunStatus | None:
+        run = instance.get_run_by_id(run_id)
+        return run.status if run is not None else None
+
+    events, pending = reports_of(query, entries, run_status)
+    if found is not None:
+        shown = next((event for event in reversed(events) if isinstance(event, dg.AssetMaterialization)), shown)
+        missing = missing_report(
+            found,
+            where,
+            shown,
+            latest=lambda: latest_reports(instance, [query])[pointer_key(query)],
+            run_status=run_status,
+        )
+        events += [missing] if missing is not None else []
+    return events, pending
 
 
 def reports_of(query: str, entries: Sequence[Recorded], run_status: RunStatus) -> tuple[list[Event], list[str]]:

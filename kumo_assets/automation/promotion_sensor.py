@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TypedDict
 
@@ -22,15 +22,14 @@ from kumo_serving.errors import KumoAssetsError, PointerMalformed
 from kumo_assets.assets.active_pointer import ASSET_TAG, RELEASE_TAG, folder_of
 from kumo_assets.automation.jobs import QUERY_TAG
 from kumo_assets.automation.notifications import Alarm, alarms, damaged
-from kumo_assets.automation.pointer_events import Event, latest_reports, missing_report, pointer_key, reports_of
+from kumo_assets.automation.pointer_events import Event, events_of, latest_reports, news_since, pointer_key
 from kumo_assets.config.load import QueryDefinition, read_query
 from kumo_assets.config.names import POINTER_ASSET
 from kumo_assets.errors import ConfigError
 from kumo_assets.pointers.store import VersionedPointer, stored_mark
 from kumo_assets.releases.cache import ReleaseCache
-from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.promote import next_promotion
-from kumo_assets.releases.operations.reconcile import News, news, reconcile
+from kumo_assets.releases.operations.reconcile import News
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.webhook import notify
 
@@ -88,8 +87,11 @@ def build_promotion_sensor() -> dg.SensorDefinition:
             seen, mark, pending, told = memory["seen"], memory["mark"], memory["pending"], memory["told"]
             if view.news is not None:
                 seen, mark = view.news.cursor, stored_mark(view.found)
-                found, pending = _events(context.instance, definition, view, shown[pointer_key(definition.name)])
-                events += found
+                newest = shown[pointer_key(definition.name)]
+                more, pending = events_of(
+                    context.instance, definition.name, view.news.entries, view.found, view.where, newest
+                )
+                events += more
             if view.alarms is not None:
                 told = _send(definition.name, view.alarms, told)
             after[definition.name] = _Memory(seen=seen, mark=mark, pending=pending, told=told)
@@ -144,7 +146,7 @@ def _look(releases: ReleasesResource, definition: QueryDefinition, memory: _Memo
             reason = decision.reason
             heard: News | None = None
             try:
-                heard = _news(ctx, found, memory)
+                heard = news_since(ctx, found, cursor=memory["seen"], mark=memory["mark"], pending=memory["pending"])
             except KumoAssetsError as error:
                 reason = f"{reason} ({error})"
             promotable = release if decision.outcome == "promote" else None
@@ -155,51 +157,12 @@ def _look(releases: ReleasesResource, definition: QueryDefinition, memory: _Memo
         return _View(None, str(error))
 
 
-def _news(ctx: ReleaseContext, found: VersionedPointer | None, memory: _Memory) -> News:
-    """What happened to the pointer since the last tick; writes down what the ledger did not know. Raises KumoAssetsError.
-
-    A pointer that has not moved since the tick that left `memory` costs nothing. A tick that came to nothing leaves no
-    memory, so the next one reports the same again.
-    """
-    reconcile(ctx, found)
-    earlier = ctx.ledger.read(memory["pending"])
-    if memory["seen"] and memory["mark"] == stored_mark(found):
-        return News(earlier, memory["seen"])
-    fresh = news(ctx, memory["seen"])
-    return News([*earlier, *fresh.entries], fresh.cursor)
-
-
-def _events(
-    instance: dg.DagsterInstance, definition: QueryDefinition, view: _View, shown: dg.AssetMaterialization | None
-) -> tuple[list[Event], list[str]]:
-    """The events of one query, and the names of the ledger's entries to look at again."""
-    assert view.news is not None
-    run_status = partial(_status, instance)
-    events, pending = reports_of(definition.name, view.news.entries, run_status)
-    if view.found is not None:
-        shown = next((event for event in reversed(events) if isinstance(event, dg.AssetMaterialization)), shown)
-        missing = missing_report(
-            view.found,
-            view.where,
-            shown,
-            latest=lambda: latest_reports(instance, [definition.name])[pointer_key(definition.name)],
-            run_status=run_status,
-        )
-        events += [missing] if missing is not None else []
-    return events, pending
-
-
 def _send(query: str, found: Sequence[Alarm], told: Sequence[str]) -> list[str]:
     """Send what was not sent yet; the keys of all that lasts. What passes and comes again is sent again."""
     for alarm in found:
         if alarm.key not in told:
             notify(query, alarm.kind, alarm.title, alarm.lines)
     return [alarm.key for alarm in found]
-
-
-def _status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus | None:
-    run = instance.get_run_by_id(run_id)
-    return run.status if run is not None else None
 
 
 def _remembered(cursor: str | None) -> dict[str, _Memory]:
