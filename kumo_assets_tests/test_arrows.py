@@ -121,6 +121,18 @@ def test_a_package_imports_nothing_it_must_not_know(package: str, forbidden: set
     assert not wrong
 
 
+def test_emulators_know_the_product_by_its_protocols_only() -> None:
+    folder = ROOT / "packages" / "kumo_sandbox" / "kumo_sandbox"
+    wrong = {
+        name
+        for name, path in modules_of(folder.name, folder.parent).items()
+        if name != "kumo_sandbox.testing.releases"
+        for found in imports_of(path)
+        if found.partition(".")[0] == "kumo_assets"
+    }
+    assert not wrong
+
+
 def test_operational_rooms_never_name_dagster() -> None:
     """What rolls back at 3 a.m. must load without Dagster and the Snowflake connector."""
     quiet = {"errors", "redaction", "config", "documents", "pointers", "models", "releases"}

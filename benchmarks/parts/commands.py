@@ -17,10 +17,11 @@ NAMES = ("status", "lookup", "rollback")
 
 
 def main() -> None:
+    from kumo_sandbox.testing.releases import shop
+
     from kumo_assets.config.environment import Environment
     from kumo_assets.releases.operations.hold import preview_unhold, unhold
     from kumo_assets.releases.operations.promote import promote
-    from kumo_assets_tests.support.releases import shop
 
     made = shop(query=QUERY, environment=Environment.from_variables())
     promote(made.ctx, made.build("2017-11-01"), by="bench")

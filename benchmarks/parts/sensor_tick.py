@@ -16,11 +16,11 @@ from typing import Any
 
 def main() -> None:
     import dagster as dg
+    from kumo_sandbox.testing.releases import shop
 
     from kumo_assets.config.environment import Environment
     from kumo_assets.definitions import shared_resources
     from kumo_assets.releases.operations.promote import promote
-    from kumo_assets_tests.support.releases import shop
 
     definitions: Any = import_module(f"{sys.argv[1]}.definitions").defs()
     repository = definitions.get_repository_def()

@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from kumo_sandbox.testing.watch import Seen, watching
+
 from benchmarks.figures import Figure, Result, Table
 from benchmarks.reader.measure import ministack, set_variables
-from benchmarks.watch import Seen, watching
 
 TITLE = "Promotion: until every reader sees it"
 PROCESSES, READERS = 4, 25
@@ -30,16 +31,14 @@ NOTES = [
 
 def run(quick: bool) -> Result:
     """30 promotions a store and 5 minutes of load; `quick`: 5, and 20 seconds."""
-    root = Path(__file__).parents[2]
-    sys.path[:0] = [str(root)]
     set_variables()
-    from kumo_assets_tests.support.releases import BUCKET, client
-    from kumo_assets_tests.support.zookeeper import restartable_zookeeper
+    from kumo_sandbox.testing import ZooKeeper
+    from kumo_sandbox.testing.releases import BUCKET, client
 
     count, seconds = (5, 20.0) if quick else (30, 300.0)
     figures: list[Figure] = []
     rows = []
-    with tempfile.TemporaryDirectory() as home, ministack() as aws, restartable_zookeeper(Path(home)) as zookeeper:
+    with tempfile.TemporaryDirectory() as home, ministack() as aws, ZooKeeper(Path(home)) as zookeeper:
         os.environ["AWS_ENDPOINT_URL"] = aws
         try:
             client("s3").create_bucket(Bucket=BUCKET)
@@ -68,8 +67,9 @@ def run(quick: bool) -> Result:
 
 def _propagation(store: str, hosts: str, count: int) -> tuple[list[float], Seen]:
     """Milliseconds from each promotion to each reader that saw it."""
+    from kumo_sandbox.testing.releases import shop
+
     from kumo_assets.releases.operations.promote import promote
-    from kumo_assets_tests.support.releases import shop
 
     made = shop(store, hosts)
     releases = [made.build(f"2017-{1 + day // 28:02d}-{1 + day % 28:02d}") for day in range(count + 1)]
@@ -96,11 +96,12 @@ def _propagation(store: str, hosts: str, count: int) -> tuple[list[float], Seen]
 
 def _load(seconds: float, moves: int) -> tuple[int, Seen, float]:
     """(moves made, what readers saw meanwhile, median seconds of five rollbacks by the command line)."""
+    from kumo_sandbox.testing.releases import shop
+
     from kumo_assets.releases.operations.hold import preview_unhold, unhold
     from kumo_assets.releases.operations.promote import promote
     from kumo_assets.releases.operations.retire import retire
     from kumo_assets.releases.operations.rollback import rollback
-    from kumo_assets_tests.support.releases import shop
 
     made = shop(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": 0.05})
     days = iter(f"2017-{month:02d}-{day:02d}" for month in range(1, 13) for day in range(1, 29))

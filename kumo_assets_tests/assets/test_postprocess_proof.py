@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from kumo_sandbox.testing import SandboxHandle
+from kumo_sandbox.testing.releases import definition
 
 from kumo_assets.assets.postprocess_proof import Proof, _keys, faults, prove_shape, prove_table
 from kumo_assets.assets.s3_export import sample_select
@@ -15,7 +16,6 @@ from kumo_assets.errors import WarehouseError
 from kumo_assets.gates.count_sql import MOST_RANK_COLUMNS
 from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
 from kumo_assets.resources.sql import table
-from kumo_assets_tests.support.releases import definition
 
 WHOLE = Proof(rows=500, entities=100, nulls=0, keys=100, class_keys=500, rank_keys=500, longest=5)
 

@@ -16,6 +16,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from kumo_sandbox.testing import SandboxHandle, start_sandbox
+from kumo_sandbox.testing.releases import BUCKET, Shop, client, shop
 from kumo_serving import Answer, Reader, open_pointer
 
 from kumo_assets.config.environment import Environment
@@ -26,7 +27,6 @@ from kumo_assets.releases.operations.reconcile import reconcile
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import report
 from kumo_assets.resources.aws import client_config
-from kumo_assets_tests.support.releases import BUCKET, Shop, client, shop
 from kumo_assets_tests.support.zookeeper import restartable_zookeeper
 
 SOAK = bool(os.environ.get("KUMO_SOAK"))

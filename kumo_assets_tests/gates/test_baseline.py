@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kumo_sandbox.testing.releases import Shop, definition, shop
 
 from kumo_assets.config.gates import GatesSpec
 from kumo_assets.documents import NoticeDetails, Seal
@@ -14,7 +15,6 @@ from kumo_assets.gates.baseline import baselines_of
 from kumo_assets.gates.bindings import bind
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets_tests.releases.conftest import aws, aws_variables, ministack  # noqa: F401
-from kumo_assets_tests.support.releases import Shop, definition, shop
 
 COUNTS = {"rows": 500, "entities": 100, "against": [], "finite": True, "lists": 100, "coverage": 9, "served": 500}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from kumo_sandbox.testing import SandboxHandle
+from kumo_sandbox.testing.releases import definition
 
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.load import QueryDefinition
@@ -18,7 +19,6 @@ from kumo_assets.gates.bindings import bind
 from kumo_assets.gates.take_counts import stored_counts, take_counts
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
-from kumo_assets_tests.support.releases import definition
 
 LISTS = "SELECT {entity} AS ENTITY, {item} AS CLASS, 0.5::FLOAT AS SCORE, 1 AS RANK FROM VALUES (1, 7), (2, 8), (3, 9)"
 NUMBERS = "SELECT {entity} AS ENTITY, 0.5::FLOAT AS TARGET_PRED FROM VALUES (1, 7), (2, 8), (3, 9)"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kumo_sandbox.testing.releases import BUCKET
 
 from kumo_assets.config.names import QueryNames
 from kumo_assets.config.query import Kumo, Training
@@ -18,7 +19,6 @@ from kumo_assets.models.training import decide, use
 from kumo_assets.resources.kumo.model import TrainedModel
 from kumo_assets.resources.s3_objects import ObjectStore
 from kumo_assets_tests.support.memory_aws import Memory, MemoryS3
-from kumo_assets_tests.support.releases import BUCKET
 
 VALUES = st.dictionaries(st.sampled_from(["ndcg@5", "auroc", "mae", "rmse"]), st.floats(0.01, 100), min_size=1)
 

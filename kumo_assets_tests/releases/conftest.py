@@ -1,4 +1,4 @@
-"""The servers the tests of releases run against. What they are made of is in `support.releases`."""
+"""The servers the tests of releases run against. What they are made of is in `kumo_sandbox.testing.releases`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from kumo_sandbox.testing import ministack_server
+from kumo_sandbox.testing.releases import BUCKET, Shop, client, shop
 
 from kumo_assets_tests.support.in_dagster import dagster  # noqa: F401 - a fixture
-from kumo_assets_tests.support.releases import BUCKET, Shop, client, shop
 from kumo_assets_tests.support.zookeeper import restartable_zookeeper
 
 

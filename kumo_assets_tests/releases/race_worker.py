@@ -16,9 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from kumo_sandbox.testing.releases import shop
+
 from kumo_assets.errors import Refused, ReleaseError
 from kumo_assets.releases.operations.promote import promote
-from kumo_assets_tests.support.releases import shop
 
 
 def main() -> None:

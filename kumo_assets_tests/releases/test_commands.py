@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kumo_sandbox.testing.releases import Shop
 
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.rollback import rollback
-from kumo_assets_tests.support.releases import Shop
 
 SHIPPED = Path(__file__).parents[2] / "kumo_assets" / "defs" / "next_best_product" / "defs.yaml"
 # Runs a command, then says on stderr whether it imported what it must do without.
@@ -140,7 +140,7 @@ def test_an_address_where_nothing_is_is_told(store: Shop, tmp_path: Path) -> Non
 def test_one_querys_broken_file_stops_no_other_querys_rollback(
     store: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kumo_assets_tests.support.releases import BUCKET
+    from kumo_sandbox.testing.releases import BUCKET
 
     first, _ = two(store)
     good, bad = tmp_path / "defs" / store.query, tmp_path / "defs" / "broken"
@@ -163,7 +163,7 @@ def test_a_query_in_a_nested_folder_is_listed_found_and_rolled_back_and_its_doub
     store: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a project of the user's own, found around the current folder."""
-    from kumo_assets_tests.support.releases import BUCKET
+    from kumo_sandbox.testing.releases import BUCKET
 
     first, _ = two(store)
     (tmp_path / "pyproject.toml").write_text('[tool.dg.project]\nroot_module = "acme"\n')
@@ -197,7 +197,7 @@ def test_status_of_all_ends_with_what_a_script_must_know(
 ) -> None:
     """0 only when every state was read, 2 when not one query is configured, else 1 (so too where some could be read: the
     test of a broken file); each query is in the document."""
-    from kumo_assets_tests.support.releases import BUCKET
+    from kumo_sandbox.testing.releases import BUCKET
 
     for name in (store.query, "other_query"):
         (tmp_path / "defs" / name).mkdir(parents=True)

@@ -9,13 +9,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from kumo_sandbox.testing.releases import GATES, new_query, shop
 
 from kumo_assets.releases.operations.hold import hold
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets_tests.security.policies import recorded
 from kumo_assets_tests.support.chat import Chat
 from kumo_assets_tests.support.in_dagster import Dagster, define, two
-from kumo_assets_tests.support.releases import GATES, new_query, shop
 
 
 def test_rollback_in_the_ui_does_what_the_command_does(dagster: Dagster) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from kumo_sandbox.testing.releases import Shop
+
 from kumo_assets.config.query import Table
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.resources.dynamodb import tables
-from kumo_assets_tests.support.releases import Shop
 
 
 def test_nothing_that_is_served_ever_expires(either: Shop) -> None:

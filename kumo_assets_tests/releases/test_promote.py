@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from kumo_sandbox.testing.releases import GATES, Shop, client, shop
 
 from kumo_assets.documents import IMPORT_GATE, GateRecord, utc_text
 from kumo_assets.errors import ConfigError, GateBlocked, LostRace, Refused, ReleaseError
@@ -14,7 +15,6 @@ from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
 from kumo_assets.releases.operations.promote import next_promotion, promote
 from kumo_assets.releases.operations.reconcile import news, reconcile
 from kumo_assets.resources.dynamodb import tables
-from kumo_assets_tests.support.releases import GATES, Shop, client, shop
 
 
 def test_the_first_promotion_creates_the_pointer(either: Shop) -> None:
@@ -253,8 +253,9 @@ def test_a_hand_edit_is_made_regular_by_unhold(either: Shop) -> None:
 
 
 def test_a_field_that_only_a_newer_version_knows_is_no_hand_edit(either: Shop) -> None:
+    from kumo_sandbox.testing.releases import put_raw
+
     from kumo_assets.pointers.store import digest_of
-    from kumo_assets_tests.support.releases import put_raw
 
     release = either.build("2017-11-29")
     promote(either.ctx, None, by="sensor")
@@ -286,7 +287,7 @@ def test_a_hand_edit_of_our_own_fields_stops_nothing(either: Shop, at: str) -> N
 
 
 def test_an_old_document_put_back_whole_is_a_hand_edit_too(either: Shop) -> None:
-    from kumo_assets_tests.support.releases import put_raw
+    from kumo_sandbox.testing.releases import put_raw
 
     first = either.build("2017-11-29")
     promote(either.ctx, None, by="sensor")

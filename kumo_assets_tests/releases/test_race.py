@@ -10,7 +10,7 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 
-from kumo_assets_tests.support.releases import Shop
+from kumo_sandbox.testing.releases import Shop
 
 SOAK = bool(os.environ.get("KUMO_SOAK"))
 PROCESSES, THREADS, RELEASES = (16, 2, 32) if SOAK else (4, 4, 6)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from kumo_sandbox.testing.releases import Shop, now, put_raw, shop
 
 from kumo_assets.documents import Opened, Retirement, utc_now
 from kumo_assets.errors import LostRace, Refused, ReleaseError, WarehouseError
@@ -19,7 +20,6 @@ from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.states import releases
 from kumo_assets.releases.run import RunIdentity, open_release
 from kumo_assets.resources.dynamodb import tables
-from kumo_assets_tests.support.releases import Shop, now, put_raw, shop
 
 DAYS = ("25", "26", "27", "28", "29")
 

@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from kumo_sandbox.testing.releases import BUCKET, Shop, definition, new_query, put_raw, shop
 from kumo_serving.pointer import Pointer, parse_pointer, partition_of_release
 
 from kumo_assets.config.environment import Environment
@@ -34,7 +35,6 @@ from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import report
 from kumo_assets.resources.dynamodb.tables import list_tables
 from kumo_assets_tests.support.memory_aws import Killed, Memory
-from kumo_assets_tests.support.releases import BUCKET, Shop, definition, new_query, put_raw, shop
 
 # How long the in-memory machine's retirement waits for the slowest reader; no clock of a test moves so far elsewhere.
 GRACE_SECONDS = 60

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from kumo_sandbox.testing.releases import Shop, now, put_raw
 
 from kumo_assets.documents import Rejection, utc_now
 from kumo_assets.releases.operations.hold import hold
@@ -13,7 +14,6 @@ from kumo_assets.releases.operations.retention import plan
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import releases, report
 from kumo_assets.resources.dynamodb import tables
-from kumo_assets_tests.support.releases import Shop, now, put_raw
 
 
 def test_before_anything_was_promoted(store: Shop) -> None:

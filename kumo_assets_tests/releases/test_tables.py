@@ -5,12 +5,12 @@ from __future__ import annotations
 import boto3
 import pytest
 from kumo_sandbox.testing import SandboxHandle
+from kumo_sandbox.testing.releases import Shop, shop
 
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.query import Table
 from kumo_assets.errors import ReleaseError
 from kumo_assets.resources.dynamodb import tables
-from kumo_assets_tests.support.releases import Shop, shop
 
 pytestmark = pytest.mark.sandbox
 ABROAD = "eu-west-1"

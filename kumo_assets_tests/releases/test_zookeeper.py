@@ -13,6 +13,7 @@ import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoAuthError, NotEmptyError
 from kazoo.security import OPEN_ACL_UNSAFE
+from kumo_sandbox.testing.releases import BUCKET, Shop, shop
 from kumo_serving import open_pointer
 from kumo_serving.pointer import parse_pointer
 
@@ -20,7 +21,6 @@ from kumo_assets.config.environment import Environment
 from kumo_assets.errors import ReleaseError
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.rollback import rollback
-from kumo_assets_tests.support.releases import BUCKET, Shop, shop
 from kumo_assets_tests.support.zookeeper import CREATE, SET_DATA, Wire, wire_to
 
 pytestmark = pytest.mark.zookeeper

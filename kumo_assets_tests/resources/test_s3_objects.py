@@ -17,6 +17,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from kumo_sandbox.testing.releases import BUCKET, client
 
 from kumo_assets.errors import ObjectStoreError, ReleaseError
 from kumo_assets.resources import s3_objects
@@ -24,7 +25,6 @@ from kumo_assets.resources.aws import client_config
 from kumo_assets.resources.s3_objects import CONFLICTS, ObjectCache, ObjectStore, describing
 from kumo_assets_tests.releases.conftest import aws, aws_variables, ministack  # noqa: F401
 from kumo_assets_tests.resources.kumo.scripted import Answer, Asked, ScriptedServer
-from kumo_assets_tests.support.releases import BUCKET, client
 
 LAST_MODIFIED = "Thu, 30 Nov 2017 10:00:00 GMT"
 STALE = '"0123456789abcdef0123456789abcdef"'

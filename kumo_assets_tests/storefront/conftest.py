@@ -14,6 +14,7 @@ import pytest
 from kumo_sandbox.grocery import grocery_log, write_catalogue
 from kumo_sandbox.settings import free_port
 from kumo_sandbox.testing import SandboxHandle, Server
+from kumo_sandbox.testing.releases import Shop, client
 from kumo_serving.items import RANKING, encode_item
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -21,7 +22,6 @@ from kumo_assets.config.environment import Environment
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.promote import promote
-from kumo_assets_tests.support.releases import Shop, client
 
 STOREFRONT = Path(__file__).parents[2] / "examples" / "storefront"
 CHROMIUM = Path("/usr/bin/chromium")

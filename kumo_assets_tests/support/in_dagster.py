@@ -10,9 +10,9 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from kumo_sandbox.testing.releases import BUCKET, Shop, new_query, shop
 
 from kumo_assets.releases.operations.promote import promote
-from kumo_assets_tests.support.releases import BUCKET, Shop, new_query, shop
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

@@ -11,8 +11,8 @@ from kumo_sandbox.demo.commands import program
 from kumo_sandbox.demo.faults import BREAKS, clear, inject
 from kumo_sandbox.demo.online import active_pointer, pointer_address
 from kumo_sandbox.grocery import grocery_log, stream, write_catalogue
+from kumo_sandbox.testing.watch import Seen
 
-from benchmarks.watch import Seen
 from kumo_assets_tests.chaos.gameday.stage import Stage
 from kumo_assets_tests.chaos.gameday.timeline import NotAsItShould, Timeline
 

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
+from kumo_sandbox.testing.releases import Shop
 from kumo_serving import Reader, open_pointer
 
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets_tests.chaos.gameday.stage import Stage, Typed
 from kumo_assets_tests.chaos.gameday.timeline import Timeline, wait_until
-from kumo_assets_tests.support.releases import Shop
 
 STORES = {"zookeeper": "ZooKeeper", "s3": "S3"}
 # Each store sees both orders of starting.

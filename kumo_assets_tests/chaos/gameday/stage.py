@@ -13,10 +13,10 @@ from pathlib import Path
 import yaml
 from kumo_sandbox.demo.commands import Commands, Outcome, dagster_home
 from kumo_sandbox.testing import SandboxHandle, start_sandbox
+from kumo_sandbox.testing.releases import Shop, shop
 
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.index import DefinitionsIndex
-from kumo_assets_tests.support.releases import Shop, shop
 from kumo_assets_tests.support.zookeeper import ZooKeeper, restartable_zookeeper
 
 ROOT = Path(__file__).parents[3]

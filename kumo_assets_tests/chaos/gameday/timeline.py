@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from kumo_sandbox.testing.watch import Seen, watching
 from rich.console import Console
 from rich.table import Table
-
-from benchmarks.watch import Seen, watching
 
 # One process of readers beside everything else on two cores: some 100 lookups a second.
 READERS, THREADS = 4, 2

@@ -1,7 +1,8 @@
-"""Services that never stop asking, in a process of their own: `python -m benchmarks.watch QUERY POINTER READERS THREADS`.
+"""Services that never stop asking, in a process of their own: `python -m kumo_sandbox.testing.watch QUERY POINTER READERS THREADS`.
 
 Each reader notes when it first saw each release; threads look entities up through them and note everything that is not an
-answer. Ends when stdin closes, and prints what it saw as one JSON line. Used by the propagation benchmark and the game day.
+answer. Ends when stdin closes, and prints what it saw as one JSON line. Used by benchmarks of
+propagation and by drills.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def main() -> None:
 @contextlib.contextmanager
 def watching(query: str, uri: str, processes: int, readers: int, threads: int) -> Iterator[Seen]:
     """Readers in processes of their own until the block ends; then what all of them saw is in the value given."""
-    command = [sys.executable, "-m", "benchmarks.watch", query, uri, str(readers), str(threads)]
+    command = [sys.executable, "-m", "kumo_sandbox.testing.watch", query, uri, str(readers), str(threads)]
     started = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(processes)
     ]

@@ -1,5 +1,6 @@
-"""What the tests of releases are built on: real MiniStack and ZooKeeper, and releases built through the real store as the
-chain's assets would, in a second instead of a minute. Nothing of ours is replaced."""
+"""Releases without a run: built through the real store of `kumo_assets` as the chain's assets would, in a second instead of
+a minute. Nothing of ours is replaced. The one module here that needs `kumo_assets`; the servers are in `servers` and
+`zookeeper`."""
 
 from __future__ import annotations
 
@@ -9,21 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 from botocore.config import Config
 from kumo_serving.items import encode_item
+from kumo_serving.pointer import KeyAttribute
 
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import ReleaseId
 from kumo_assets.config.query import PredictiveQuerySpec
-from kumo_assets.documents import IMPORT_GATE, Artefact, GateRecord, Opened, Seal, Verdict, utc_now
+from kumo_assets.documents import IMPORT_GATE, Artefact, Details, GateRecord, Opened, Seal, SealCounts, Verdict, utc_now
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.store import SealedRelease
 
-REPOSITORY = Path(__file__).parents[2]
 BUCKET = "kumo-releases-test"
 ENTITIES = ("1", "2", "3")
 GATES = {
@@ -33,7 +34,7 @@ GATES = {
 }
 
 
-def client(service: str, endpoint: str | None = None) -> Any:
+def client(service: Literal["s3", "dynamodb"], endpoint: str | None = None) -> Any:
     """A client that fails fast: what retries prove is tested where it matters."""
     return boto3.client(
         service,
@@ -134,7 +135,7 @@ class Shop:
                 entities=len(ENTITIES),
                 seconds_outside=0.1,
                 created_at=utc_now(),
-                details=details,
+                details=Details(**details),
             )
         )
 
@@ -205,16 +206,12 @@ class Shop:
                 sealed_at=utc_now(),
                 table=names.dynamodb_table(opened.release_id),
                 region="us-east-1",
-                key={"name": "e", "type": "S"},
+                key=KeyAttribute(),
                 item_format="ranking/1",
                 fallback=f"s3://{names.bucket}/{names.release_prefix(opened.release_id)}fallback.json",
-                counts={
-                    "rows": count,
-                    "entities": count,
-                    "exported": count,
-                    "imported": count if whole else count - 1,
-                    "errors": 0,
-                },
+                counts=SealCounts(
+                    rows=count, entities=count, exported=count, imported=count if whole else count - 1, errors=0
+                ),
                 artefacts={},
                 opened=hashlib.sha256(opened.to_json()).hexdigest(),
             )
