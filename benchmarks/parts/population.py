@@ -90,7 +90,7 @@ def make(size: int, seed: int = 7) -> Population:
 
 
 def count_predictions(scores: Scores, weights: Ints, edges: list[float] | None, shift: float = 0.0) -> dict[str, Any]:
-    """What `gates.counts.count_predictions` would return; `edges` None makes a baseline with edges of its own."""
+    """What `gates.count_sql.count_predictions` would return; `edges` None makes a baseline with edges of its own."""
     entities = int(weights.sum())
     known = edges if edges is not None else scores.edges(weights)
     histogram = scores.histogram(weights, known, shift)
@@ -111,7 +111,7 @@ def count_predictions(scores: Scores, weights: Ints, edges: list[float] | None, 
 def count_lists(
     items: Ints, weights: Ints, first: tuple[int, float] | None, random: np.random.Generator
 ) -> dict[str, Any]:
-    """What `gates.counts.count_lists` would return. `first` = (item, share): it takes that share of first places."""
+    """What `gates.count_sql.count_lists` would return. `first` = (item, share): it takes that share of first places."""
     served = np.zeros(ITEMS, dtype=np.int64)
     places = np.zeros(ITEMS, dtype=np.int64)
     taken = random.binomial(weights, first[1]) if first is not None else np.zeros_like(weights)
