@@ -1,4 +1,4 @@
-"""A project with the old project's three queries in today's YAML, and the old commit's state restored around it.
+"""The project in today's YAML, the old commit's state restored around it, and the old reader.
 
 Everything goes through what a user has: the command line, run in this process, and Dagster under it.
 """
@@ -17,16 +17,14 @@ from typing import Any
 
 import boto3
 import pytest
-import yaml
 from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets_tests.cli.conftest import kumo_assets
 from kumo_assets_tests.releases.conftest import zookeeper  # noqa: F401
 from kumo_assets_tests.upgrade import restore
 from kumo_assets_tests.upgrade.data_files import DATA
+from kumo_assets_tests.upgrade.project import ENVIRONMENT, IN_ZOOKEEPER, write_project
 
-ON_S3, IN_ZOOKEEPER, EDITED = "products_on_s3", "products_in_zookeeper", "products_edited_by_hand"
-QUERIES = (ON_S3, IN_ZOOKEEPER, EDITED)
 # What the old command line said of the state that is restored.
 ANSWERS: dict[str, dict[str, Any]] = json.loads((DATA / "answers.json").read_text())
 
@@ -39,19 +37,6 @@ def left(query: str, state: str, day: str = "") -> list[str]:
         if one["state"] == state and one["partition"].startswith(day)
     ]
 
-
-_DEFINITIONS = """from pathlib import Path
-
-import dagster as dg
-from kumo_assets.definitions import shared_definitions
-
-
-@dg.definitions
-def defs() -> dg.Definitions:
-    return dg.Definitions.merge(
-        shared_definitions(), dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
-    )
-"""
 
 _READ = """
 import json, sys
@@ -103,14 +88,14 @@ class Old:
 
     def pointer(self, query: str) -> str:
         """The address of the query's pointer."""
-        path = f"{restore.ENVIRONMENT}/{query}/active"
+        path = f"{ENVIRONMENT}/{query}/active"
         return (
             f"zk://{self.zookeeper}/kumo_assets/{path}" if query == IN_ZOOKEEPER else f"s3://{self.bucket}/{path}.json"
         )
 
     def object(self, query: str, name: str) -> bytes:
         """One of the query's S3 objects as it is now, by its key under the query's prefix."""
-        key = f"{restore.ENVIRONMENT}/{query}/{name}"
+        key = f"{ENVIRONMENT}/{query}/{name}"
         body: bytes = boto3.client("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read()
         return body
 
@@ -136,61 +121,9 @@ class Old:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A `dg` project, package `upgrade_project`, with the old project's queries."""
     folder = tmp_path_factory.mktemp("project")
-    defs = folder / "upgrade_project" / "defs"
-    defs.mkdir(parents=True)
-    (folder / "pyproject.toml").write_text(
-        '[project]\nname = "upgrade-project"\nversion = "0.1.0"\n\n[tool.dg]\ndirectory_type = "project"\n\n'
-        '[tool.dg.project]\nroot_module = "upgrade_project"\n'
-    )
-    for package in (defs.parent, defs):
-        (package / "__init__.py").write_text("")
-    (defs.parent / "definitions.py").write_text(_DEFINITIONS)
-    tables = {
-        "transactions": {"table": "TRANSACTIONS", "event_time": "TRANSACTION_TIMESTAMP"},
-        "products": {"table": "PRODUCTS"},
-    }
-    _write(defs / "raw_logs", "RawLogs", {"schema": "UPGRADE", "owners": ["team:upgrade"], "tables": tables})
-    for query in QUERIES:
-        _write(defs / query, "PredictiveQuery", _query(query))
+    write_project(folder)
     return folder
-
-
-def _query(name: str) -> dict[str, Any]:
-    kumo: dict[str, Any] = {
-        "predictive_query_id": "upgrade_next_product",
-        "connector": "sandbox_snowflake",
-        "graph_id": "upgrade_next_product",
-        "poll": {"first_seconds": 0.1, "max_seconds": 1, "deadline_minutes": 10, "table_seconds": 1},
-    }
-    special: dict[str, Any] = {}
-    if name != ON_S3:
-        off = ("raw_volume", "score_range", "score_drift", "class_share", "top_item", "coverage", "overlap")
-        special["gates"] = {gate: {"mode": "off"} for gate in off}
-    if name == IN_ZOOKEEPER:
-        kumo["training"] = {"schedule": "0 4 * * 0"}
-        special["pointer"] = {"store": "zookeeper", "plain_text_copy": True}
-    return {
-        "owners": ["team:upgrade"],
-        "entity": "household",
-        "raw_logs": ["transactions", "products"],
-        "task": "ranking",
-        "source": {"kumo": kumo},
-        "top_k": 3,
-        "table": {"poll_seconds": 0.2, "sample": 4},
-        "schedule": {"start": "2017-11-17", "end": "2017-11-30"},
-        "retention": {"keep": 1, "min_age_hours": 0, "grace_minutes": 0},
-        "stale_after_hours": 1_000_000,
-        "waiting_after_hours": 1_000_000,
-        **special,
-    }
-
-
-def _write(folder: Path, kind: str, attributes: dict[str, Any]) -> None:
-    folder.mkdir()
-    document = {"type": f"kumo_assets.components.{kind}", "attributes": attributes}
-    (folder / "defs.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +142,7 @@ def place(
             patch.delenv(name)
         env = {
             **running_sandbox.env,
-            "KUMO_ASSETS_ENV": restore.ENVIRONMENT,
+            "KUMO_ASSETS_ENV": ENVIRONMENT,
             "KUMO_ASSETS_ZOOKEEPER": zookeeper,
             "DAGSTER_HOME": str(folder),
         }

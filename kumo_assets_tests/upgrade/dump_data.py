@@ -17,7 +17,7 @@ import boto3
 import dagster as dg
 from data_files import DATA, Stored, write_objects
 from kumo_sandbox.snowflake.client import connect
-from old_project import ENVIRONMENT, GATE_DAYS, KUMO_QUERY, KUMO_SETTINGS, SCHEMA
+from project import ENVIRONMENT, GATE_DAYS, KUMO_QUERY, KUMO_SETTINGS, SCHEMA
 
 Run = Callable[..., Any]
 # What DescribeImport repeats of ImportTable's parameters.

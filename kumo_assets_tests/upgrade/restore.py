@@ -20,8 +20,7 @@ from kazoo.client import KazooClient
 from kumo_sandbox.snowflake.client import connect
 
 from kumo_assets_tests.upgrade.data_files import DATA, Stored, read_objects
-
-ENVIRONMENT = "upgrade"
+from kumo_assets_tests.upgrade.project import ENVIRONMENT, SCHEMA
 
 
 def restore(env: Mapping[str, str], query: str, zookeeper: str) -> None:
@@ -47,12 +46,12 @@ def restore_warehouse(env: Mapping[str, str], query: str) -> None:
     """The query's Snowflake tables, and the raw logs that all queries read."""
     with connect(env) as connection:
         cursor = connection.cursor()
-        cursor.execute('CREATE SCHEMA IF NOT EXISTS "KUMO"."UPGRADE"')
+        cursor.execute(f'CREATE SCHEMA IF NOT EXISTS "KUMO"."{SCHEMA}"')
         there = warehouse_tables(env, query)
         for statement in (DATA / "snowflake.sql").read_text().split(";\n"):
             name = statement.partition("(")[0].partition('"KUMO".')[2].partition(" ")[0].replace('"', "")
             schema, _, table = name.partition(".")
-            if (schema == "UPGRADE" or table.startswith(_warehouse_prefix(query))) and name not in there:
+            if (schema == SCHEMA or table.startswith(_warehouse_prefix(query))) and name not in there:
                 cursor.execute(statement)
 
 
@@ -88,7 +87,7 @@ def warehouse_tables(env: Mapping[str, str], query: str) -> set[str]:
         return {
             f"{schema}.{name}"
             for schema, name in found.fetchall()
-            if schema == "UPGRADE" or name.startswith(_warehouse_prefix(query))
+            if schema == SCHEMA or name.startswith(_warehouse_prefix(query))
         }
 
 

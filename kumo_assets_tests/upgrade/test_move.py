@@ -10,8 +10,9 @@ import boto3
 import pytest
 
 from kumo_assets_tests.upgrade import restore
-from kumo_assets_tests.upgrade.conftest import ANSWERS, EDITED, IN_ZOOKEEPER, ON_S3, Old, left
+from kumo_assets_tests.upgrade.conftest import ANSWERS, Old, left
 from kumo_assets_tests.upgrade.data_files import DATA
+from kumo_assets_tests.upgrade.project import EDITED, ENVIRONMENT, IN_ZOOKEEPER, ON_S3
 
 Restored = Callable[[str], Old]
 
@@ -25,13 +26,15 @@ def test_the_release_sealed_last_is_promoted_and_the_old_reader_serves_it(restor
     """Of the two that wait for one day the id would name the other: the seals' own times decide."""
     old = restored(ON_S3)
     before = ANSWERS[ON_S3]["status"]
-    assert before["candidate"] != max(left(ON_S3, "candidate", "2017-11-25"))
+    [last, first] = left(ON_S3, "candidate", "2017-11-25")
+    assert (before["candidate"], last < first) == (last, True)
     done = old.run("promote", ON_S3, "--by", "ann")
-    assert (done["moved"], done["release_id"]) == (True, before["candidate"])
+    assert (done["moved"], done["release_id"]) == (True, last)
     assert done["generation"] == before["generation"] + 1
-    assert last_move(old, ON_S3) == ("promote", before["release_id"], before["candidate"], done["generation"])
-    found = old.old_reader(ON_S3, before["candidate"], "1", "999")
-    assert found["release_id"] == found["fallback"] == before["candidate"]
+    assert last_move(old, ON_S3) == ("promote", before["release_id"], last, done["generation"])
+    old.run("promote", ON_S3, first, status=4)
+    found = old.old_reader(ON_S3, last, "1", "999")
+    assert found["release_id"] == found["fallback"] == last
     assert found["previous"] == [before["release_id"], *before["previous"]]
     assert (len(found["answers"]["1"]), found["answers"]["999"]) == (3, None)
 
@@ -107,7 +110,7 @@ def test_an_edit_by_hand_is_recorded_once_and_lifted(restored: Restored) -> None
 def test_a_forced_release_is_active_again_when_the_edit_is_taken_back(restored: Restored) -> None:
     old = restored(EDITED)
     written = (DATA / "pointer_before_edit.json").read_bytes()
-    key = f"{restore.ENVIRONMENT}/{EDITED}/active.json"
+    key = f"{ENVIRONMENT}/{EDITED}/active.json"
     boto3.client("s3").put_object(Bucket=old.bucket, Key=key, Body=written)
     status = old.run("status", EDITED)
     assert (status["hand_edited"], status["hold"]) == (False, None)
@@ -129,7 +132,7 @@ def test_retirement_deletes_what_the_old_commit_would_have_deleted_and_nothing_e
     gone = {key for key in before[0] if "/export" in key and key.split("/")[3] in going}
     assert len(gone) == len(going)
     assert before[0].keys() - objects.keys() == gone
-    assert before[1] - tables == {f"{restore.ENVIRONMENT}-{ON_S3}-{release}" for release in going}
+    assert before[1] - tables == {f"{ENVIRONMENT}-{ON_S3}-{release}" for release in going}
     marks = {release.replace("-", "_").upper() for release in going}
     dropped = before[2] - warehouse
     assert len(dropped) == 2 * len(going) - 1, "the repaired release had adopted its predictions"

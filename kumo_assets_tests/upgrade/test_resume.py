@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from kumo_assets_tests.upgrade import restore
-from kumo_assets_tests.upgrade.conftest import ANSWERS, ON_S3, Old, left, runs_of_killed_processes
+from kumo_assets_tests.upgrade.conftest import ANSWERS, Old, left, runs_of_killed_processes
 from kumo_assets_tests.upgrade.data_files import Stored
+from kumo_assets_tests.upgrade.project import ENVIRONMENT, ON_S3
 from kumo_assets_tests.upgrade.schemas import BY_FOLDER, BY_NAME, faults, item_faults, schema_of
 
 # The day, and how far its release had come: what is in S3 of it that must stay.
@@ -46,7 +47,7 @@ def old(begun: Old) -> Old:
 
 def of_release(release: str) -> list[Stored]:
     """What the old commit had stored of a release that stays as it was: all but the gates' counts and verdicts."""
-    prefix = f"{restore.ENVIRONMENT}/{ON_S3}/releases/{release}/"
+    prefix = f"{ENVIRONMENT}/{ON_S3}/releases/{release}/"
     found = [one for one in restore.old_objects(ON_S3) if one.key.startswith(prefix)]
     return [one for one in found if "/verdicts/" not in one.key and "/statistics/" not in one.key]
 
@@ -54,7 +55,7 @@ def of_release(release: str) -> list[Stored]:
 def kumo_jobs(old: Old, day: str) -> list[dict[str, Any]]:
     url = old.env["KUMO_API_URL"].removesuffix("/api") + "/_sandbox/jobs"
     jobs = httpx.get(url, trust_env=False).json()["jobs"]
-    tags = {"kumo_assets.environment": restore.ENVIRONMENT, "kumo_assets.partition": day}
+    tags = {"kumo_assets.environment": ENVIRONMENT, "kumo_assets.partition": day}
     return [job for job in jobs if tags.items() <= job["tags"].items()]
 
 
@@ -86,7 +87,7 @@ def test_a_killed_run_is_finished_under_its_own_release(
         for name in ("release", "artefacts/dynamodb_table", "artefacts/s3_export")
     )
     assert seal["artefacts"]["s3_export"].endswith(f"/{release}/{export}/")
-    assert seal["table"] == f"{restore.ENVIRONMENT}-{ON_S3}-{release}"
+    assert seal["table"] == f"{ENVIRONMENT}-{ON_S3}-{release}"
     assert imported["details"]["sample"] == unloaded["details"]["sample"]
     assert len(unloaded["details"]["sample"]) == 4
     # Nothing was asked of Kumo again, and nothing was imported twice.
@@ -119,7 +120,7 @@ def test_a_day_that_was_blocked_is_built_anew_and_served_by_the_old_reader(old: 
     assert found["answers"]["1"] == old.run("lookup", ON_S3, "1")["predictions"]
 
     # And what was written for it conforms to the written contract.
-    before = {one.key for one in restore.old_objects(ON_S3)} - {f"{restore.ENVIRONMENT}/{ON_S3}/active.json"}
+    before = {one.key for one in restore.old_objects(ON_S3)} - {f"{ENVIRONMENT}/{ON_S3}/active.json"}
     written = [
         Stored(key, "", old.object(ON_S3, key.partition(f"/{ON_S3}/")[2]))
         for key in restore.objects(old.bucket, ON_S3)

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from kumo_assets_tests.upgrade.conftest import EDITED, QUERIES
 from kumo_assets_tests.upgrade.data_files import DATA, Stored, read_objects
-from kumo_assets_tests.upgrade.restore import ENVIRONMENT, old_objects
+from kumo_assets_tests.upgrade.project import EDITED, ENVIRONMENT, QUERIES
+from kumo_assets_tests.upgrade.restore import old_objects
 from kumo_assets_tests.upgrade.schemas import BY_FOLDER, BY_NAME, faults, item_faults, schema_of
 
 EDITED_KEY = f"{ENVIRONMENT}/{EDITED}/active.json"

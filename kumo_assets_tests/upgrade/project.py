@@ -1,6 +1,6 @@
-"""The project that the old commit ran to make `data/`: three queries in that commit's YAML, and two months of raw logs.
+"""The project that the old commit ran to make `data/`, and that the tests go on with: three queries over small raw logs.
 
-Used by `make_data.py` alone. The tests have the same queries in today's YAML.
+It is written in the old commit's YAML for `make_data.py`, and in today's for the tests. Nothing of ours is imported here.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ KUMO_SETTINGS = {
 _DEFINITIONS = """from pathlib import Path
 
 import dagster as dg
-from kumo_assets.definitions import shell
+from kumo_assets.definitions import {shared}
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return dg.Definitions.merge(shell(), dg.load_from_defs_folder(path_within_project=Path(__file__).parent))
+    return dg.Definitions.merge({shared}(), dg.load_from_defs_folder(path_within_project=Path(__file__).parent))
 """
 
 
-def write_project(folder: Path) -> None:
-    """A `dg` project at `folder`, package `upgrade_project`."""
+def write_project(folder: Path, *, old: bool = False) -> None:
+    """A `dg` project at `folder`, package `upgrade_project`; as the old commit reads it, or as today's code does."""
     defs = folder / "upgrade_project" / "defs"
     defs.mkdir(parents=True)
     (folder / "pyproject.toml").write_text(
@@ -54,10 +54,13 @@ def write_project(folder: Path) -> None:
     )
     for package in (defs.parent, defs):
         (package / "__init__.py").write_text("")
-    (defs.parent / "definitions.py").write_text(_DEFINITIONS)
+    (defs.parent / "definitions.py").write_text(_DEFINITIONS.format(shared="shell" if old else "shared_definitions"))
     _write(defs / "raw_logs", "RawLogs", _raw_logs())
     for query in QUERIES:
-        _write(defs / query, "PredictiveQuery", _query(query))
+        attributes = _query(query)
+        if old:
+            attributes["kumo"] = {**attributes.pop("source")["kumo"], "task": attributes.pop("task")}
+        _write(defs / query, "PredictiveQuery", attributes)
 
 
 def raw_log_statements() -> list[str]:
@@ -94,7 +97,6 @@ def _raw_logs() -> dict[str, Any]:
 def _query(name: str) -> dict[str, Any]:
     kumo: dict[str, Any] = {
         "predictive_query_id": KUMO_QUERY,
-        "task": "ranking",
         "connector": "sandbox_snowflake",
         "graph_id": KUMO_QUERY,
         "poll": {"first_seconds": 0.1, "max_seconds": 1, "deadline_minutes": 10, "table_seconds": 1},
@@ -109,7 +111,8 @@ def _query(name: str) -> dict[str, Any]:
         "owners": ["team:upgrade"],
         "entity": "household",
         "raw_logs": ["transactions", "products"],
-        "kumo": kumo,
+        "task": "ranking",
+        "source": {"kumo": kumo},
         "top_k": 3,
         "table": {"poll_seconds": 0.2, "sample": 4},
         "schedule": {"start": "2017-11-17", "end": "2017-11-30"},
