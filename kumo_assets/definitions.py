@@ -55,8 +55,11 @@ def shared_definitions() -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The checkout's own project, in which everything runs in one process (`automation.jobs` says why). ConfigError in an installed package, which holds no definitions: Dagster would look on
-    upwards for a project, and find whichever one the environment lies in."""
+    """The checkout's own project, in which everything runs in one process (`automation.jobs` says why).
+
+    ConfigError in an installed package, which holds no definitions: Dagster would look on upwards for a project, and
+    find whichever one the environment lies in.
+    """
     here = Path(__file__).parent
     if not (here / "defs").is_dir():
         raise ConfigError(

@@ -154,9 +154,7 @@ def write_project(folder: Path) -> Path:
         '[tool.dg]\ndirectory_type = "project"\n\n[tool.dg.project]\nroot_module = "acme"\n'
     )
     (package / "__init__.py").write_text("")
-    (package / "definitions.py").write_text(
-        "from pathlib import Path\n\nimport dagster as dg\n" + textwrap.dedent(readme)
-    )
+    (package / "definitions.py").write_text(textwrap.dedent(readme))
     for shipped, place in (("raw_logs", "shared/raw_logs"), (QUERY, f"growth/{QUERY}")):
         (package / "defs" / place).mkdir(parents=True)
         (package / "defs" / place / "defs.yaml").write_text((SHIPPED / shipped / "defs.yaml").read_text())
