@@ -44,7 +44,7 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
         deps=[key_of(definition.name, "dynamodb_table")],
         group_name=definition.name,
         owners=spec.owners,
-        kinds={"s3"} if spec.pointer.store == "s3" else {"zookeeper"},
+        kinds={spec.pointer.store},
         description="Which release online services read. Moved only to a sealed release that every gate let pass; "
         "`kumo-assets rollback` moves it back.",
         tags={ASSET_TAG: ASSET},

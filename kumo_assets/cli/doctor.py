@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -74,8 +74,8 @@ def _trials(index: DefinitionsIndex) -> Iterator[tuple[str, Callable[[], str]]]:
     for definition in readable:
         if (definition.folder / "training.py").is_file():
             yield f"query as code: {definition.name}", partial(_code, definition)
-    if any(definition.spec.pointer.store == "zookeeper" for definition in readable):
-        yield "ZooKeeper", _zookeeper
+    for store, definition in {definition.spec.pointer.store: definition for definition in readable}.items():
+        yield f"active pointer: read in {store}", partial(_pointer, definition)
     yield "Dagster: instance, and one owner of each clock", partial(_dagster, readable)
 
 
@@ -242,16 +242,13 @@ def _code(definition: QueryDefinition) -> str:
     return f"the tenant's {definition.spec.source.kumo.predictive_query_id} is what {FILE} says"
 
 
-def _zookeeper() -> str:
-    from kumo_assets.pointers.zookeeper import ZooKeeperPointerStore
+def _pointer(definition: QueryDefinition) -> str:
+    """Reads where one query's pointer is kept; whether there is one yet does not matter."""
+    from kumo_assets.releases.context import ReleaseContext
 
-    environment = Environment.from_variables()
-    store = ZooKeeperPointerStore(environment.names("doctor"), environment.zookeeper)
-    try:
-        store.read()
-    finally:
-        store.close()
-    return environment.zookeeper
+    with closing(ReleaseContext.from_environment(definition, Environment.from_variables())) as ctx:
+        ctx.pointers.peek()
+        return ctx.pointers.uri
 
 
 def _dagster(queries: Sequence[QueryDefinition]) -> str:
