@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kumo_assets.resources.aws import Sessions
-from kumo_assets.resources.s3_objects import ObjectCache
+from kumo_assets.resources.object_cache import ObjectCache
 
 
 @dataclass

@@ -6,11 +6,10 @@ writer won, and which are errors. What an object's key is, and what its bytes me
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import islice
@@ -20,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from kumo_assets.errors import ObjectStoreError
 from kumo_assets.resources.aws import code_of, explain_error
+from kumo_assets.resources.object_cache import ObjectCache
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -37,7 +37,6 @@ FAULTS = (ClientError, BotoCoreError, OSError)
 CONFLICTS, FIRST_PAUSE_SECONDS = 8, 0.02
 # The most keys of one DeleteObjects request (S3's limit).
 MOST_DELETED = 1000
-MOST_CACHED = 4096
 
 
 @dataclass(frozen=True)
@@ -54,32 +53,6 @@ class Listed(NamedTuple):
 
     key: str
     modified: datetime
-
-
-@dataclass
-class ObjectCache:
-    """Parsed objects that never change, by bucket and key; the least recently used are dropped. Threads may share it.
-
-    It belongs to an `ObjectStore`. Who makes one store after another over the same bucket (the promotion sensor: one for
-    each tick) hands the same cache to each.
-    """
-
-    size: int = MOST_CACHED
-    _values: dict[tuple[str, str], object] = field(default_factory=dict, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def get(self, bucket: str, key: str) -> object | None:
-        with self._lock:
-            value = self._values.pop((bucket, key), None)
-            if value is not None:
-                self._values[bucket, key] = value
-            return value
-
-    def put(self, bucket: str, key: str, value: object) -> None:
-        with self._lock:
-            self._values[bucket, key] = value
-            while len(self._values) > self.size:
-                del self._values[next(iter(self._values))]
 
 
 class ObjectStore:

@@ -14,19 +14,29 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from kumo_sandbox.testing.releases import BUCKET, client
 
 from kumo_assets.errors import ObjectStoreError, ReleaseError
 from kumo_assets.resources import s3_objects
-from kumo_assets.resources.aws import client_config
-from kumo_assets.resources.s3_objects import CONFLICTS, ObjectCache, ObjectStore, describing
+from kumo_assets.resources.object_cache import ObjectCache
+from kumo_assets.resources.s3_objects import CONFLICTS, ObjectStore, describing
 from kumo_assets_tests.releases.conftest import aws, aws_variables, ministack  # noqa: F401
-from kumo_assets_tests.resources.kumo.scripted import Answer, Asked, ScriptedServer
+from kumo_assets_tests.resources.kumo.scripted import Answer, ScriptedServer
+from kumo_assets_tests.support.scripted_s3 import (
+    BROKEN,
+    DONE,
+    GONE,
+    IN_PROGRESS,
+    LAST_MODIFIED,
+    TOO_LATE,
+    content,
+    failure,
+    in_turn,
+    listing,
+    objects_of,
+)
 
-LAST_MODIFIED = "Thu, 30 Nov 2017 10:00:00 GMT"
 STALE = '"0123456789abcdef0123456789abcdef"'
 
 
@@ -186,37 +196,10 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def scripted(server: ScriptedServer, aws_variables: None, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:  # noqa: F811
-    """Production's client, but for its patience: one retry, and half a second for an answer."""
     monkeypatch.setattr(s3_objects, "FIRST_PAUSE_SECONDS", 0.001)
-    config = client_config().merge(Config(read_timeout=0.5, retries={"mode": "standard", "total_max_attempts": 2}))
-    return ObjectStore("a-bucket", boto3.client("s3", endpoint_url=server.origin, config=config))
+    return objects_of(server)
 
 
-def failure(status: int, code: str) -> Answer:
-    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>so it is</Message></Error>"
-    return Answer(status, body.encode(), {"Content-Type": "application/xml"})
-
-
-def content(data: bytes, **changes: Any) -> Answer:
-    return Answer(200, data, {"ETag": '"e"', "Last-Modified": LAST_MODIFIED}, **changes)
-
-
-def listing(*keys: str) -> bytes:
-    items = "".join(
-        f"<Contents><Key>{key}</Key><LastModified>2017-11-30T10:00:00Z</LastModified></Contents>" for key in keys
-    )
-    return f"<?xml version='1.0'?><ListBucketResult><IsTruncated>false</IsTruncated>{items}</ListBucketResult>".encode()
-
-
-def in_turn(*answers: Answer) -> Callable[[Asked], Answer]:
-    """Each answer once, the last one for ever."""
-    left = list(answers)
-    return lambda asked: left.pop(0) if len(left) > 1 else left[0]
-
-
-DONE = Answer(200, b"", {"ETag": '"e"'})
-IN_PROGRESS = failure(409, "ConditionalRequestConflict")
-TOO_LATE = failure(412, "PreconditionFailed")
 WRITES: dict[str, Callable[[ObjectStore], Any]] = {
     "create": lambda objects: objects.create("k", b"1"),
     "replace": lambda objects: objects.replace("k", b"1", etag='"d"'),
@@ -277,7 +260,7 @@ def test_the_condition_is_what_the_caller_means(server: ScriptedServer, scripted
 def test_an_object_deleted_under_a_replace_is_lost_and_a_wrong_bucket_is_an_error(
     server: ScriptedServer, scripted: ObjectStore
 ) -> None:
-    server.script = in_turn(failure(404, "NoSuchKey"))
+    server.script = in_turn(GONE)
     assert WRITES["replace"](scripted) is False
     assert CALLS["get"](scripted) is None
     server.script = in_turn(failure(404, "NoSuchBucket"))
@@ -290,7 +273,7 @@ def test_an_object_deleted_under_a_replace_is_lost_and_a_wrong_bucket_is_an_erro
 def test_a_server_error_is_one_error_that_says_what_failed(
     name: str, server: ScriptedServer, scripted: ObjectStore
 ) -> None:
-    server.script = in_turn(failure(500, "InternalError"))
+    server.script = in_turn(BROKEN)
     with pytest.raises(ObjectStoreError, match=r"s3://a-bucket/k: InternalError.*Next: try again") as caught:
         CALLS[name](scripted)
     assert isinstance(caught.value, ReleaseError)
