@@ -32,6 +32,8 @@ log = logging.getLogger("kumo_serving")
 JITTER = 0.2
 # While the store fails, reads slow down to this many times the usual pace.
 SLOWEST = 5.0
+# The slowest pace: a wait takes no infinity.
+SLOWEST_SECONDS = 3600.0
 # A fallback list that could not be read is tried again after so long, then twice as long, up to the second figure: each
 # try at an S3 that is down keeps this thread from a watch that fires.
 FALLBACK_SECONDS, SLOWEST_FALLBACK_SECONDS = 1.0, 60.0
@@ -59,7 +61,7 @@ class Refresher:
         self._account = account
         self._environment = environment
         self._region = region
-        self._seconds = seconds if seconds is not None else store.poll_seconds
+        self._seconds = min(seconds if seconds is not None else store.poll_seconds, SLOWEST_SECONDS)
         self._lastknown = LastKnown(cache_dir, store.uri, live.query)
         self._version: str | None = None
         self._rejected = False

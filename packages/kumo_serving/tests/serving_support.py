@@ -194,6 +194,16 @@ def damaged(handler: Any) -> str:
     return "done"
 
 
+def unsigned(body: bytes) -> Callable[[Any], str]:
+    """A 200 without DynamoDB's headers: what a proxy or a health page in its place answers."""
+
+    def fault(handler: Any) -> str:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        return "done"
+
+    return fault
+
+
 # -- a pointer store in memory -----------------------------------------------------------------------------------
 
 
