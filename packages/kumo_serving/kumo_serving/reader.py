@@ -71,7 +71,7 @@ class ReaderBase:
         self._view = Live(query, stale_after_seconds, self._metrics)
         self._refresher = Refresher(
             self._view,
-            open_pointer(pointer) if isinstance(pointer, str) else pointer,
+            open_pointer(pointer, session) if isinstance(pointer, str) else pointer,
             Account(session, endpoint_url),
             environment=environment,
             region=region,

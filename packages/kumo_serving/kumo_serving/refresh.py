@@ -20,11 +20,11 @@ import msgspec
 
 from kumo_serving.aws import Account
 from kumo_serving.errors import ItemMalformed, PointerError, PointerMalformed, PointerMissing
-from kumo_serving.fallback import parse_fallback, read_fallback
+from kumo_serving.fallback import fallback_address, parse_fallback, read_fallback
 from kumo_serving.lastknown import LastKnown
 from kumo_serving.live import Live
 from kumo_serving.pointer import Pointer, parse_pointer
-from kumo_serving.pointer_stores import PointerStore, s3_client
+from kumo_serving.pointer_stores import PointerStore
 from kumo_serving.state import build_state
 
 log = logging.getLogger("kumo_serving")
@@ -71,7 +71,6 @@ class Refresher:
         self._renew()
 
     def _renew(self) -> None:
-        self._s3: Any = None
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._waiters: list[Future[None]] = []
@@ -225,9 +224,12 @@ class Refresher:
         if not uri:
             return b""
         try:
-            if self._s3 is None:
-                self._s3 = s3_client(self._account.session, pointer.region or None)
-            data = read_fallback(self._s3, uri)
+            shared = self._account.shared
+            client = shared.take_s3(fallback_address(uri), pointer.region)
+            try:
+                data = read_fallback(client, uri)
+            finally:
+                shared.give_s3(client)
             parse_fallback(data, self._live.query)
             return data
         except (PointerError, ItemMalformed) as error:

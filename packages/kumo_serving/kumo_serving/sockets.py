@@ -247,10 +247,11 @@ class Pool:
         try:
             return Connection(endpoint, until)
         except TimeoutError:
-            problem = Problem("timeout", f"no connection to {endpoint.host_header} in time")
+            problem = Problem("timeout", f"no connection to {endpoint.host_header} in time{endpoint.note}")
         except OSError as error:
             problem = Problem(
-                "unavailable", f"no connection to {endpoint.host_header} ({type(error).__name__}: {error})"
+                "unavailable",
+                f"no connection to {endpoint.host_header} ({type(error).__name__}: {error}){endpoint.note}",
             )
         except BaseException:
             self._forget()

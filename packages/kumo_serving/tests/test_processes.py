@@ -229,22 +229,6 @@ print("awscrt" in sys.modules)
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "True"
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A self-signed certificate of `localhost`, key and all in one file."""
-    pem = tmp_path / "localhost.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost", "-keyout", str(tmp_path / "key"), "-out", str(pem)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    pem.write_text(pem.read_text() + (tmp_path / "key").read_text())
-    return pem
-
-
 def tls_in_front(fake: FakeDynamoDB, pem: Path) -> socket.socket:
     """A TLS listener that hands each connection's bytes on to the plain server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
