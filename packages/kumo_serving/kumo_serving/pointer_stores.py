@@ -37,7 +37,8 @@ class PointerStore(Protocol):
     """Read side of a pointer store. `uri` names it in messages and in the file of the last known good."""
 
     uri: str
-    # How often a caller should read: the pace of a change for S3, a backstop for a store with a watch.
+    # How often a caller should read: the pace of a change for S3, a backstop for a store with a watch. A store whose
+    # reads have a price may also have `poll_seconds_of_many`, for a process that polls several such pointers.
     poll_seconds: float
 
     def read(self, known: str | None = None) -> PointerBytes | None:
@@ -58,6 +59,7 @@ class S3Pointer:
     """
 
     poll_seconds = 1.0
+    poll_seconds_of_many = 5.0
 
     def __init__(
         self,

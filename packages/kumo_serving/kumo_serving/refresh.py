@@ -25,6 +25,7 @@ from kumo_serving.lastknown import LastKnown
 from kumo_serving.live import Live
 from kumo_serving.pointer import Pointer, parse_pointer
 from kumo_serving.pointer_stores import PointerStore
+from kumo_serving.polling import polled
 from kumo_serving.state import build_state
 
 log = logging.getLogger("kumo_serving")
@@ -43,7 +44,7 @@ FALLBACK_SPREAD_SECONDS = 1.0
 
 
 class Refresher:
-    """Keeps `live` current. `seconds` None means the store's own pace."""
+    """Keeps `live` current. `seconds` None means the store's own pace (`pace`)."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class Refresher:
         self._account = account
         self._environment = environment
         self._region = region
-        self._seconds = min(seconds if seconds is not None else store.poll_seconds, SLOWEST_SECONDS)
+        self._seconds = seconds
         self._lastknown = LastKnown(cache_dir, store.uri, live.query)
         self._version: str | None = None
         self._rejected = False
@@ -86,6 +87,8 @@ class Refresher:
         if self._thread is None and not self._live.closed:
             with self._lock:
                 if self._thread is None:
+                    if hasattr(self._store, "poll_seconds_of_many"):
+                        polled.begin(self, self._store.uri)
                     self._store.watch(self._wake.set)
                     self._thread = threading.Thread(
                         target=self._run, args=(self._wake,), name=f"kumo-pointer-{self._live.query}", daemon=True
@@ -110,6 +113,7 @@ class Refresher:
         thread = self._thread
         if thread is not None:
             thread.join(timeout)
+        polled.end(self)
         self._store.close()
         self._release(self._take_waiters())
 
@@ -131,8 +135,15 @@ class Refresher:
             # Only now: neither a slow list, role nor resolver may hold up a swap, or a lookup that waits for one.
             self._guarded(self._keep_fallback)
             self._keep_account()
-            pace = self._seconds * min(SLOWEST, 1.0 + failures / 2)
+            pace = self.pace() * min(SLOWEST, 1.0 + failures / 2)
             wake.wait(min(pace * random.uniform(1 - JITTER, 1 + JITTER), self._until_fallback()))
+
+    def pace(self) -> float:
+        """Seconds between two reads: as was asked for, else the store's own."""
+        if self._seconds is not None:
+            return min(self._seconds, SLOWEST_SECONDS)
+        of_many: float | None = getattr(self._store, "poll_seconds_of_many", None)
+        return of_many if of_many is not None and polled.several() else self._store.poll_seconds
 
     def _guarded(self, work: Any) -> bool:
         try:
