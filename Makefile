@@ -90,7 +90,7 @@ lock: .install.stamp   ## resolve the lock files again after a change of depende
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header -q -p 3.11 -o requirements/dev.lock
 	for name in build ministack; do $(BIN)/uv pip compile requirements/$$name.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/$$name.lock || exit; done
 	for name in airflow airflow211; do $(BIN)/uv pip compile requirements/$$name.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/$$name.lock || exit; done
-	for peer in aiobotocore feast evidently; do $(BIN)/uv pip compile requirements/bench-$$peer.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/bench-$$peer.lock || exit; done
+	for peer in aiobotocore aiodynamo feast evidently; do $(BIN)/uv pip compile requirements/bench-$$peer.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/bench-$$peer.lock || exit; done
 
 clean:           ## remove what was installed and everything the sandbox and Dagster wrote here
 	-$(BIN)/kumo-sandbox reset

@@ -1,7 +1,7 @@
 """Servers, environments and rounds: run each peer in its own process, in turns, against one server with one content.
 
-aiobotocore and Feast pin botocore, so each has an environment of its own under .venv-bench, made on demand from
-requirements/bench-<peer>.lock.
+aiobotocore and Feast pin botocore, and aiodynamo is of no use here but as a peer, so each has an environment of its own
+under .venv-bench, made on demand from requirements/bench-<peer>.lock.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 REGION = "us-east-1"
 # peer or part -> the lock file of its environment
-ENVIRONMENTS = {"aiobotocore": "aiobotocore", "feast": "feast", "aiohttp": "aiobotocore"}
+ENVIRONMENTS = {"aiobotocore": "aiobotocore", "aiodynamo": "aiodynamo", "feast": "feast", "aiohttp": "aiobotocore"}
 FLOOR = "floor"
 ALTERNATIVES = ("http.client", "aiohttp")
 

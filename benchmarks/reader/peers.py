@@ -192,6 +192,37 @@ def aiobotocore(url: str, seconds: float) -> dict[str, float]:
     return asyncio.run(measure())
 
 
+def aiodynamo(url: str, seconds: float) -> dict[str, float]:
+    """A client that is no botocore: its own requests and signatures over aiohttp."""
+    import aiohttp
+    from aiodynamo.client import Client
+    from aiodynamo.credentials import Key, StaticCredentials
+    from aiodynamo.http.aiohttp import AIOHTTP
+    from aiodynamo.models import BatchGetRequest
+    from yarl import URL
+
+    async def measure() -> dict[str, float]:
+        connector = aiohttp.TCPConnector(limit=CONCURRENT)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            credentials = StaticCredentials(Key(id="AKIDBENCH", secret="bench"))
+            client = Client(AIOHTTP(session), credentials, REGION, endpoint=URL(url))
+
+            async def get(number: int) -> None:
+                item = await client.get_item(TABLE, {"e": str(number % ENTITIES)})
+                check(json.loads(item["p"]))
+
+            async def many(number: int) -> None:
+                request = BatchGetRequest(keys=[{"e": entity} for entity in hundred(number)])
+                answer = await client.batch_get({TABLE: request})
+                assert len(answer.items[TABLE]) == BATCH
+                for item in answer.items[TABLE]:
+                    check(json.loads(item["p"]))
+
+            return await _three(get, many, seconds)
+
+    return asyncio.run(measure())
+
+
 def feast(url: str, seconds: float) -> dict[str, float]:
     import pandas as pd
     from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig
@@ -260,6 +291,7 @@ PEERS = {
     "boto3 client": boto3_client,
     "boto3 resource": boto3_resource,
     "aiobotocore": aiobotocore,
+    "aiodynamo": aiodynamo,
     "feast": feast,
 }
 

@@ -1,4 +1,4 @@
-"""CPU a lookup: the reader against boto3, aiobotocore and Feast, on the loopback server and on the sandbox's emulator;
+"""CPU a lookup: the reader against boto3, aiobotocore, aiodynamo and Feast, on the loopback server and on the sandbox's emulator;
 and the floor, part by part. How each is called is in `benchmarks/reader`.
 """
 
@@ -36,6 +36,10 @@ TARGETS = [
     (SYNC, "feast", "many", 10.0),
     (ASYNC, "aiobotocore", "many", 10.0),
     (ASYNC, "aiobotocore", "many_concurrent", 10.0),
+    (ASYNC, "aiodynamo", "get", 4.0),
+    (ASYNC, "aiodynamo", "get_concurrent", 4.0),
+    (ASYNC, "aiodynamo", "many", 4.0),
+    (ASYNC, "aiodynamo", "many_concurrent", 4.0),
 ]
 COLUMNS = {
     "get": "get",
@@ -50,7 +54,7 @@ NOTES = [
     "loopback: a server small enough that the client is what is measured, on one core with it, so that no core falls "
     "asleep between a request and its answer. sandbox: MiniStack, on any core, which takes a millisecond and more for an "
     "answer: whoever waits for it is woken to cold caches, and that too is CPU, about the same 50 us for a quick client "
-    "as for a slow one. aiobotocore and Feast run in environments of their own (requirements/bench-*.lock).",
+    "as for a slow one. aiobotocore, aiodynamo and Feast run in environments of their own (requirements/bench-*.lock).",
     "The reader signs with awscrt, decodes with msgspec, frames HTTP with httptools. Its transport is its own because of "
     "the last table: with aiohttp the round trip alone takes the better part of what the asynchronous target leaves for "
     "everything, and http.client has neither a pool nor a time limit for a whole exchange.",

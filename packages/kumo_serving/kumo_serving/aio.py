@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Generator, Iterable
 from types import TracebackType
@@ -73,7 +74,7 @@ class AsyncReader(ReaderBase):
     async def refresh(self, timeout: float = 1.0) -> bool:
         """See `Reader.refresh`."""
         done = asyncio.wrap_future(self._refresher.refresh())
-        finished, _ = await asyncio.wait((done,), timeout=timeout)
+        finished, _ = await asyncio.wait((done,), timeout=min(timeout, threading.TIMEOUT_MAX))
         return bool(finished)
 
     async def close(self) -> None:
@@ -94,7 +95,8 @@ class AsyncReader(ReaderBase):
 
     def _after_fork(self) -> None:
         super()._after_fork()
-        self._pool = None
+        if not self._view.closed:
+            self._pool = None
 
     def _connected(self) -> Pool:
         if self._pool is None:

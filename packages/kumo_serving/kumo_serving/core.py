@@ -19,13 +19,15 @@ from kumo_serving.errors import ItemMalformed, ReadError, TableGone, Throttled, 
 from kumo_serving.http1 import Response
 from kumo_serving.items import decode, decode_batch
 from kumo_serving.state import State, Target
-from kumo_serving.wire import BATCH, Problem, canonical, plain_keys
+from kumo_serving.wire import BATCH, Problem, canonical, plain_keys, shown
 
 # An attempt gets this share of what is left of the budget, so that a lost packet leaves time for a second one.
 ATTEMPT_SHARE = 0.6
 # Below this there is no second attempt worth making: the last one gets everything that is left.
 LAST_ATTEMPT_SECONDS = 0.010
 LEAST_SECONDS = 0.001
+# The longest budget of one call. A longer one, or an infinite one, is cut to this: sockets and locks take no infinity.
+MOST_SECONDS = 3600.0
 # First pause after a throttle or a 5xx; doubled each time, with full jitter.
 PAUSE_SECONDS = 0.004
 
@@ -82,12 +84,21 @@ class View(Protocol):
         """For the metrics: an attempt failed and is made again."""
 
 
+def deadline(started: float, budget_seconds: float) -> float:
+    """When a call ends, on the monotonic clock. Raises ValueError for NaN."""
+    if budget_seconds <= MOST_SECONDS:
+        return started + budget_seconds
+    if budget_seconds != budget_seconds:
+        raise ValueError("budget_seconds is not a number (NaN)")
+    return started + MOST_SECONDS
+
+
 def get(view: View, entity: str | int, deadline: float) -> Generator[Step, Reply, Outcome]:
     """One entity by GetItem; returns its outcome. `deadline` is on the monotonic clock."""
     state = view.state()
     key = canonical(entity, state.active.key)
     if key is None:
-        return Miss(str(entity), state.active.source, view.age())
+        return Miss(shown(entity), state.active.source, view.age())
     outcomes: dict[str, Outcome] = {}
     yield from _lookup(view, state, [key], deadline, outcomes, single=True)
     return outcomes[key]
@@ -111,7 +122,7 @@ def get_many(
         yield from _lookup(view, state, wanted, deadline, outcomes, single=False)
     age = view.age()
     return {
-        entity: Miss(str(entity), state.active.source, age) if key is None else outcomes.get(key, _UNANSWERED)
+        entity: Miss(shown(entity), state.active.source, age) if key is None else outcomes.get(key, _UNANSWERED)
         for entity, key in keys.items()
     }
 
@@ -160,7 +171,8 @@ def _lookup(
                 state = view.state()
             target = _next_target(view, state, tried)
             continue
-        if problem.kind == "refused":
+        if problem.kind in ("refused", "closed"):
+            failure = problem
             break
         view.retried(problem.kind)
         if problem.kind != "stale":
@@ -243,5 +255,6 @@ _NEXT = {
     "timeout": "give the call a longer budget, or look for what is slow between this service and DynamoDB",
     "stale": "try again",
     "unavailable": "try again; if it stays, check the network and this service's AWS credentials",
+    "closed": "make a new reader",
     "refused": "check this service's dynamodb:GetItem and BatchGetItem permissions and the pointer's key",
 }

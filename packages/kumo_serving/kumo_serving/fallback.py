@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
+from kumo_serving.addresses import S3Address, s3_address
 from kumo_serving.errors import ItemMalformed, PointerError
 from kumo_serving.items import Predictions, decode
 
@@ -32,17 +32,25 @@ def parse_fallback(data: bytes, query: str) -> tuple[str, Predictions]:
     return document.release_id, decode(bytes(document.p), document.item_format)
 
 
+def fallback_address(uri: str) -> S3Address:
+    """Where the list is. Raises PointerError for what is no address of an S3 object."""
+    try:
+        return s3_address(uri)
+    except ValueError as error:
+        raise PointerError(
+            "read the fallback list", to=repr(uri), found=str(error), next="see `fallback` in docs/contract.md"
+        ) from None
+
+
 def read_fallback(client: Any, uri: str) -> bytes:
     """The bytes at an `s3://bucket/key`, through a botocore S3 client. Raises PointerError."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    parts = urlsplit(uri)
+    address = fallback_address(uri)
     try:
-        if parts.scheme != "s3":
-            raise ValueError("it is no s3:// address")
-        body: bytes = client.get_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))["Body"].read()
+        body: bytes = client.get_object(Bucket=address.bucket, Key=address.key)["Body"].read()
         return body
-    except (BotoCoreError, ClientError, OSError, ValueError) as error:
+    except (BotoCoreError, ClientError, OSError) as error:
         raise PointerError(
             "read the fallback list",
             to=uri,

@@ -7,7 +7,7 @@ elsewhere. `docs/contract.md` has the same in words and test vectors for other l
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -35,7 +35,10 @@ _TYPES: dict[str, Any] = {
     CLASSIFICATION: Annotated[tuple[Scored, ...], msgspec.Meta(min_length=1)],
 }
 _ONE = {name: msgspec.json.Decoder(shape).decode for name, shape in _TYPES.items()}
-_MANY = {name: msgspec.json.Decoder(list[shape]).decode for name, shape in _TYPES.items()}  # type: ignore[valid-type]
+_MANY = {name: msgspec.json.Decoder(list[shape | None]).decode for name, shape in _TYPES.items()}  # type: ignore[valid-type]
+# Divides two texts of a batch. No malformed text can reach past it: a JSON string holds no raw line break and no list of
+# predictions holds null, so this null is always an element of the batch itself.
+_BETWEEN = ",null\n,"
 
 
 def decode(text: str | bytes, item_format: str) -> Predictions:
@@ -51,20 +54,25 @@ def decode(text: str | bytes, item_format: str) -> Predictions:
         ) from None
 
 
-def decode_batch(texts: Collection[str], item_format: str) -> list[Predictions] | None:
+def decode_batch(texts: Sequence[str], item_format: str) -> list[Predictions] | None:
     """Each text's predictions; None when `decode` would refuse any of them, which has to be found out one by one.
 
-    The texts are parsed as one JSON array, which for 100 short lists is much quicker than 100 parses.
+    The texts are parsed as one JSON array, which for 100 short lists is much quicker than 100 parses. `_BETWEEN` divides
+    them, so each text gives at least one element, and exactly one when the count is right. Malformed texts can then
+    neither complete each other nor move their neighbours.
     """
     many = _MANY.get(item_format)
     if many is None:
         return None
     try:
-        decoded: list[Predictions] = many(f"[{','.join(texts)}]")
+        elements: list[Any] = many(f"[{_BETWEEN.join(texts)}]")
     except (msgspec.DecodeError, RecursionError):
         return None
-    # Malformed texts could shift their neighbours ("[1" next to "2]"); the count gives that away.
-    return decoded if len(decoded) == len(texts) else None
+    if len(elements) != max(2 * len(texts) - 1, 0):
+        return None
+    decoded: list[Predictions] = elements[::2]
+    # A text can itself be null. `all` is the quicker test and nearly always enough: empty lists and zeros are rare.
+    return None if not all(decoded) and None in decoded else decoded
 
 
 def _unknown(item_format: str) -> ItemMalformed:

@@ -20,6 +20,11 @@ from kumo_serving.errors import PointerMalformed
 SCHEMA_VERSION = 1
 MAX_PREVIOUS = 10
 MAX_BYTES = 64 * 1024
+# Python's default limit for reading a whole number from text (`sys.set_int_max_str_digits`). It is checked here, so that
+# every process refuses the same documents.
+MAX_DIGITS = 4300
+# The largest whole number that every JSON parser keeps exactly (RFC 8259, section 6). The next move adds one.
+MAX_GENERATION = 2**53 - 2
 
 # DynamoDB's own rule for a table name.
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
@@ -163,7 +168,7 @@ def parse_pointer(data: bytes, query: str, environment: str | None = None) -> Po
     fields = _Fields(_object(data, query), query)
     version = fields.get("schema_version", int, SCHEMA_VERSION)
     if version != SCHEMA_VERSION:
-        fields.refuse("schema_version", f"is {version}, and this reader knows {SCHEMA_VERSION}")
+        fields.refuse("schema_version", f"is {_shown(version)}, and this reader knows {SCHEMA_VERSION}")
     named = fields.get("query", str)
     if named != query:
         fields.refuse("query", f"is {named!r}: this is another query's pointer")
@@ -175,7 +180,9 @@ def parse_pointer(data: bytes, query: str, environment: str | None = None) -> Po
         fields.refuse("table", f"is {table[:80]!r}, which is no DynamoDB table name")
     generation = fields.get("generation", int, 0)
     if generation < 0:
-        fields.refuse("generation", f"is {generation}, and it is never negative")
+        fields.refuse("generation", f"is {_shown(generation)}, and it is never negative")
+    if generation > MAX_GENERATION:
+        fields.refuse("generation", f"is {_shown(generation)}, and it is never more than {MAX_GENERATION}")
     return Pointer(
         query=named,
         table=table,
@@ -228,15 +235,27 @@ def _object(data: bytes, query: str) -> dict[str, Any]:
             _refuse(query, f"field {twice!r} stands twice")
         return document
 
+    def whole(digits: str) -> int:
+        if len(digits.removeprefix("-")) > MAX_DIGITS:
+            _refuse(query, f"a number in it has more than {MAX_DIGITS} digits")
+        return int(digits)
+
     if len(data) > MAX_BYTES:
         _refuse(query, f"it has {len(data)} bytes, and a pointer has at most {MAX_BYTES}")
     try:
-        document = json.loads(data.decode("utf-8-sig"), object_pairs_hook=unique)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        document = json.loads(data.decode("utf-8-sig"), object_pairs_hook=unique, parse_int=whole)
+    # ValueError: bytes that are not UTF-8, text that is not JSON, or a service that lowered Python's limit of digits.
+    except (ValueError, RecursionError) as error:
         _refuse(query, f"it is not JSON ({error})")
     if not isinstance(document, dict):
         _refuse(query, f"it is a JSON {type(document).__name__}, not an object")
     return document
+
+
+def _shown(number: int) -> str:
+    """For a message: whole when it is short."""
+    text = str(number)
+    return text if len(text) <= 40 else f"{text[:20]}... ({len(text)} digits)"
 
 
 class _Fields:

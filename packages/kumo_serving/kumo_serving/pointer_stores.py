@@ -10,15 +10,16 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from kumo_serving.addresses import s3_address
 from kumo_serving.errors import PointerError, PointerMissing
 
-S3_CONNECT_SECONDS = 2.0
-S3_READ_SECONDS = 3.0
+if TYPE_CHECKING:
+    from kumo_serving.sessions import Shared
+
 ZOOKEEPER_SECONDS = 5.0
 # The longest pause between attempts to reach a ZooKeeper that is away. kazoo's own pauses double up to an hour
 # (`_RETRY_COMPAT_DEFAULTS` in kazoo/client.py), and readers would miss promotions for as long after it is back.
@@ -36,7 +37,8 @@ class PointerStore(Protocol):
     """Read side of a pointer store. `uri` names it in messages and in the file of the last known good."""
 
     uri: str
-    # How often a caller should read: the pace of a change for S3, a backstop for a store with a watch.
+    # How often a caller should read: the pace of a change for S3, a backstop for a store with a watch. A store whose
+    # reads have a price may also have `poll_seconds_of_many`, for a process that polls several such pointers.
     poll_seconds: float
 
     def read(self, known: str | None = None) -> PointerBytes | None:
@@ -52,11 +54,12 @@ class PointerStore(Protocol):
 class S3Pointer:
     """A pointer in an S3 object, read by conditional GET: an unchanged pointer costs a 304.
 
-    `S3Pointer("s3://bucket/key")` or `S3Pointer(bucket=..., key=...)`. Endpoint, region and credentials are those of
-    the standard AWS variables and files, unless given.
+    `S3Pointer("s3://bucket/key")` or `S3Pointer(bucket=..., key=...)`; an access point's ARN may stand for the bucket.
+    Endpoint, region and credentials are those of the standard AWS variables and files, unless given.
     """
 
     poll_seconds = 1.0
+    poll_seconds_of_many = 5.0
 
     def __init__(
         self,
@@ -68,19 +71,17 @@ class S3Pointer:
         endpoint_url: str | None = None,
         session: Any = None,
     ) -> None:
-        if uri is not None:
-            parts = urlsplit(uri)
-            if parts.scheme != "s3":
-                raise _bad_uri(uri)
-            bucket, key = parts.netloc, parts.path.lstrip("/")
-        if not bucket or not key:
-            raise _bad_uri(uri or f"s3://{bucket}/{key}")
-        self.bucket = bucket
-        self.key = key
-        self.uri = f"s3://{bucket}/{key}"
+        uri = uri if uri is not None else f"s3://{bucket}/{key}"
+        try:
+            self._address = s3_address(uri)
+        except ValueError as error:
+            raise _bad_uri(uri, str(error)) from None
+        self.bucket, self.key = self._address.bucket, self._address.key
+        self.uri = f"s3://{self.bucket}/{self.key}"
         self._region = region
         self._endpoint_url = endpoint_url
         self._session = session
+        self._shared: Shared | None = None
         self._client: Any = None
         self._pid = 0
 
@@ -110,7 +111,9 @@ class S3Pointer:
                 "read the active pointer",
                 to=self.uri,
                 found=f"{type(error).__name__}: {error}",
-                next="check the network",
+                next="give this service a role, or the standard AWS variables"
+                if "Credential" in type(error).__name__
+                else "check the network",
             ) from None
 
     def watch(self, changed: Callable[[], None]) -> None:
@@ -118,13 +121,16 @@ class S3Pointer:
 
     def close(self) -> None:
         client, self._client = self._client, None
-        if client is not None and self._pid == os.getpid():
-            client.close()
+        if client is not None and self._shared is not None and self._pid == os.getpid():
+            self._shared.give_s3(client)
 
     def _connected(self) -> Any:
         # A forked child must not share its parent's sockets.
         if self._client is None or self._pid != os.getpid():
-            self._client = s3_client(self._session, self._region, self._endpoint_url)
+            from kumo_serving.sessions import shared
+
+            self._shared = shared(self._session)
+            self._client = self._shared.take_s3(self._address, self._region, self._endpoint_url)
             self._pid = os.getpid()
         return self._client
 
@@ -217,42 +223,24 @@ class ZooKeeperPointer:
         return client
 
 
-def s3_client(session: Any = None, region: str | None = None, endpoint_url: str | None = None) -> Any:
-    """A botocore S3 client with short, explicit time-outs, configured by the standard AWS variables and files."""
-    import botocore.session
-    from botocore.config import Config
+def open_pointer(uri: str, session: Any = None) -> S3Pointer | ZooKeeperPointer:
+    """A store from `s3://bucket/key` or `zk://host:port[,host:port]/path`. Raises PointerError for any other text.
 
-    own_endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return (session or botocore.session.get_session()).create_client(
-        "s3",
-        region_name=region,
-        endpoint_url=endpoint_url,
-        config=Config(
-            connect_timeout=S3_CONNECT_SECONDS,
-            read_timeout=S3_READ_SECONDS,
-            retries={"mode": "standard", "max_attempts": 2},
-            # Path style is only for an endpoint of one's own: AWS itself wants bucket host names.
-            s3={"addressing_style": "path" if own_endpoint else "auto"},
-            user_agent_extra="kumo_serving",
-        ),
-    )
-
-
-def open_pointer(uri: str) -> S3Pointer | ZooKeeperPointer:
-    """A store from `s3://bucket/key` or `zk://host:port[,host:port]/path`. Raises PointerError for any other text."""
+    `session` is the botocore session that reads from S3, by default the one that all readers of the process share.
+    """
     if uri.startswith("s3://"):
-        return S3Pointer(uri)
+        return S3Pointer(uri, session=session)
     if uri.startswith("zk://"):
         hosts, slash, path = uri.removeprefix("zk://").partition("/")
         return ZooKeeperPointer(hosts, slash + path)
     raise _bad_uri(uri)
 
 
-def _bad_uri(uri: str) -> PointerError:
+def _bad_uri(uri: str, found: str = "it is not a pointer's address") -> PointerError:
     return PointerError(
         "open the active pointer",
         to=repr(uri),
-        found="it is not a pointer's address",
+        found=found,
         next="write s3://bucket/<env>/<query>/active.json or zk://host:port/kumo_assets/<env>/<query>/active",
     )
 

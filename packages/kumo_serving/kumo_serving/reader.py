@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Iterable
@@ -18,7 +19,7 @@ from typing import Any, Self, TypeVar
 from kumo_serving import lastknown
 from kumo_serving.answers import Health, Result
 from kumo_serving.aws import Account
-from kumo_serving.core import Exchange, Outcome, Pause, Refresh, Reply, Step, get, get_many
+from kumo_serving.core import Exchange, Outcome, Pause, Refresh, Reply, Step, deadline, get, get_many
 from kumo_serving.errors import ReadError
 from kumo_serving.items import Predictions
 from kumo_serving.live import Live
@@ -55,6 +56,12 @@ class ReaderBase:
         metrics: Metrics | None = None,
         session: Any = None,
     ) -> None:
+        _check("start_seconds", start_seconds)
+        _check("stale_after_seconds", stale_after_seconds)
+        _check("budget_seconds", budget_seconds)
+        if refresh_seconds is not None:
+            _check("refresh_seconds", refresh_seconds, above_zero=True)
+        _check("pool_size", pool_size, above_zero=True)
         self.query = query
         self.budget_seconds = budget_seconds
         self._metrics = Guarded(metrics)
@@ -64,7 +71,7 @@ class ReaderBase:
         self._view = Live(query, stale_after_seconds, self._metrics)
         self._refresher = Refresher(
             self._view,
-            open_pointer(pointer) if isinstance(pointer, str) else pointer,
+            open_pointer(pointer, session) if isinstance(pointer, str) else pointer,
             Account(session, endpoint_url),
             environment=environment,
             region=region,
@@ -93,7 +100,7 @@ class ReaderBase:
         self._refresher.after_fork()
 
     def _deadline(self, started: float, budget_seconds: float | None) -> float:
-        return started + (self.budget_seconds if budget_seconds is None else budget_seconds)
+        return deadline(started, self.budget_seconds if budget_seconds is None else budget_seconds)
 
     def _report(self, operation: str, started: float, outcomes: Iterable[object]) -> None:
         counts: dict[str, int] = {}
@@ -104,6 +111,12 @@ class ReaderBase:
         release = state.active.source.release_id if state is not None else ""
         age = self._view.age() if state is not None else 0.0
         self._metrics.lookup(Lookup(operation, time.monotonic() - started, counts, release, age))  # type: ignore[arg-type]
+
+
+def _check(name: str, value: float, *, above_zero: bool = False) -> None:
+    """Raises ValueError for NaN and for what is too small. Infinity is as long as it can be."""
+    if not (value > 0 if above_zero else value >= 0):
+        raise ValueError(f"{name} is {value}, and it must be {'more than' if above_zero else 'at least'} 0")
 
 
 _NAMES = {"Answer": "answer", "Miss": "miss", "FallbackAnswer": "fallback"}
@@ -179,7 +192,7 @@ class Reader(ReaderBase):
         """Read the pointer again now and wait for that; False when it took longer. Not for the path of a request."""
         done = self._refresher.refresh()
         try:
-            done.result(timeout)
+            done.result(min(timeout, threading.TIMEOUT_MAX))
         except TimeoutError:
             return False
         return True

@@ -20,11 +20,12 @@ import msgspec
 
 from kumo_serving.aws import Account
 from kumo_serving.errors import ItemMalformed, PointerError, PointerMalformed, PointerMissing
-from kumo_serving.fallback import parse_fallback, read_fallback
+from kumo_serving.fallback import fallback_address, parse_fallback, read_fallback
 from kumo_serving.lastknown import LastKnown
 from kumo_serving.live import Live
 from kumo_serving.pointer import Pointer, parse_pointer
-from kumo_serving.pointer_stores import PointerStore, s3_client
+from kumo_serving.pointer_stores import PointerStore
+from kumo_serving.polling import polled
 from kumo_serving.state import build_state
 
 log = logging.getLogger("kumo_serving")
@@ -32,6 +33,8 @@ log = logging.getLogger("kumo_serving")
 JITTER = 0.2
 # While the store fails, reads slow down to this many times the usual pace.
 SLOWEST = 5.0
+# The slowest pace: a wait takes no infinity.
+SLOWEST_SECONDS = 3600.0
 # A fallback list that could not be read is tried again after so long, then twice as long, up to the second figure: each
 # try at an S3 that is down keeps this thread from a watch that fires.
 FALLBACK_SECONDS, SLOWEST_FALLBACK_SECONDS = 1.0, 60.0
@@ -41,7 +44,7 @@ FALLBACK_SPREAD_SECONDS = 1.0
 
 
 class Refresher:
-    """Keeps `live` current. `seconds` None means the store's own pace."""
+    """Keeps `live` current. `seconds` None means the store's own pace (`pace`)."""
 
     def __init__(
         self,
@@ -59,7 +62,7 @@ class Refresher:
         self._account = account
         self._environment = environment
         self._region = region
-        self._seconds = seconds if seconds is not None else store.poll_seconds
+        self._seconds = seconds
         self._lastknown = LastKnown(cache_dir, store.uri, live.query)
         self._version: str | None = None
         self._rejected = False
@@ -69,7 +72,6 @@ class Refresher:
         self._renew()
 
     def _renew(self) -> None:
-        self._s3: Any = None
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._waiters: list[Future[None]] = []
@@ -85,6 +87,8 @@ class Refresher:
         if self._thread is None and not self._live.closed:
             with self._lock:
                 if self._thread is None:
+                    if hasattr(self._store, "poll_seconds_of_many"):
+                        polled.begin(self, self._store.uri)
                     self._store.watch(self._wake.set)
                     self._thread = threading.Thread(
                         target=self._run, args=(self._wake,), name=f"kumo-pointer-{self._live.query}", daemon=True
@@ -109,6 +113,7 @@ class Refresher:
         thread = self._thread
         if thread is not None:
             thread.join(timeout)
+        polled.end(self)
         self._store.close()
         self._release(self._take_waiters())
 
@@ -130,8 +135,15 @@ class Refresher:
             # Only now: neither a slow list, role nor resolver may hold up a swap, or a lookup that waits for one.
             self._guarded(self._keep_fallback)
             self._keep_account()
-            pace = self._seconds * min(SLOWEST, 1.0 + failures / 2)
+            pace = self.pace() * min(SLOWEST, 1.0 + failures / 2)
             wake.wait(min(pace * random.uniform(1 - JITTER, 1 + JITTER), self._until_fallback()))
+
+    def pace(self) -> float:
+        """Seconds between two reads: as was asked for, else the store's own."""
+        if self._seconds is not None:
+            return min(self._seconds, SLOWEST_SECONDS)
+        of_many: float | None = getattr(self._store, "poll_seconds_of_many", None)
+        return of_many if of_many is not None and polled.several() else self._store.poll_seconds
 
     def _guarded(self, work: Any) -> bool:
         try:
@@ -223,9 +235,12 @@ class Refresher:
         if not uri:
             return b""
         try:
-            if self._s3 is None:
-                self._s3 = s3_client(self._account.session, pointer.region or None)
-            data = read_fallback(self._s3, uri)
+            shared = self._account.shared
+            client = shared.take_s3(fallback_address(uri), pointer.region)
+            try:
+                data = read_fallback(client, uri)
+            finally:
+                shared.give_s3(client)
             parse_fallback(data, self._live.query)
             return data
         except (PointerError, ItemMalformed) as error:

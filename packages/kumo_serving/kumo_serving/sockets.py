@@ -23,7 +23,7 @@ RECEIVE = 64 * 1024
 IDLE_SECONDS = 30.0
 
 TIMED_OUT = Problem("timeout", "DynamoDB did not answer in time")
-CLOSED = Problem("unavailable", "the reader is closed")
+CLOSED = Problem("closed", "the reader is closed")
 # Stands for the answer of a connection that was opened ahead of need, or never used.
 WARM = Response(200, b"", None, True)
 
@@ -130,15 +130,15 @@ class Pool:
 
     def __init__(self, size: int) -> None:
         self._size = size
+        self._closed = False
         self.reset()
 
     def reset(self) -> None:
-        """Start afresh (also in a forked child, which must neither share nor shut down its parent's connections)."""
+        """Start afresh, closed if it was closed (also in a forked child, which must neither share nor shut down its parent's connections)."""
         self._lock = threading.Lock()
         self._idle: deque[Connection] = deque()
         self._open = 0
         self._waiters: deque[Waiter] = deque()
-        self._closed = False
 
     def exchange(self, step: Exchange) -> list[Response | Problem]:
         """Do all of a step's requests, side by side as far as connections allow."""
@@ -247,10 +247,11 @@ class Pool:
         try:
             return Connection(endpoint, until)
         except TimeoutError:
-            problem = Problem("timeout", f"no connection to {endpoint.host_header} in time")
+            problem = Problem("timeout", f"no connection to {endpoint.host_header} in time{endpoint.note}")
         except OSError as error:
             problem = Problem(
-                "unavailable", f"no connection to {endpoint.host_header} ({type(error).__name__}: {error})"
+                "unavailable",
+                f"no connection to {endpoint.host_header} ({type(error).__name__}: {error}){endpoint.note}",
             )
         except BaseException:
             self._forget()

@@ -234,9 +234,12 @@ class Pool:
             connected = True
             return connection
         except TimeoutError:
-            return Problem("timeout", f"no connection to {endpoint.host_header} in time")
+            return Problem("timeout", f"no connection to {endpoint.host_header} in time{endpoint.note}")
         except OSError as error:
-            return Problem("unavailable", f"no connection to {endpoint.host_header} ({type(error).__name__}: {error})")
+            return Problem(
+                "unavailable",
+                f"no connection to {endpoint.host_header} ({type(error).__name__}: {error}){endpoint.note}",
+            )
         finally:
             if not connected:
                 self._forget()

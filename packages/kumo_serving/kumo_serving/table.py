@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from kumo_serving.answers import Result
 from kumo_serving.aws import Account
-from kumo_serving.core import Outcome, get, get_many
+from kumo_serving.core import Outcome, deadline, get, get_many
 from kumo_serving.errors import ReadError
 from kumo_serving.pointer import KeyAttribute, Pointer, release_of_table
 from kumo_serving.reader import drive
@@ -45,14 +45,14 @@ class TableReader:
 
     def get(self, entity: str | int) -> Result:
         """The entity's Answer or Miss. Raises a ReadError; TableGone when the table is not there."""
-        outcome = drive(get(self, entity, time.monotonic() + self._budget), self._pool, None)
+        outcome = drive(get(self, entity, deadline(time.monotonic(), self._budget)), self._pool, None)
         if isinstance(outcome, ReadError):
             raise outcome
         return outcome
 
     def get_many(self, entities: list[str | int]) -> dict[str | int, Outcome]:
         """Each entity's outcome; a ReadError stands as a value in its own entity's place."""
-        return drive(get_many(self, entities, time.monotonic() + self._budget), self._pool, None)
+        return drive(get_many(self, entities, deadline(time.monotonic(), self._budget)), self._pool, None)
 
     def close(self) -> None:
         """Close connections."""

@@ -33,6 +33,8 @@ BATCH = 100
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 MAX_KEY = 2048
 _NUMBER = re.compile(r"-?[0-9]{1,38}")
+# No whole number of more bits is a key of MAX_KEY digits. Beyond 4,300 digits Python refuses to write one as text.
+_MAX_BITS = 4 * MAX_KEY
 
 _THROTTLES = frozenset(
     (
@@ -56,6 +58,8 @@ def canonical(entity: str | int, key: KeyAttribute) -> str | None:
     if not isinstance(entity, str):
         if not isinstance(entity, int) or isinstance(entity, bool):
             raise TypeError(f"an entity is a str or an int, not {type(entity).__name__}")
+        if int(entity).bit_length() > _MAX_BITS:
+            return None
         entity = str(int(entity))
     if key.type == "N":
         # Not whatever int() takes: "1_000" or "١" would be somebody else's key.
@@ -68,6 +72,13 @@ def canonical(entity: str | int, key: KeyAttribute) -> str | None:
         except UnicodeEncodeError:  # half a surrogate pair is in no table
             return None
     return entity if 0 < size <= MAX_KEY else None
+
+
+def shown(entity: str | int) -> str:
+    """The entity as text, also a number that is too long for Python's `str` (then in hexadecimal)."""
+    if isinstance(entity, int) and int(entity).bit_length() > _MAX_BITS:
+        return hex(entity)
+    return str(entity)
 
 
 def plain_keys(entities: Sequence[str | int], key: KeyAttribute, value: T) -> dict[str, T] | None:
@@ -89,7 +100,7 @@ def plain_keys(entities: Sequence[str | int], key: KeyAttribute, value: T) -> di
 class Problem(NamedTuple):
     """Why a response is no answer. `kind` decides what `core` does next; `text` is for a person."""
 
-    kind: Literal["gone", "throttled", "timeout", "stale", "unavailable", "refused"]
+    kind: Literal["gone", "throttled", "timeout", "stale", "unavailable", "refused", "closed"]
     text: str
 
 
@@ -104,7 +115,7 @@ def _decoders(key: KeyAttribute) -> tuple[msgspec.json.Decoder[Any], msgspec.jso
     """Typed decoders of GetItem's and BatchGetItem's answers: only the two attributes that matter become objects."""
     p: tuple[str, Any, Any] = ("p", _Text, msgspec.field(default=_Text(), name=PREDICTION_ATTRIBUTE))
     item = msgspec.defstruct("Item", [p], gc=False)
-    got = msgspec.defstruct("Got", [("Item", item | None, None)], gc=False)
+    got = msgspec.defstruct("Got", [("Item", item | msgspec.UnsetType, msgspec.UNSET)], gc=False)
     value = msgspec.defstruct("Value", [("text", str, msgspec.field(name=key.type))], gc=False)
     row = msgspec.defstruct("Row", [("key", value, msgspec.field(name=key.name)), p], gc=False)
     batch = msgspec.defstruct(
@@ -195,7 +206,10 @@ class TableWire:
             item = self._read_get(response.body).Item
         except (msgspec.DecodeError, RecursionError) as error:
             return _not_understood(error)
-        return None if item is None else str(item.p.S)
+        if item is not msgspec.UNSET:
+            text: str = item.p.S
+            return text
+        return _NOT_DYNAMODB if response.crc32 is None else None
 
     def read_batch(self, response: Response) -> tuple[list[str], list[str], list[str]] | Problem:
         """BatchGetItem's keys, their `p`, and the keys it left unprocessed (which are not misses)."""
@@ -204,12 +218,26 @@ class TableWire:
             return wrong
         try:
             document = self._read_batch(response.body)
-            rows = document.Responses.get(self._table, ())
+            rows = document.Responses.get(self._table)
             left = document.UnprocessedKeys.get(self._table)
+            if rows is None:
+                if left is None:
+                    return _SILENT
+                rows = []
             unprocessed = [key[self._key.name][self._key.type] for key in left.Keys] if left is not None else []
         except (msgspec.DecodeError, RecursionError, KeyError) as error:
             return _not_understood(error)
         return [row.key.text for row in rows], [row.p.S for row in rows], unprocessed
+
+
+# DynamoDB sends its checksum with every response; what answers `{}` without one is a proxy, a gateway or a health page.
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_GetItem.html
+_NOT_DYNAMODB = Problem(
+    "unavailable", "a 200 without an item and without DynamoDB's checksum (x-amz-crc32) is not DynamoDB's answer"
+)
+# DynamoDB names each table that was asked, if only with an empty list.
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+_SILENT = Problem("unavailable", "a 200 that says nothing of the table is not DynamoDB's answer to a batch")
 
 
 def _not_understood(error: Exception) -> Problem:

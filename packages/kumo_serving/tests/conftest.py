@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from kumo_sandbox.testing import ZooKeeper, ministack_server, zookeeper_is_installed
-from serving_support import FakeDynamoDB, Handler
+from serving_support import FakeDynamoDB, FakeS3, Handler, S3Handler
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,42 @@ def zookeeper(tmp_path: Path) -> ZooKeeper:
     if not zookeeper_is_installed():
         pytest.skip("Debian's zookeeper is not installed")
     return ZooKeeper(tmp_path / "zookeeper")
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS3]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), S3Handler)
+    server.daemon_threads = True
+    fake = FakeS3(url=f"http://127.0.0.1:{server.server_address[1]}")
+    server.fake = fake  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", fake.url)
+    yield fake
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A self-signed certificate of `localhost` and of S3 in eu-west-1, key and all in one file."""
+    pem = tmp_path / "localhost.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *(
+                "-addext",
+                "subjectAltName=DNS:localhost,DNS:*.s3.eu-west-1.amazonaws.com",
+                "-keyout",
+                str(tmp_path / "key"),
+                "-out",
+                str(pem),
+            ),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    pem.write_text(pem.read_text() + (tmp_path / "key").read_text())
+    return pem
 
 
 @pytest.fixture

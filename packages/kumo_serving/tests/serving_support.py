@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore.session
 from kumo_serving.errors import PointerError, PointerMissing
@@ -192,6 +194,79 @@ def damaged(handler: Any) -> str:
     """A body that is not what its checksum says."""
     handler.reply(200, b"{}", crc32=1)
     return "done"
+
+
+def unsigned(body: bytes) -> Callable[[Any], str]:
+    """A 200 without DynamoDB's headers: what a proxy or a health page in its place answers."""
+
+    def fault(handler: Any) -> str:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        return "done"
+
+    return fault
+
+
+# -- an S3 that remembers who asked ------------------------------------------------------------------------------
+
+
+@dataclass
+class FakeS3:
+    """Answers GETs of objects as S3 does, and remembers each request. It may be reached directly or as a proxy."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    # (the host that was asked for, the path, headers)
+    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    # Hosts of CONNECT requests, when it stands for a proxy.
+    tunnels: list[str] = field(default_factory=list)
+    # A certificate: tunnels lead to this same S3, by TLS.
+    certificate: Path | None = None
+    url: str = ""
+
+    def signed_by(self) -> list[str]:
+        """The access key that signed each request."""
+        signed = [headers.get("Authorization", "") for _, _, headers in self.requests]
+        return [text.partition("Credential=")[2].partition("/")[0] for text in signed]
+
+
+class S3Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Any
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+    def do_GET(self) -> None:
+        fake: FakeS3 = self.server.fake
+        parts = urlsplit(self.path)
+        fake.requests.append((parts.netloc or self.headers["Host"], parts.path, dict(self.headers.items())))
+        body = fake.objects.get(parts.path)
+        etag = f'"{zlib.crc32(body or b"")}"'
+        if body is None:
+            self.send_response(404)
+            body = b"<Error><Code>NoSuchKey</Code></Error>"
+        elif self.headers["If-None-Match"] == etag:
+            self.send_response(304)
+            body = b""
+        else:
+            self.send_response(200)
+        self.send_header("ETag", etag)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_CONNECT(self) -> None:
+        fake: FakeS3 = self.server.fake
+        fake.tunnels.append(self.path)
+        if fake.certificate is None:
+            self.send_error(502, "this proxy lets nobody through")
+            return
+        self.send_response(200)
+        self.end_headers()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(fake.certificate)
+        self.connection = context.wrap_socket(self.connection, server_side=True)
+        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", buffering=0)
+        self.close_connection = False
 
 
 # -- a pointer store in memory -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from kumo_serving import Answer, Miss, TableReader
 from kumo_serving.errors import ItemMalformed, PointerMalformed, ReadError, TableGone, Throttled, Unavailable
 from kumo_serving.fallback import parse_fallback
@@ -18,7 +21,7 @@ from kumo_serving.items import decode, decode_batch, encode, encode_item
 from kumo_serving.pointer import KeyAttribute, dump_pointer, parse_pointer
 from kumo_serving.wire import canonical, plain_keys
 from referencing import Registry, Resource
-from serving_support import NEW, OLD, FakeDynamoDB, pointer_to
+from serving_support import NEW, OLD, FakeDynamoDB, pointer_to, unsigned
 
 CONTRACT = Path(__file__).parents[3] / "docs" / "contract"
 SCHEMAS = {path.name: json.loads(path.read_text()) for path in CONTRACT.glob("*.schema.json")}
@@ -112,6 +115,59 @@ def test_item_vectors_in_one_batch_keep_their_places(item_format: str) -> None:
 def test_a_batch_whose_texts_are_whole_only_together_is_none() -> None:
     assert decode_batch(['[["a",1]', '["b",2]]'], "ranking/1") is None
     assert decode_batch(["[]"], "ranking/9") is None
+    assert decode_batch([], "ranking/1") == []
+
+
+# Texts of which some, joined, complete each other, and others are two: together they are as many as they should be.
+COMPLETING = {
+    "ranking/1": (['[["a",1]', '["b",2]]', "[],[]", '[["healthy",3]]'], [["healthy", 3]]),
+    "ranking/1 in a string": (['[["a', '",1]]', "[],null,[]", '[["healthy",3]]'], [["healthy", 3]]),
+    "ranking/1 null": (["null", '[["healthy",3]]'], [["healthy", 3]]),
+    "classification/1": (['[["a",1]', '["b",2]]', '[["c",1]],[["c",1]]', '[["healthy",3]]'], [["healthy", 3]]),
+    "regression/1": (["", "1,2", "3"], 3.0),
+}
+
+
+@pytest.mark.parametrize("name", COMPLETING)
+def test_a_healthy_entity_has_its_own_predictions_in_every_order_of_malformed_ones(
+    name: str, dynamodb: FakeDynamoDB
+) -> None:
+    texts, expected = COMPLETING[name]
+    healthy = texts[-1]
+    table = RESPONSES["table"]
+    with TableReader(
+        table, endpoint_url=dynamodb.url, budget_seconds=5.0, item_format=name.partition(" ")[0]
+    ) as reader:
+        for order in itertools.permutations(texts):
+            dynamodb.tables[table] = {str(number): text for number, text in enumerate(order)}
+            for number, outcome in enumerate(reader.get_many([str(number) for number in range(len(order))]).values()):
+                if order[number] == healthy:
+                    assert isinstance(outcome, Answer), order
+                    assert pairs(outcome.predictions) == expected, order
+                else:
+                    assert isinstance(outcome, ItemMalformed), order
+
+
+PIECES = st.lists(
+    st.sampled_from([*'[],"a1-. \n\\', "null", '[["a",1]]', '["b",2]', "{}", '[["a",1]', '["b",2]]', "[],[]", "1,2"]),
+    max_size=5,
+).map("".join)
+
+
+@given(
+    item_format=st.sampled_from(["ranking/1", "regression/1", "classification/1"]), texts=st.lists(PIECES, max_size=5)
+)
+@example("ranking/1", ['[["a', '",1]]', "[],null,[]"])
+@example("ranking/1", ['[["a",1]', '["b",2]]', "[],[]"])
+def test_a_batch_is_what_each_text_is_by_itself(item_format: str, texts: list[str]) -> None:
+    alone: list[Any] | None = []
+    for text in texts:
+        try:
+            alone.append(decode(text, item_format))  # type: ignore[union-attr]
+        except ItemMalformed:
+            alone = None
+            break
+    assert decode_batch(texts, item_format) == alone
 
 
 @pytest.mark.parametrize("case", FALLBACK_CASES)
@@ -171,13 +227,13 @@ WHOLE = {"throttled": Throttled, "retry": Unavailable, "gone": TableGone, "refus
 @pytest.mark.parametrize("case", RESPONSE_CASES)
 def test_each_response_vector_through_the_reader(case: dict[str, Any], dynamodb: FakeDynamoDB) -> None:
     body = case["body"].encode()
-    damaged = int(case["crc32"]) if "crc32" in case else None
+    stated = case.get("crc32", "right")
 
     def answer(handler: Any) -> str:
-        handler.reply(case["status"], body, crc32=damaged)
+        handler.reply(case["status"], body, crc32=None if stated == "right" else int(stated))
         return "done"
 
-    dynamodb.always = answer
+    dynamodb.always = answer if stated is not None else unsigned(body)
     with TableReader(RESPONSES["table"], endpoint_url=dynamodb.url, budget_seconds=0.1) as reader:
         if case["operation"] == "GetItem":
             try:

@@ -99,6 +99,10 @@ def test_fields_of_a_newer_writer_are_ignored() -> None:
         (b'{"query": "next_best_product", "table": "new", "table": "old"}', "'table' stands twice"),
         (b"[" * 60_000, "not JSON"),
         (document(note="x" * 70_000), "bytes"),
+        (document()[:-1] + b', "note": [-1%s]}' % (b"0" * 4300), "more than 4300 digits"),
+        (b'{"schema_version": 1%s}' % (b"0" * 4299), "'schema_version' is 10000000000000000000... (4300 digits)"),
+        (document(generation=-(10**4000)), "(4002 digits), and it is never negative"),
+        (document(generation=2**53 - 1), "'generation' is 9007199254740991"),
     ],
 )
 def test_what_must_not_be_served_is_refused_by_the_field_s_name(data: bytes, names: str) -> None:
@@ -106,6 +110,19 @@ def test_what_must_not_be_served_is_refused_by_the_field_s_name(data: bytes, nam
         parse_pointer(data, "next_best_product", "local")
     assert names in str(error.value)
     assert "next_best_product" in str(error.value)
+
+
+def test_a_number_of_many_digits_is_a_malformed_document_whatever_limit_the_service_has() -> None:
+    before = sys.get_int_max_str_digits()
+    try:
+        for limit in (0, 640, before):
+            sys.set_int_max_str_digits(limit)
+            with pytest.raises(PointerMalformed):
+                parse_pointer(document()[:-1] + b', "note": 1%s}' % (b"0" * 4300), "next_best_product")
+    finally:
+        sys.set_int_max_str_digits(before)
+    # Within the limit, a number in an unknown field is ignored as any other value is.
+    assert parse_pointer(document(note=10**4000), "next_best_product") == FULL
 
 
 def test_a_hold_typed_carelessly_is_still_a_hold_and_never_stops_a_reader() -> None:

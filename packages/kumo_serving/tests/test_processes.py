@@ -121,6 +121,19 @@ def test_a_forked_child_keeps_its_endpoint_s_addresses_current(
         assert in_child(child) is True
 
 
+def test_a_reader_closed_before_a_fork_is_closed_in_the_child(shop: FakeDynamoDB) -> None:
+    reader = reader_of(shop, MemoryPointer(pointer_to(OLD)))
+    reader.close()
+
+    def child() -> str:
+        try:
+            return str(type(reader.get("ann")))
+        except Unavailable as error:
+            return str(error)
+
+    assert "the reader is closed" in in_child(child)
+
+
 def test_a_fork_while_locks_are_held_does_not_hang_the_child(shop: FakeDynamoDB) -> None:
     with reader_of(shop, MemoryPointer(pointer_to(OLD))) as reader:
         with reader._pool._lock, reader._refresher._lock:
@@ -214,22 +227,6 @@ build_state(Pointer("shop", "table"), Account(), Endpoint("http://localhost", "u
 print("awscrt" in sys.modules)
 """
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "True"
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A self-signed certificate of `localhost`, key and all in one file."""
-    pem = tmp_path / "localhost.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost", "-keyout", str(tmp_path / "key"), "-out", str(pem)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    pem.write_text(pem.read_text() + (tmp_path / "key").read_text())
-    return pem
 
 
 def tls_in_front(fake: FakeDynamoDB, pem: Path) -> socket.socket:

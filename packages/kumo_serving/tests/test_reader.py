@@ -6,6 +6,7 @@ Each test runs on the synchronous and on the asyncio reader: one core, two trans
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from kumo_serving.errors import (
     Unavailable,
 )
 from kumo_serving.metrics import Lookup, PointerSeen
+from kumo_serving.pointer import KeyAttribute
 from serving_support import (
     BROKEN,
     DOWN,
@@ -41,6 +43,7 @@ from serving_support import (
     pointer_to,
     refusal,
     reset,
+    unsigned,
 )
 
 # Wide enough for a loaded laptop; what depends on the budget sets its own.
@@ -134,6 +137,25 @@ def test_what_can_be_no_key_is_a_miss_without_a_request(make: Make, shop: FakeDy
     assert shop.requests == []
 
 
+@pytest.mark.parametrize("key", [KeyAttribute(), KeyAttribute("e", "N")])
+@pytest.mark.parametrize("entity", [10**5000, -(10**5000), 10**2048], ids=["long", "below zero", "just too long"])
+def test_a_whole_number_of_any_length_is_a_miss_alone_and_in_a_batch(
+    make: Make, shop: FakeDynamoDB, entity: int, key: KeyAttribute
+) -> None:
+    reader = make(MemoryPointer(pointer_to(NEW, key=key)))
+    assert isinstance(reader.get(entity), Miss)
+    outcomes = reader.get_many([entity])
+    assert list(outcomes) == [entity]
+    assert isinstance(outcomes[entity], Miss)
+    assert int(outcomes[entity].entity, 0 if "x" in outcomes[entity].entity else 10) == entity
+    assert shop.requests == []
+
+
+def test_a_whole_number_as_long_as_a_key_may_be_is_asked_for(make: Make, shop: FakeDynamoDB) -> None:
+    shop.tables[NEW][str(10**2047)] = '[["milk",1]]'
+    assert isinstance(make(MemoryPointer(pointer_to(NEW))).get(10**2047), Answer)
+
+
 @pytest.mark.parametrize("entity", [None, 1.5, True, b"ann"])
 def test_what_is_no_entity_is_a_mistake_of_the_caller(make: Make, shop: FakeDynamoDB, entity: Any) -> None:
     with pytest.raises(TypeError, match="a str or an int"):
@@ -207,6 +229,20 @@ def test_a_passing_fault_is_retried_and_never_read_as_a_miss(make: Make, shop: F
     assert isinstance(reader.get_many(["ann"])["ann"], Answer)
 
 
+NOT_DYNAMODB = [b"{}", b'{"message":"Forbidden"}', b'{"Item":null}', b'{"Responses":null}', b'{"Responses":{}}']
+
+
+@pytest.mark.parametrize("body", NOT_DYNAMODB)
+def test_a_200_that_is_not_dynamodb_s_is_retried_and_never_a_miss(make: Make, shop: FakeDynamoDB, body: bytes) -> None:
+    reader = make(MemoryPointer(pointer_to(NEW)))
+    shop.faults.extend([unsigned(body)] * 2)
+    assert isinstance(reader.get("ann"), Answer)
+    shop.faults.extend([unsigned(body)] * 2)
+    outcomes = reader.get_many(["ann", "nobody"])
+    assert [type(outcome) for outcome in outcomes.values()] == [Answer, Miss]
+    assert len(shop.requests) == 6
+
+
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [(THROTTLE, Throttled), (BROKEN, Unavailable), (reset, Unavailable), (hang(0.3), TimedOut)],
@@ -255,6 +291,42 @@ def test_a_throttle_is_not_hidden_by_the_time_out_of_its_retry(make: Make, shop:
     shop.always = hang(1.0)
     with pytest.raises(Throttled):
         reader.get("ann", budget_seconds=0.8)
+
+
+@pytest.mark.parametrize("budget", [math.inf, 1e300, 10**400, 1e10], ids=["inf", "1e300", "10**400", "1e10"])
+def test_a_budget_without_an_end_is_answered_and_a_throttle_outlived(
+    make: Make, shop: FakeDynamoDB, budget: float
+) -> None:
+    reader = make(MemoryPointer(pointer_to(NEW)), pool_size=1)
+    shop.faults.extend([THROTTLE, THROTTLE])
+    assert isinstance(reader.get("ann", budget_seconds=budget), Answer)
+    shop.delay = 0.05
+    with ThreadPoolExecutor(3) as pool:  # two of them wait for the one connection
+        many = list(pool.map(lambda _: reader.get_many(["ann"], budget_seconds=budget)["ann"], range(3)))
+    assert [type(outcome) for outcome in many] == [Answer] * 3
+    assert isinstance(make(MemoryPointer(pointer_to(NEW)), budget_seconds=budget).get("ann"), Answer)
+
+
+def test_a_budget_that_is_no_number_is_a_mistake_of_the_caller(make: Make, shop: FakeDynamoDB) -> None:
+    reader = make(MemoryPointer(pointer_to(NEW)))
+    with pytest.raises(ValueError, match="NaN"):
+        reader.get("ann", budget_seconds=math.nan)
+    with pytest.raises(ValueError, match="NaN"):
+        reader.get_many(["ann"], budget_seconds=math.nan)
+    for name in ("budget_seconds", "refresh_seconds", "start_seconds", "stale_after_seconds"):
+        for bad in (math.nan, -1.0):
+            with pytest.raises(ValueError, match=name):
+                make(MemoryPointer(pointer_to(NEW)), **{name: bad})
+
+
+def test_a_wait_without_an_end_is_no_error_and_the_refresh_goes_on(make: Make, shop: FakeDynamoDB) -> None:
+    store = MemoryPointer(pointer_to(OLD))
+    reader = make(store, start_seconds=math.inf, refresh_seconds=math.inf, stale_after_seconds=math.inf)
+    assert reader.get("ann").source.table == OLD
+    for table in (NEW, OLD, NEW):
+        store.set(pointer_to(table))
+        assert reader.refresh(math.inf)
+        assert reader.get("ann").source.table == table
 
 
 def test_a_refusal_is_an_error_at_once(make: Make, shop: FakeDynamoDB) -> None:
@@ -593,8 +665,23 @@ def test_a_closed_reader_leaves_no_thread_and_no_connection(make: Make, shop: Fa
     wait_for(lambda: not shop.open)
     assert not any(thread.is_alive() for thread in threads)
     assert reader.health().state == "closed"
-    with pytest.raises(Unavailable, match="closed"):
-        reader.get("ann", budget_seconds=0.1)
+
+
+def test_a_closed_reader_says_so_at_once(make: Make, shop: FakeDynamoDB) -> None:
+    seen = Recorder()
+    reader = make(MemoryPointer(pointer_to(NEW)), metrics=seen)
+    reader.get("ann")
+    if isinstance(reader, AsyncInThread):
+        reader._do(reader.reader.close())
+    else:
+        reader.close()
+    asked, began = len(shop.requests), time.monotonic()
+    with pytest.raises(Unavailable, match="the reader is closed"):
+        reader.get("ann", budget_seconds=20.0)
+    outcomes = reader.get_many(["ann", "bob"], budget_seconds=20.0)
+    assert [type(outcome) for outcome in outcomes.values()] == [Unavailable, Unavailable]
+    assert time.monotonic() - began < 5.0
+    assert (len(shop.requests), seen.retries) == (asked, [])
 
 
 def test_budgets_of_lookups_side_by_side_are_each_kept(make: Make, shop: FakeDynamoDB) -> None:
