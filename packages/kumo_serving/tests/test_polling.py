@@ -9,9 +9,10 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from kumo_sandbox.testing import wait_for
 from kumo_serving import Reader, S3Pointer, ZooKeeperPointer
 from kumo_serving.pointer import dump_pointer
-from serving_support import NEW, RANKING, FakeDynamoDB, FakeS3, MemoryPointer, pointer_to, wait_for
+from serving_support import NEW, RANKING, FakeDynamoDB, FakeS3, MemoryPointer, pointer_to
 
 
 @pytest.fixture

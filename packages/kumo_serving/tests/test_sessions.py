@@ -22,6 +22,7 @@ from typing import Any
 
 import botocore.session
 import pytest
+from kumo_sandbox.testing import wait_for
 from kumo_serving import Answer, Reader, S3Pointer, credentials
 from kumo_serving.aws import Account
 from kumo_serving.errors import PointerError, PointerMissing, Unavailable
@@ -36,7 +37,6 @@ from serving_support import (
     client,
     make_table,
     pointer_to,
-    wait_for,
 )
 
 ADDRESS = "s3://bucket/local/shop/active.json"
