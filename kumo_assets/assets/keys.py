@@ -12,8 +12,7 @@ import dagster as dg
 
 from kumo_assets.config.load import QueryDefinition
 
-# One import and one Kumo job at a time would be too strict; these pools take their limits from dagster.yaml.
-KUMO_POOL = "kumo_jobs"
+# One import at a time would be too strict; these pools take their limits from dagster.yaml. A source names its own.
 IMPORT_POOL = "dynamodb_imports"
 POINTER_POOL = "active_pointer"
 

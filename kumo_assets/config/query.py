@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from kumo_assets.config.gates import GatesSpec
 from kumo_assets.config.raw_logs import Owner, Strict, check_time_zone
+from kumo_assets.config.registration import AskedGate
 from kumo_assets.config.tasks import Task
 
 ITEM_FORMATS: dict[str, str] = {
@@ -91,9 +92,24 @@ class Kumo(Strict):
 
 
 class Source(Strict):
-    """Where the predictions come from."""
+    """Where the predictions come from: one field for each source that there is, of which a definition writes one."""
 
     kumo: Kumo
+
+    @property
+    def name(self) -> str:
+        """The source's name: that of the field which is written."""
+        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+
+    @property
+    def training(self) -> Training | None:
+        """How the model is trained again; None when it is not, and for a source that has no models."""
+        return self.kumo.training
+
+    @property
+    def binary_threshold(self) -> float | None:
+        """The probability from which on a binary prediction is true, where the source's table does not say it."""
+        return self.kumo.binary_threshold
 
 
 class Export(Strict):
@@ -209,6 +225,11 @@ class PredictiveQuerySpec(Strict):
         if wanted is not None and wanted < self.top_k:
             raise ValueError(f"source.kumo.classes_per_entity ({wanted}) must be at least top_k ({self.top_k})")
         return self
+
+    @property
+    def asked_gates(self) -> dict[str, AskedGate]:
+        """The built-in gates that judge this query's releases: `GatesSpec.gates_of` its task and source."""
+        return self.gates.gates_of(self.task, self.source.name)
 
     @property
     def item_format(self) -> str:
