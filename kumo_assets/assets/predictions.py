@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
-from kumo_assets.assets.keys import code_version, key_of, raw_key
+from kumo_assets.assets.keys import anchor_time, code_version, key_of, raw_key
 from kumo_assets.assets.log_arrival import wait_for_logs
 from kumo_assets.assets.producing import RELEASES, resources_of, run_values
 from kumo_assets.assets.step import Step, begin
@@ -21,7 +21,6 @@ from kumo_assets.documents import Artefact, PredictionDetails
 from kumo_assets.gates.raw.checks import raw_check_specs, run_raw_gates
 from kumo_assets.gates.take_counts import count_asset
 from kumo_assets.releases.resource import ReleasesResource
-from kumo_assets.resources.kumo.output import anchor_time
 from kumo_assets.resources.snowflake import Warehouse, connect
 from kumo_assets.sources.opening import source_of
 from kumo_assets.sources.protocol import PredictionWork, Source

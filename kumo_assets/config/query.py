@@ -111,6 +111,11 @@ class Source(Strict):
         """The probability from which on a binary prediction is true, where the source's table does not say it."""
         return self.kumo.binary_threshold
 
+    @property
+    def classes_per_entity(self) -> int | None:
+        """Candidates asked for each entity; None for the default, or where nobody can be asked."""
+        return self.kumo.classes_per_entity
+
 
 class Export(Strict):
     """The unload to S3."""
@@ -221,9 +226,11 @@ class PredictiveQuerySpec(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> PredictiveQuerySpec:
-        wanted = self.source.kumo.classes_per_entity
+        wanted = self.source.classes_per_entity
         if wanted is not None and wanted < self.top_k:
-            raise ValueError(f"source.kumo.classes_per_entity ({wanted}) must be at least top_k ({self.top_k})")
+            raise ValueError(
+                f"source.{self.source.name}.classes_per_entity ({wanted}) must be at least top_k ({self.top_k})"
+            )
         return self
 
     @property
@@ -237,8 +244,8 @@ class PredictiveQuerySpec(Strict):
 
     @property
     def classes_per_entity(self) -> int:
-        """Candidates asked of Kumo: more than top_k, so that business rules can drop some and still fill the list."""
-        return self.source.kumo.classes_per_entity or 2 * self.top_k + 2
+        """Candidates asked of the source: more than top_k, so that business rules can drop some and still fill the list."""
+        return self.source.classes_per_entity or 2 * self.top_k + 2
 
 
 def _moved_under_source(kumo: Any) -> str:
