@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
@@ -12,8 +12,7 @@ import dagster as dg
 
 from kumo_assets.config.load import QueryDefinition
 
-# One import and one Kumo job at a time would be too strict; these pools take their limits from dagster.yaml.
-KUMO_POOL = "kumo_jobs"
+# One import at a time would be too strict; these pools take their limits from dagster.yaml. A source names its own.
 IMPORT_POOL = "dynamodb_imports"
 POINTER_POOL = "active_pointer"
 
@@ -33,6 +32,12 @@ def daily_partitions(definition: QueryDefinition) -> dg.DailyPartitionsDefinitio
     start = datetime.combine(schedule.start, time(), tzinfo=ZoneInfo(schedule.time_zone))
     end = datetime.combine(schedule.end + timedelta(days=1), time(), tzinfo=start.tzinfo) if schedule.end else None
     return dg.DailyPartitionsDefinition(start_date=start, end_date=end, timezone=schedule.time_zone)
+
+
+def anchor_time(partition: date, time_zone: str) -> datetime:
+    """The end of the partition's day in `time_zone`, as aware UTC: midnight of the next local day, DST or not."""
+    local = datetime.combine(partition + timedelta(days=1), time(), tzinfo=ZoneInfo(time_zone))
+    return local.astimezone(UTC)
 
 
 def code_version(definition: QueryDefinition) -> str:

@@ -127,7 +127,7 @@ def _binary_columns(definition: QueryDefinition, warehouse: Warehouse, source: A
     place = source.details_as(WarehouseDetails)
     if "TRUE_PROB" in warehouse.columns(place.database, place.schema_name, source.name):
         return {"true_prob": "TRUE_PROB", "predicted": "TARGET_PRED"}
-    threshold = definition.spec.source.kumo.binary_threshold
+    threshold = definition.spec.source.binary_threshold
     return {"true_prob": "SCORE", "predicted": f"SCORE >= {0.5 if threshold is None else threshold}"}
 
 

@@ -1,88 +1,105 @@
-"""`<query>/predictions`: Kumo's batch prediction job, launched once over REST, and its Snowflake table, proved.
+"""`<query>/predictions`: the source's computation of one day, launched once, and its Snowflake table, proved.
 
-Order matters: the release is opened before anything is launched; the raw logs must reach the partition's end; an
-earlier job of this release is adopted; and a job that is DONE counts only once Snowflake shows its table.
+Order matters: the release is opened before anything is launched; the raw logs must reach the partition's end; then the
+query's source adopts or launches its computation and proves the table. What is one source's alone is in
+`kumo_assets.sources`.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import dagster as dg
-from dagster_snowflake import SnowflakeResource
 
-from kumo_assets.assets.keys import KUMO_POOL, code_version, key_of, raw_key
-from kumo_assets.assets.kumo_job import run_job
+from kumo_assets.assets.keys import anchor_time, code_version, key_of, raw_key
 from kumo_assets.assets.log_arrival import wait_for_logs
-from kumo_assets.assets.step import begin
-from kumo_assets.assets.ui import Metadata, result, table_metadata
+from kumo_assets.assets.producing import RELEASES, resources_of, run_values
+from kumo_assets.assets.step import Step, begin
+from kumo_assets.assets.ui import Metadata, link, result, table_metadata
 from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.documents import Artefact, PredictionDetails
 from kumo_assets.gates.raw.checks import raw_check_specs, run_raw_gates
 from kumo_assets.gates.take_counts import count_asset
 from kumo_assets.releases.resource import ReleasesResource
-from kumo_assets.resources.kumo.output import anchor_time
-from kumo_assets.resources.kumo.resource import KumoResource
 from kumo_assets.resources.snowflake import Warehouse, connect
+from kumo_assets.sources.opening import source_of
+from kumo_assets.sources.protocol import PredictionWork, Source
 
 ASSET = "predictions"
+SNOWFLAKE = "kumo_assets_snowflake"
 
 
 def build_predictions(
     definition: QueryDefinition, sources: Mapping[str, RawSource], partitions: dg.PartitionsDefinition
 ) -> dg.AssetsDefinition:
-    """The asset that launches, awaits and proves one day's Kumo job."""
-    spec = definition.spec
+    """The asset that launches, awaits and proves one day's predictions. `sources` are the raw logs."""
+    spec, source = definition.spec, source_of(definition)
+    shown = source.predictions
 
     @dg.asset(
         key=key_of(definition.name, ASSET),
         deps=[
             *(raw_key(name) for name in spec.raw_logs),
-            *([key_of(definition.name, "model")] if spec.source.kumo.training is not None else []),
+            *([key_of(definition.name, "model")] if spec.source.training is not None else []),
         ],
         partitions_def=partitions,
         group_name=definition.name,
         owners=spec.owners,
-        kinds={"kumo", "snowflake"},
-        description=f"{spec.description} Kumo's batch predictions, one Snowflake table per release.".strip(),
+        kinds=set(shown.kinds),
+        description=f"{spec.description} {shown.description}".strip(),
         code_version=code_version(definition),
-        pool=KUMO_POOL,
+        pool=shown.pool,
         check_specs=raw_check_specs(definition, partitions),
+        # By key, because which ones depends on the source.
+        required_resource_keys={SNOWFLAKE, RELEASES, *shown.resources},
     )
-    def predictions(
-        context: dg.AssetExecutionContext,
-        kumo_assets_kumo: KumoResource,
-        kumo_assets_snowflake: SnowflakeResource,
-        kumo_assets_releases: ReleasesResource,
-    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
-        step = begin(context, definition, kumo_assets_releases, ASSET)
+    def predictions(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+        releases: ReleasesResource = getattr(context.resources, RELEASES)
+        step = begin(context, definition, releases, ASSET)
         artefact = step.existing()
         adopted = artefact is not None
         day = date.fromisoformat(step.run.partition)
         start, anchor = (anchor_time(end, spec.schedule.time_zone) for end in (day - timedelta(days=1), day))
-        with connect(kumo_assets_snowflake) as warehouse, closing(kumo_assets_releases.context(definition)) as ctx:
+        with connect(getattr(context.resources, SNOWFLAKE)) as warehouse, closing(releases.context(definition)) as ctx:
             if artefact is None:
                 wait_for_logs(warehouse, sources, anchor, spec.schedule, context.log.info)
-            # Before anything is launched: a bad day of logs costs no Kumo job.
+            # Before anything is launched: a bad day of logs costs no prediction job.
             yield from run_raw_gates(
                 ctx, warehouse, definition, sources, step.opened, (start, anchor), step.run.run_id, launched=adopted
             )
             if artefact is None:
-                with kumo_assets_kumo.client() as client:
-                    artefact = run_job(context, step, client, warehouse, anchor)
+                artefact = _predict(context, step, source, warehouse, anchor)
             figures = count_asset(ctx, warehouse, definition, step.opened, artefact)
-            yield result(step, artefact, _metadata(warehouse, artefact) | figures, adopted)
+            yield result(step, artefact, _metadata(source, warehouse, artefact) | figures, adopted)
 
     return predictions
 
 
-def _metadata(warehouse: Warehouse, artefact: Artefact) -> Metadata:
-    details = artefact.details_as(PredictionDetails)
-    url = details.tracking_url
-    return {
-        **table_metadata(warehouse, artefact),
-        "Kumo job": dg.MetadataValue.url(url) if url else details.job_id or "not reported",
-        "Kumo model": details.model_id or "not reported",
-        "graph snapshot": details.snapshot_id or "none",
-        "Kumo warnings": len(details.warnings),
-    }
+def _predict(
+    context: dg.AssetExecutionContext, step: Step, source: Source, warehouse: Warehouse, anchor: datetime
+) -> Artefact:
+    """The source's table of this release, recorded once it is proved."""
+    made = source.predict(
+        PredictionWork(
+            **run_values(context, step.definition, step.store),
+            resources=resources_of(context, source.predictions),
+            partition=step.run.partition,
+            release_id=step.release_id,
+            root_run_id=step.run.root_run_id,
+            anchor=anchor,
+            warehouse=warehouse,
+        )
+    )
+    return step.prove(
+        name=made.table,
+        attempt=made.attempt,
+        rows=made.rows,
+        entities=made.entities,
+        seconds_outside=made.seconds,
+        details=made.details,
+    )
+
+
+def _metadata(source: Source, warehouse: Warehouse, artefact: Artefact) -> Metadata:
+    figures = source.figures(artefact.details_as(PredictionDetails))
+    return {**table_metadata(warehouse, artefact), **{label: link(figure) for label, figure in figures.items()}}

@@ -15,6 +15,7 @@ from kumo_assets.assets.links import s3_link
 from kumo_assets.assets.step import Step, table_of
 from kumo_assets.documents import Artefact, WarehouseDetails
 from kumo_assets.resources.snowflake import Warehouse
+from kumo_assets.sources.protocol import Link
 
 # Dagster takes more (lists, paths, dates); this is all that is shown here.
 Metadata: TypeAlias = dict[str, dg.MetadataValue | str | int | float]
@@ -50,6 +51,11 @@ def table_metadata(warehouse: Warehouse, artefact: Artefact) -> Metadata:
         "dagster/column_schema": column_schema(columns),
         "preview": preview(rows),
     }
+
+
+def link(figure: Link | str | int | float) -> dg.MetadataValue | str | int | float:
+    """A figure of a source's as metadata: a link as one that can be followed."""
+    return dg.MetadataValue.url(figure.url) if isinstance(figure, Link) else figure
 
 
 def preview(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue:

@@ -57,7 +57,7 @@ def build_jobs(definition: QueryDefinition, partitions: dg.PartitionsDefinition)
             executor_def=EXECUTOR,
         ),
         train=None
-        if definition.spec.source.kumo.training is None
+        if definition.spec.source.training is None
         else dg.define_asset_job(
             train_job_name(definition.name),
             selection=dg.AssetSelection.assets(key_of(definition.name, "model")),

@@ -35,8 +35,8 @@ def build_schedule(
 
 
 def build_training_schedule(definition: QueryDefinition, train: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
-    """When the query is trained again: `source.kumo.training.schedule`, in the query's time zone."""
-    training = definition.spec.source.kumo.training
+    """When the query is trained again: `training.schedule` of its source, in the query's time zone."""
+    training = definition.spec.source.training
     assert training is not None
     return dg.ScheduleDefinition(
         name=f"{train_job_name(definition.name)}_schedule",

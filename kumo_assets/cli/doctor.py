@@ -70,9 +70,9 @@ def _trials(index: DefinitionsIndex) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "S3: write, read, conditional write, delete", _s3
     yield "DynamoDB: list and describe", _dynamodb
     yield "Snowflake: log in, create and drop a table, see raw logs", partial(_snowflake, index, readable)
-    yield "Kumo: key, connectors, models", partial(_kumo, readable)
+    yield from _sources_of_predictions(readable)
     for definition in readable:
-        if (definition.folder / "training.py").is_file():
+        if definition.spec.source.name == "kumo" and (definition.folder / "training.py").is_file():
             yield f"query as code: {definition.name}", partial(_code, definition)
     for store, definition in {definition.spec.pointer.store: definition for definition in readable}.items():
         yield f"active pointer: read in {store}", partial(_pointer, definition)
@@ -192,35 +192,15 @@ def _sources(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> Ite
             yield from index.raw_sources(definition).values()
 
 
-def _kumo(queries: Sequence[QueryDefinition]) -> str:
-    from dagster import build_init_resource_context
+def _sources_of_predictions(queries: Sequence[QueryDefinition]) -> Iterator[tuple[str, Callable[[], str]]]:
+    """A trial of each source that a query uses; of every source while there is no query to say which."""
+    from kumo_assets.sources.opening import SOURCES
 
-    from kumo_assets.resources.kumo.resource import kumo_resource
-
-    for variable in ("KUMO_API_URL", "KUMO_API_KEY"):
-        if not os.environ.get(variable) and not (
-            variable == "KUMO_API_KEY" and os.environ.get("KUMO_SNOWFLAKE_TOKEN_FILE")
-        ):
-            raise ConfigError("reach Kumo", found=f"{variable} is not set", next=f"set {variable}")
-    resource = kumo_resource().with_replaced_resource_context(build_init_resource_context())
-    with resource.process_config_and_initialize().client() as client:
-        client.probe()
-        if not client.needs_model:
-            return "the key is accepted"
-        names = {str(item.get("name")) for item in client.connectors()}
-        words = []
-        for definition in queries:
-            spec = definition.spec.source.kumo
-            if spec.connector not in names:
-                raise ConfigError(
-                    "find the connector of",
-                    to=definition.name,
-                    found=f"{spec.connector!r} is not among {', '.join(sorted(names)) or 'none'}",
-                    next="correct source.kumo.connector, or make the connector in Kumo",
-                )
-            model = spec.training_job_id or client.newest_model(spec.predictive_query_id).job_id
-            words.append(f"{definition.name} by {model}")
-        return "; ".join(words)
+    for name, opened in SOURCES.items():
+        using = [definition for definition in queries if definition.spec.source.name == name]
+        if using or not queries:
+            source = opened()
+            yield source.tried, partial(source.check, using)
 
 
 def _code(definition: QueryDefinition) -> str:

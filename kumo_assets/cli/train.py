@@ -29,6 +29,7 @@ def train(
     """Put the query's folder into Kumo (preprocess.sql, training.py), train, and use the model if it is not worse."""
     from kumo_assets.assets.preprocess import has_view
     from kumo_assets.models import training
+    from kumo_assets.resources.kumo.environment import client_from_environment
     from kumo_assets.resources.kumo.query_code import FILE, run_code
 
     index = definitions()
@@ -46,7 +47,7 @@ def train(
     purpose = f"definition-{code.digest}" if code is not None else "command"
     if again:
         purpose = f"again-{secrets.token_hex(8)}"
-    with kumo_client() as client:
+    with client_from_environment() as client:
         model, adopted = training.train(
             client,
             registry,
@@ -91,13 +92,14 @@ def model(
 ) -> None:
     """Which model predictions use, and what became of the others; --use takes another, for a stated reason."""
     from kumo_assets.models.training import use as take
+    from kumo_assets.resources.kumo.environment import client_from_environment
 
     definition = definitions().query(query)
     registry = _registry(definition)
     if use:
         if not reason.strip():
             raise ConfigError("use the model", to=use, found="no reason", next="add --reason TEXT")
-        with kumo_client() as client:
+        with client_from_environment() as client:
             take(registry, client.model(use), by or person(), reason.strip())
     registered = registry.read()
 
@@ -116,16 +118,6 @@ def model(
         )
 
     show(as_json, registered.model_dump(mode="json") | {"pinned": definition.spec.source.kumo.training_job_id}, words)
-
-
-def kumo_client() -> Any:
-    """A client of the tenant that the environment names, as a context manager."""
-    from dagster import build_init_resource_context
-
-    from kumo_assets.resources.kumo.resource import kumo_resource
-
-    resource = kumo_resource().with_replaced_resource_context(build_init_resource_context())
-    return resource.process_config_and_initialize().client()
 
 
 def _registry(definition: QueryDefinition) -> ModelRegistry:

@@ -66,7 +66,7 @@ def build_query(definition: QueryDefinition, sources: Mapping[str, RawSource]) -
     partitions = daily_partitions(definition)
     jobs = build_jobs(definition, partitions)
     operator_jobs = build_operator_jobs(definition)
-    trained = definition.spec.source.kumo.training is not None
+    trained = definition.spec.source.training is not None
     return dg.Definitions(
         assets=[
             *([build_model(definition)] if trained else []),

@@ -69,6 +69,7 @@ class KumoWarnings(Gate):
     """Kumo's messages from launch and job. Errors block in every mode; a warning outside the list is unlisted."""
 
     asset = "predictions"
+    sources = ("kumo",)
     about = "Kumo's own warnings and errors, verbatim: none beyond the allow-list; an error always blocks."
     advice = "read the warnings in Kumo's job; list harmless titles under gates.kumo_warnings.allow"
     errors_always_block = True
@@ -278,13 +279,14 @@ class GatesSpec(Strict):
         kinds = {name: field.annotation for name, field in cls.model_fields.items()}
         return {name: kind for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, Gate)}
 
-    def gates_of(self, task: Task) -> dict[str, AskedGate]:
-        """Built-in gate -> {asset, mode} of those that judge a query of this task, as `opened.json` records them.
+    def gates_of(self, task: Task, source: str | None = None) -> dict[str, AskedGate]:
+        """Built-in gate -> {asset, mode} of those that judge a query of this task and source, as `opened.json` records
+        them; without `source`, of any source.
 
         The import's gate is not among them: it judges every release, whatever its definition says.
         """
         return {
             name: AskedGate(asset=gate.asset, mode=gate.judged_mode)
             for name, gate in self
-            if isinstance(gate, Gate) and gate.judges(task)
+            if isinstance(gate, Gate) and gate.judges(task, source)
         }

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from kumo_assets.config.gates import GatesSpec
 from kumo_assets.config.raw_logs import Owner, Strict, check_time_zone
+from kumo_assets.config.registration import AskedGate
 from kumo_assets.config.tasks import Task
 
 ITEM_FORMATS: dict[str, str] = {
@@ -91,9 +92,29 @@ class Kumo(Strict):
 
 
 class Source(Strict):
-    """Where the predictions come from."""
+    """Where the predictions come from: one field for each source that there is, of which a definition writes one."""
 
     kumo: Kumo
+
+    @property
+    def name(self) -> str:
+        """The source's name: that of the field which is written."""
+        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+
+    @property
+    def training(self) -> Training | None:
+        """How the model is trained again; None when it is not, and for a source that has no models."""
+        return self.kumo.training
+
+    @property
+    def binary_threshold(self) -> float | None:
+        """The probability from which on a binary prediction is true, where the source's table does not say it."""
+        return self.kumo.binary_threshold
+
+    @property
+    def classes_per_entity(self) -> int | None:
+        """Candidates asked for each entity; None for the default, or where nobody can be asked."""
+        return self.kumo.classes_per_entity
 
 
 class Export(Strict):
@@ -205,10 +226,17 @@ class PredictiveQuerySpec(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> PredictiveQuerySpec:
-        wanted = self.source.kumo.classes_per_entity
+        wanted = self.source.classes_per_entity
         if wanted is not None and wanted < self.top_k:
-            raise ValueError(f"source.kumo.classes_per_entity ({wanted}) must be at least top_k ({self.top_k})")
+            raise ValueError(
+                f"source.{self.source.name}.classes_per_entity ({wanted}) must be at least top_k ({self.top_k})"
+            )
         return self
+
+    @property
+    def asked_gates(self) -> dict[str, AskedGate]:
+        """The built-in gates that judge this query's releases: `GatesSpec.gates_of` its task and source."""
+        return self.gates.gates_of(self.task, self.source.name)
 
     @property
     def item_format(self) -> str:
@@ -216,8 +244,8 @@ class PredictiveQuerySpec(Strict):
 
     @property
     def classes_per_entity(self) -> int:
-        """Candidates asked of Kumo: more than top_k, so that business rules can drop some and still fill the list."""
-        return self.source.kumo.classes_per_entity or 2 * self.top_k + 2
+        """Candidates asked of the source: more than top_k, so that business rules can drop some and still fill the list."""
+        return self.source.classes_per_entity or 2 * self.top_k + 2
 
 
 def _moved_under_source(kumo: Any) -> str:

@@ -44,6 +44,8 @@ class Gate(Strict):
     asset: ClassVar[GatedAsset]
     # Tasks of queries that have this gate.
     tasks: ClassVar[tuple[Task, ...]] = EVERY_TASK
+    # Names of the sources (`source:` in the YAML) whose predictions have this gate; None for every source.
+    sources: ClassVar[tuple[str, ...] | None] = None
     # What holds when the gate passes: the description of its check.
     about: ClassVar[str]
     # What a person looks at when it does not pass.
@@ -66,9 +68,10 @@ class Gate(Strict):
         """False for a gate that needs a setting which this query does not have."""
         return True
 
-    def judges(self, task: Task) -> bool:
-        """Whether a release of a query of this task is judged by this gate."""
-        return task in self.tasks and self.configured and self.judged_mode != "off"
+    def judges(self, task: Task, source: str | None = None) -> bool:
+        """Whether a release of a query of this task and source is judged by this gate; without `source`, of any source."""
+        fits = source is None or self.sources is None or source in self.sources
+        return task in self.tasks and fits and self.configured and self.judged_mode != "off"
 
 
 class Limits(Gate):

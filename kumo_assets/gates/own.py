@@ -63,7 +63,7 @@ def own_gates(definition: QueryDefinition) -> dict[str, tuple[Path, OwnGate]]:
 def gates_of(definition: QueryDefinition) -> dict[str, AskedGate]:
     """Gate -> {asset, mode} of every gate that judges a release of this query, as `opened.json` records them: the
     built-in ones and the query's own. The import's gate judges every release and is not recorded."""
-    built_in = definition.spec.gates.gates_of(definition.spec.task)
+    built_in = definition.spec.asked_gates
     own = {
         name: AskedGate(asset=settings.asset, mode=settings.mode)
         for name, (_, settings) in own_gates(definition).items()

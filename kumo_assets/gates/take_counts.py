@@ -79,7 +79,7 @@ def count_asset(
     if counts is None:
         counts = take_counts(ctx, warehouse, definition, opened, artefact, baselines)
     judges = bind(definition.spec, artefact.details_as(NoticeDetails), counts, baselines)
-    gates = definition.spec.gates.gates_of(definition.spec.task)
+    gates = definition.spec.asked_gates
     figures = {f"gate {gate}": judges[gate]().value for gate in gates if gates[gate]["asset"] == artefact.asset}
     shown = {name: value for name, value in counts.items() if name in SHOWN and isinstance(value, int | float)}
     return {name: float(value) for name, value in (figures | shown).items() if value is not None}
@@ -121,7 +121,7 @@ def _closed(definition: QueryDefinition, baselines: Baselines) -> int | None:
 
 def _compares_rows(definition: QueryDefinition, baselines: Baselines) -> bool:
     """Whether a gate compares with the active release's table, and there is such a release."""
-    gates = definition.spec.gates.gates_of(definition.spec.task)
+    gates = definition.spec.asked_gates
     return baselines.active is not None and not gates.keys().isdisjoint(("entities_lost", "overlap"))
 
 
@@ -153,6 +153,6 @@ def _continuity(
 def _catalogue(warehouse: Warehouse, definition: QueryDefinition) -> tuple[str, str] | None:
     """(quoted table, quoted column) of the catalogue, when the gate that needs it judges this query."""
     found = definition.spec.gates.unknown_items.catalogue
-    if found is None or "unknown_items" not in definition.spec.gates.gates_of(definition.spec.task):
+    if found is None or "unknown_items" not in definition.spec.asked_gates:
         return None
     return table(found.database or warehouse.database, found.schema_name, found.table), quote(found.column)

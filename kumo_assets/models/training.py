@@ -7,7 +7,7 @@ waiting and launching once are the Kumo client's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from kumo_assets.config.query import Kumo, Training
 from kumo_assets.documents import utc_now, utc_text
@@ -18,6 +18,13 @@ from kumo_assets.resources.kumo.client import KumoClient
 from kumo_assets.resources.kumo.model import KumoJob, PollPolicy, Progress, TrainedModel
 from kumo_assets.resources.kumo.snapshots import in_words
 from kumo_assets.resources.kumo.wire import job_of
+
+
+class Trained(Protocol):
+    """Settings that say how a query is trained: those of one source, or of the source that a definition names."""
+
+    @property
+    def training(self) -> Training | None: ...
 
 
 def policy_of(spec: Kumo) -> PollPolicy:
@@ -72,7 +79,7 @@ def train(
     spec: Kumo,
     tags: Mapping[str, str],
     *,
-    say: Callable[[str], None],
+    say: Callable[[str], object],
     on_launch: Callable[[str], None] = lambda job_id: None,
     on_progress: Callable[[KumoJob, Progress | None], None] = lambda job, progress: None,
     plan: Mapping[str, Any] | None = None,
@@ -105,7 +112,7 @@ def train(
     return model, adopted
 
 
-def decide(registry: ModelRegistry, spec: Kumo, by: str) -> tuple[ModelDecision, Comparison | None] | None:
+def decide(registry: ModelRegistry, spec: Trained, by: str) -> tuple[ModelDecision, Comparison | None] | None:
     """Compare the candidate with the model in use and write the outcome down; None when there is no candidate.
 
     The comparison is None for a query's first model, which has nothing to be compared with.

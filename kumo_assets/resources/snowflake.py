@@ -18,6 +18,7 @@ from kumo_assets.errors import ConfigError, WarehouseError
 from kumo_assets.resources.sql import table
 
 if TYPE_CHECKING:
+    from dagster_snowflake import SnowflakeConnection as ResourceInContext
     from dagster_snowflake import SnowflakeResource
     from snowflake.connector import SnowflakeConnection
     from snowflake.connector.cursor import SnowflakeCursor
@@ -185,8 +186,8 @@ def _failed(doing: str, error: Error) -> WarehouseError:
 
 
 @contextmanager
-def connect(snowflake: SnowflakeResource) -> Iterator[Warehouse]:
-    """A session from the Dagster resource; WarehouseError when Snowflake cannot be reached or refuses the login."""
+def connect(snowflake: SnowflakeResource | ResourceInContext) -> Iterator[Warehouse]:
+    """A session from the Dagster resource, as an argument or from `context.resources`. WarehouseError when Snowflake cannot be reached or refuses the login."""
     from snowflake.connector.errors import Error
 
     started = time.perf_counter()

@@ -29,7 +29,7 @@ ASSET = "predictions"
 
 def raw_gates(definition: QueryDefinition) -> dict[str, str]:
     """Gate -> mode of the gates on raw logs that judge this query."""
-    gates = definition.spec.gates.gates_of(definition.spec.task)
+    gates = definition.spec.asked_gates
     return {name: gate["mode"] for name, gate in gates.items() if GATES[name].before_launch}
 
 

@@ -1,4 +1,4 @@
-"""The anchor of a partition, the columns of each task, and whether a table bears a DONE job out.
+"""The columns of each task, and whether a table bears a DONE job out.
 
 Whether DONE implies that the Snowflake write has committed is not public: the table is asked, and must agree.
 """
@@ -8,9 +8,8 @@ from __future__ import annotations
 import time as time_module
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
 from kumo_assets.resources.kumo.model import KumoJob, PollPolicy
@@ -31,12 +30,6 @@ CLOCK_TOLERANCE = timedelta(minutes=10)
 # Whether ANCHOR_TIMESTAMP is exactly the `prediction_time` asked for is not public. A tenant too old to know
 # `prediction_time` anchors at its newest data instead: for yesterday's partition hours off, for a backfill days.
 ANCHOR_TOLERANCE = timedelta(days=1)
-
-
-def anchor_time(partition: date, time_zone: str) -> datetime:
-    """The end of the partition's day in `time_zone`, as aware UTC: midnight of the next local day, DST or not."""
-    local = datetime.combine(partition + timedelta(days=1), time(), tzinfo=ZoneInfo(time_zone))
-    return local.astimezone(UTC)
 
 
 def recognise_output(columns: Iterable[str], task: str) -> tuple[str, ...] | None:

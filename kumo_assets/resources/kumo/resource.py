@@ -1,6 +1,6 @@
 """The Kumo client as a Dagster resource: fields that come from environment variables, nothing else.
 
-The only module of this package that imports Dagster; without it there is `client.open_client`.
+The only module of this package that imports Dagster; without it there is `environment.client_from_environment`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import dagster as dg
 from pydantic import Field
 
 from kumo_assets.resources.kumo.client import KumoClient, open_client
+from kumo_assets.resources.kumo.environment import VARIABLES
 
 
 class KumoResource(dg.ConfigurableResource):
@@ -41,19 +42,8 @@ class KumoResource(dg.ConfigurableResource):
         )
 
 
-_VARIABLES = {
-    "api_key": "KUMO_API_KEY",
-    "token_file": "KUMO_SNOWFLAKE_TOKEN_FILE",
-    "dialect": "KUMO_API_DIALECT",
-    "group_id": "KUMO_GROUP_ID",
-    "project_id": "KUMO_PROJECT_ID",
-}
-
-
 def kumo_resource(environ: Mapping[str, str] | None = None) -> KumoResource:
     """The resource with each KUMO_* variable that is set, as `EnvVar`: read when a run starts, not now."""
     source = os.environ if environ is None else environ
-    fields: dict[str, Any] = {
-        name: dg.EnvVar(variable) for name, variable in _VARIABLES.items() if source.get(variable)
-    }
+    fields: dict[str, Any] = {name: dg.EnvVar(variable) for name, variable in VARIABLES.items() if source.get(variable)}
     return KumoResource(url=dg.EnvVar("KUMO_API_URL"), **fields)

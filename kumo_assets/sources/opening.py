@@ -1,0 +1,26 @@
+"""Which source a definition means. Adding a source is a module beside this one and a line in `SOURCES`.
+
+A definition names its source by the one field under `source:` in its YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.sources.protocol import Source
+
+
+def _kumo() -> Source:
+    from kumo_assets.sources.kumo import KumoSource
+
+    return KumoSource()
+
+
+# The name under `source:` -> what opens it. A source's module is imported only when a definition names it.
+SOURCES: dict[str, Callable[[], Source]] = {"kumo": _kumo}
+
+
+def source_of(definition: QueryDefinition) -> Source:
+    """The source of a query's predictions."""
+    return SOURCES[definition.spec.source.name]()
