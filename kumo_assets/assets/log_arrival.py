@@ -1,4 +1,4 @@
-"""Have the raw logs reached the end of a partition? Asked by each query for its own anchor before Kumo is launched.
+"""Have the raw logs reached the end of a partition? Asked by each query for its own anchor before anything is launched.
 
 A past partition is measured against its own end, never the wall clock; late logs are waited for until a cut-off, then
 the run fails saying so, and the release that is active stays active.

@@ -50,7 +50,8 @@ class ExportedFile(Record):
 
 
 class PredictionDetails(_Typed):
-    """`predictions`: the Kumo job, what Kumo said about it, and the Snowflake schema its table is in."""
+    """`predictions`: the source's job or run, what the source said about it, and the Snowflake schema its table is in.
+    `predictive_query_id` and `snapshot_id` are Kumo's alone. `adopted` says that an earlier attempt had started it."""
 
     job_id: str | None = None
     predictive_query_id: str | None = None
@@ -107,7 +108,7 @@ class WarehouseDetails(_Typed):
 
 
 class NoticeDetails(_Typed):
-    """What Kumo said about its job; empty for any asset but `predictions`."""
+    """What the source said about its job; empty for any asset but `predictions`, and for a source that gives no notices."""
 
     warnings: tuple[KumoNotice, ...] = ()
     errors: tuple[KumoNotice, ...] = ()

@@ -83,7 +83,8 @@ class SealCounts(Record):
 
 
 class KumoRecord(Record):
-    """Which Kumo job, model and graph snapshot the predictions come from; None for what Kumo did not say."""
+    """Which job or run, model and snapshot the predictions come from; None for what their source did not say. Every
+    source fills it: it is stored under the name `kumo`, which dates from when there was no other."""
 
     job_id: str | None = None
     model_id: str | None = None

@@ -144,7 +144,9 @@ def test_a_day_from_raw_logs_to_a_sealed_release_without_kumo(
     assert result.success, made.why(result)
     assert "dynamodb_table" in steps(result)
     release = made.release(result)
-    assert made.ctx().store.sealed(release) is not None
+    sealed = made.ctx().store.sealed(release)
+    assert sealed is not None
+    assert sealed.seal.kumo.job_id == result.run_id  # the stored name is of old; every source fills it
     assert "kumo_warnings" not in made.verdicts(release)
     predictions = made.ctx().store.artefact(release, "predictions")
     assert predictions is not None
