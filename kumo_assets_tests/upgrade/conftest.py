@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,14 +52,11 @@ pointer = reader.pointer
 print(json.dumps({
     "file": kumo_serving.__file__,
     "release_id": pointer.release_id,
-    "partition": pointer.partition,
-    "generation": pointer.generation,
-    "table": pointer.table,
     "held": pointer.hold is not None,
     "previous": [item.release_id for item in pointer.previous],
     "answers": {entity: list(map(list, one.predictions)) if isinstance(one, Answer) else None
                 for entity, one in found.items()},
-    "fallback": parse_fallback(open(fallback, "rb").read(), query)[0] if fallback else "",
+    "fallback": parse_fallback(open(fallback, "rb").read(), query)[0],
 }))
 reader.close()
 """
@@ -101,18 +99,19 @@ class Old:
 
     def old_reader(self, query: str, release: str, *entities: str) -> dict[str, Any]:
         """What the old commit's `kumo_serving`, in a process of its own, reads through the pointer as it is now, and of
-        the release's fallback list."""
+        the release's fallback list. It has no last known pointer to fall back to."""
         fallback = self.folder / "fallback.json"
         fallback.write_bytes(self.object(query, f"releases/{release}/fallback.json"))
         archive = DATA / "kumo_serving.zip"
-        done = subprocess.run(
-            [sys.executable, "-c", _READ, self.pointer(query), query, str(fallback), *entities],
-            env={**os.environ, "PYTHONPATH": str(archive), "KUMO_SERVING_CACHE": str(self.folder / "cache")},
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        with tempfile.TemporaryDirectory() as cache:
+            done = subprocess.run(
+                [sys.executable, "-c", _READ, self.pointer(query), query, str(fallback), *entities],
+                env={**os.environ, "PYTHONPATH": str(archive), "KUMO_SERVING_CACHE": cache},
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
         assert done.returncode == 0, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)
         assert found["file"].startswith(f"{archive}/"), "the old reader, not the installed one"
