@@ -164,8 +164,11 @@ def shows(event: dg.AssetMaterialization | None, found: VersionedPointer) -> boo
     if "at" not in told:  # runs of version 0.1 did not say since when
         generation = told.get("generation")
         return isinstance(generation, int) and generation <= found.pointer.generation
-    at, since = moment_in(str(told["at"])), moment_in(_served_since(found))
-    return at >= since if at is not None and since is not None else told["at"] == _served_since(found)
+    if told["at"] in (_served_since(found), utc_text(found.modified)):
+        return True
+    # In whole seconds, because that is how S3 dates the edit that an event may be of.
+    at, since = (moment_in(str(text)) for text in (told["at"], _served_since(found)))
+    return at is not None and since is not None and at.replace(microsecond=0) >= since.replace(microsecond=0)
 
 
 def _edited(found: VersionedPointer) -> bool:

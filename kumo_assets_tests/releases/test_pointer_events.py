@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
+from kumo_serving.pointer import Pointer, Promoted
 
 from kumo_assets.assets.active_pointer import NO_RELEASE
 from kumo_assets.automation.pointer_events import missing_report, shows
+from kumo_assets.documents import utc_text
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
 from kumo_assets.releases.operations.promote import promote
@@ -155,7 +158,8 @@ def test_a_log_restored_from_an_old_copy_learns_of_a_release_that_is_active_agai
     unhold(dagster.shop.ctx, preview_unhold(dagster.shop.ctx), by="bob")
     dagster.tick()
     log_emptied(dagster)
-    dagster.instance.report_runless_asset_event(old)
+    yesterday = {**old.metadata, "at": utc_text(datetime.now(UTC) - timedelta(days=1))}
+    dagster.instance.report_runless_asset_event(dg.AssetMaterialization(dagster.pointer, metadata=yesterday))
     (event,) = dagster.tick().asset_events
     assert event.metadata["release"].value == first
     assert event.metadata["by"].value == "bob"
@@ -188,6 +192,25 @@ def test_a_hold_written_by_hand_and_lifted_reports_no_second_promotion(dagster: 
     unhold(dagster.shop.ctx, preview_unhold(dagster.shop.ctx), by="bob")
     (lifted,) = dagster.tick().asset_events
     assert isinstance(lifted, dg.AssetObservation)
+
+
+@pytest.mark.parametrize(
+    ("event_at", "known"),
+    [
+        ("2026-01-01T10:10:00.900Z", True),
+        ("2026-01-01T10:10:00.000Z", True),  # an edit in the same second, as S3 dates it
+        ("2026-01-01T10:05:00.000Z", True),  # the edit that stands, where S3's clock is behind that of the promotion
+        ("2026-01-01T10:09:59.000Z", False),
+        ("2025-12-31T10:10:00.900Z", False),
+        ("not a time", False),
+    ],
+)
+def test_an_event_shows_the_active_release_only_since_it_went_live(event_at: str, known: bool) -> None:
+    release = "20251231-0a1b2c3d"
+    pointer = Pointer("q", f"local-q-{release}", release_id=release, promoted=Promoted("2026-01-01T10:10:00.900Z"))
+    found = VersionedPointer(pointer, "etag", True, datetime(2026, 1, 1, 10, 5, tzinfo=UTC))
+    event = dg.AssetMaterialization(["q", "active_pointer"], metadata={"release": release, "at": event_at})
+    assert shows(event, found) == known
 
 
 def test_a_table_of_no_release_is_reported_as_such_once(dagster: Dagster) -> None:
