@@ -13,6 +13,8 @@ from collections.abc import Generator, Iterator, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from kumo_serving.answers import Answer, FallbackAnswer, Miss, Result
 from kumo_serving.aws import Endpoint
 from kumo_serving.errors import ItemMalformed, ReadError, TableGone, Throttled, TimedOut, Unavailable
@@ -93,15 +95,69 @@ def deadline(started: float, budget_seconds: float) -> float:
     return started + MOST_SECONDS
 
 
-def get(view: View, entity: str | int, deadline: float) -> Generator[Step, Reply, Outcome]:
-    """One entity by GetItem; returns its outcome. `deadline` is on the monotonic clock."""
+class Ask(msgspec.Struct, gc=False):
+    """The first attempt of one lookup: `request` goes to `target` and may take until `until`."""
+
+    state: State
+    target: Target
+    key: str
+    request: bytes
+    until: float
+
+
+def ask(view: View, entity: str | int, deadline: float) -> Ask | Outcome:
+    """What one entity's lookup sends first, or its outcome where nothing is to be sent.
+
+    Nearly every lookup ends with its first attempt. A reader makes that one by itself (`ask`, then `answer`), because a
+    generator and its steps would cost as much as the signature; `rest` goes on where the first attempt settled nothing.
+    """
     state = view.state()
-    key = canonical(entity, state.active.key)
+    target: Target | None = state.active
+    assert target is not None
+    key = canonical(entity, target.key)
     if key is None:
-        return Miss(shown(entity), state.active.source, view.age())
+        return Miss(shown(entity), target.source, view.age())
+    if view.is_gone(target.source.table):
+        target = _next_target(view, state, set())
+    now = time.monotonic()
+    left = deadline - now
+    if target is None or left < LEAST_SECONDS:
+        return _outcome_of_none(view, state, target, key)
+    try:
+        request = target.wire.get(key)
+    except Unavailable as error:
+        return error
+    return Ask(state, target, key, request, now + (left if left < LAST_ATTEMPT_SECONDS else left * ATTEMPT_SHARE))
+
+
+def answer(view: View, asked: Ask, reply: Response | Problem) -> Outcome | None:
+    """The outcome when the reply settles it; None when `rest` has to go on."""
+    if isinstance(reply, Problem):
+        return None
+    target = asked.target
+    text = target.wire.read_get(reply)
+    if text is None:
+        return Miss(asked.key, target.source, view.age())
+    return None if isinstance(text, Problem) else _answer(target, asked.key, view.age(), text)
+
+
+def rest(view: View, asked: Ask, reply: Response | Problem, deadline: float) -> Generator[Step, Reply, Outcome]:
+    """What follows a first attempt that settled nothing: retries, other tables; returns the outcome."""
     outcomes: dict[str, Outcome] = {}
-    yield from _lookup(view, state, [key], deadline, outcomes, single=True)
-    return outcomes[key]
+    yield from _lookup(view, asked.state, [asked.key], deadline, outcomes, single=True, first=(asked.target, [reply]))
+    return outcomes[asked.key]
+
+
+def get(view: View, entity: str | int, deadline: float) -> Generator[Step, Reply, Outcome]:
+    """One entity by GetItem, from start to end; returns its outcome. `deadline` is on the monotonic clock."""
+    asked = ask(view, entity, deadline)
+    if not isinstance(asked, Ask):
+        return asked
+    (reply,) = (yield Exchange(asked.target.endpoint, [asked.request], asked.until)) or [_NOTHING_SENT]
+    outcome = answer(view, asked, reply)
+    if outcome is None:
+        outcome = yield from rest(view, asked, reply, deadline)
+    return outcome
 
 
 def get_many(
@@ -128,29 +184,39 @@ def get_many(
 
 
 def _lookup(
-    view: View, state: State, pending: list[str], deadline: float, outcomes: dict[str, Outcome], *, single: bool
+    view: View,
+    state: State,
+    pending: list[str],
+    deadline: float,
+    outcomes: dict[str, Outcome],
+    *,
+    single: bool,
+    first: tuple[Target, list[Response | Problem]] | None = None,
 ) -> Generator[Step, Reply, None]:
-    """Fill `outcomes` for every key of `pending`, one at least."""
+    """Fill `outcomes` for every key of `pending`, one at least. `first` is an attempt that was made already."""
     tried: set[str] = set()
-    target = _next_target(view, state, tried)
+    target = first[0] if first is not None else _next_target(view, state, tried)
     refreshed = target is not state.active
     failure = _NOTHING_SENT if target is not None else _FOUND_GONE
     pause = PAUSE_SECONDS
     while target is not None:
-        now = time.monotonic()
-        left = deadline - now
-        if left < LEAST_SECONDS:
-            break
         chunks = [pending]
-        if len(pending) > BATCH:
-            chunks = [pending[at : at + BATCH] for at in range(0, len(pending), BATCH)]
-        try:
-            requests = [target.wire.get(pending[0])] if single else list(map(target.wire.batch, chunks))
-        except Unavailable as error:
-            outcomes.update(dict.fromkeys(pending, error))
-            return
-        share = left if left < LAST_ATTEMPT_SECONDS else left * ATTEMPT_SHARE
-        replies = (yield Exchange(target.endpoint, requests, now + share)) or []
+        if first is not None:
+            replies, first = first[1], None
+        else:
+            now = time.monotonic()
+            left = deadline - now
+            if left < LEAST_SECONDS:
+                break
+            if len(pending) > BATCH:
+                chunks = [pending[at : at + BATCH] for at in range(0, len(pending), BATCH)]
+            try:
+                requests = [target.wire.get(pending[0])] if single else list(map(target.wire.batch, chunks))
+            except Unavailable as error:
+                outcomes.update(dict.fromkeys(pending, error))
+                return
+            share = left if left < LAST_ATTEMPT_SECONDS else left * ATTEMPT_SHARE
+            replies = (yield Exchange(target.endpoint, requests, now + share)) or []
         problem: Problem | None = None
         pending = []
         for chunk, reply in zip(chunks, replies, strict=True):
@@ -181,6 +247,13 @@ def _lookup(
             pause *= 2
     # A gone table counts even when the next one merely failed: the fallback list beats an error.
     _give_up(view, state, target if not tried else None, failure, pending, outcomes)
+
+
+def _outcome_of_none(view: View, state: State, target: Target | None, key: str) -> Outcome:
+    """Of a lookup that sends nothing: no table is left, or no time."""
+    outcomes: dict[str, Outcome] = {}
+    _give_up(view, state, target, _NOTHING_SENT if target is not None else _FOUND_GONE, [key], outcomes)
+    return outcomes[key]
 
 
 def _next_target(view: View, state: State, tried: set[str]) -> Target | None:
