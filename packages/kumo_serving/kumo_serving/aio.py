@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from kumo_serving.answers import Result
-from kumo_serving.core import Ask, Exchange, Outcome, Pause, Refresh, Reply, Step, answer, ask, get_many, rest
+from kumo_serving.core import Ask, Exchange, Pause, Refresh, Reply, Step, answer, ask, get_many, rest
 from kumo_serving.errors import ReadError
+from kumo_serving.outcomes import Outcome
 from kumo_serving.pointer_stores import PointerStore
 from kumo_serving.reader import ReaderBase
 from kumo_serving.streams import Pool

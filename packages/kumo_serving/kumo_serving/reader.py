@@ -19,11 +19,12 @@ from typing import Any, Self, TypeVar
 from kumo_serving import lastknown
 from kumo_serving.answers import Health, Result
 from kumo_serving.aws import Account
-from kumo_serving.core import Ask, Exchange, Outcome, Pause, Refresh, Reply, Step, answer, ask, deadline, get_many, rest
+from kumo_serving.core import Ask, Exchange, Pause, Refresh, Reply, Step, answer, ask, deadline, get_many, rest
 from kumo_serving.errors import ReadError
 from kumo_serving.items import Predictions
 from kumo_serving.live import Live
 from kumo_serving.metrics import Guarded, Lookup, Metrics
+from kumo_serving.outcomes import Outcome
 from kumo_serving.pointer import Pointer
 from kumo_serving.pointer_stores import PointerStore, open_pointer
 from kumo_serving.refresh import Refresher
