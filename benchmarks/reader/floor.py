@@ -26,7 +26,6 @@ BODY = json.dumps({"TableName": TABLE, "Key": {"e": {"S": "1"}}}).encode()
 
 def floor(url: str, seconds: float) -> dict[str, float]:
     from kumo_serving.aws import Account
-    from kumo_serving.core import Exchange
     from kumo_serving.http1 import ResponseParser
     from kumo_serving.items import decode, decode_batch
     from kumo_serving.pointer import KeyAttribute
@@ -83,7 +82,7 @@ def floor(url: str, seconds: float) -> dict[str, float]:
         streams = AsyncPool(CONCURRENT)
 
         async def call(_: int) -> None:
-            await streams.exchange(Exchange(endpoint, [one], until))
+            await streams.one(endpoint, one, until)
 
         return {
             "transport, AsyncReader's": await cpu_async(call, seconds, 1),
@@ -101,7 +100,7 @@ def floor(url: str, seconds: float) -> dict[str, float]:
         ),
         "decode, get": cpu(decode_one, seconds),
         "decode, many": cpu(decode_many, seconds),
-        "transport, Reader's": cpu(lambda _: pool.exchange(Exchange(endpoint, [one], until)), seconds),
+        "transport, Reader's": cpu(lambda _: pool.one(endpoint, one, until), seconds),
         **asyncio.run(pooled()),
     }
 

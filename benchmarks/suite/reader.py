@@ -41,6 +41,8 @@ TARGETS = [
     (ASYNC, "aiodynamo", "many", 4.0),
     (ASYNC, "aiodynamo", "many_concurrent", 4.0),
 ]
+# A whole lookup against the sum of the parts that any reader has, each measured alone and so with warm caches.
+FLOOR_TARGET = 2.0
 COLUMNS = {
     "get": "get",
     "get_concurrent": "get, 50 at a time",
@@ -83,7 +85,10 @@ def run(quick: bool) -> Result:
             result.figures.append(Figure(label, ratio, "x", target=least, sense="at least"))
         result.tables.append(peers(name, {part: found[part] for part in PEERS}))
         if name == "loopback":
-            result.tables += [floor(middle), transports(middle)]
+            floors = over_the_floor(middle)
+            for label, (*_, total, reader) in floors.items():
+                result.figures.append(Figure(f"{label}: reader / floor", reader / total, "x", target=FLOOR_TARGET))
+            result.tables += [floor(floors), transports(middle)]
     imported = import_milliseconds("kumo_serving.reader, kumo_serving.aio", 3 if quick else 15)
     result.figures.append(Figure("import of the reader, CPU beyond botocore's", imported, "ms", target=50.0))
     return result
@@ -100,9 +105,9 @@ def spread(values: list[float]) -> str:
     return f"{statistics.median(values):,.0f} ± {(max(values) - min(values)) / 2:,.0f}"
 
 
-def floor(middle: dict[str, dict[str, float]]) -> Table:
-    """The parts that any reader has, and how near this one is to their sum."""
-    parts, rows = middle[FLOOR], []
+def over_the_floor(middle: dict[str, dict[str, float]]) -> dict[str, tuple[float, ...]]:
+    """label -> signing, round trip, decoding, their sum, and the reader's whole lookup: CPU us."""
+    parts, found = middle[FLOOR], {}
     for label, figure, trip, reader in (
         ("get", "get", "round trip, get", middle[SYNC]["get"]),
         ("get_many(100)", "many", "round trip, many", middle[SYNC]["many"]),
@@ -111,8 +116,15 @@ def floor(middle: dict[str, dict[str, float]]) -> Table:
     ):
         sign, decode = parts[f"sign, {figure}"], parts[f"decode, {figure}"]
         total = sign + parts[trip] + decode
-        cells = (sign, parts[trip], decode, total, reader)
-        rows.append([label, *(f"{cell:,.1f}" for cell in cells), f"{reader / total:.1f}x"])
+        found[label] = (sign, parts[trip], decode, total, reader)
+    return found
+
+
+def floor(floors: dict[str, tuple[float, ...]]) -> Table:
+    """The parts that any reader has, and how near this one is to their sum."""
+    rows = [
+        [label, *(f"{cell:,.1f}" for cell in cells), f"{cells[-1] / cells[-2]:.1f}x"] for label, cells in floors.items()
+    ]
     columns = ("", "sign", "round trip of bare bytes", "decode", "floor: their sum", "reader", "reader / floor")
     return Table("The floor: each part measured alone, CPU us", columns, rows)
 

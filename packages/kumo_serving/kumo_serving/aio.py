@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from kumo_serving.answers import Result
-from kumo_serving.core import Exchange, Outcome, Pause, Refresh, Reply, Step, get, get_many
+from kumo_serving.core import Ask, Exchange, Pause, Refresh, Reply, Step, answer, ask, get_many, rest
 from kumo_serving.errors import ReadError
+from kumo_serving.outcomes import Outcome
 from kumo_serving.pointer_stores import PointerStore
 from kumo_serving.reader import ReaderBase
 from kumo_serving.streams import Pool
@@ -42,9 +43,17 @@ class AsyncReader(ReaderBase):
         """See `Reader.get`."""
         started = time.monotonic()
         self._refresher.ensure_running()
+        view = self._view
         outcome: Outcome
         try:
-            outcome = await self._run(get(self._view, entity, self._deadline(started, budget_seconds)))
+            until = self._deadline(started, budget_seconds)
+            asked = ask(view, entity, until)
+            if isinstance(asked, Ask):
+                reply = await (self._pool or self._connected()).one(asked.target.endpoint, asked.request, asked.until)
+                settled = answer(view, asked, reply)
+                outcome = settled if settled is not None else await self._run(rest(view, asked, reply, until))
+            else:
+                outcome = asked
         except Exception as error:
             if self._metrics.wanted:
                 self._report("get", started, (error,))

@@ -1,8 +1,9 @@
-"""One lookup from start to end as a generator, without I/O: what to send, how long to wait, what to try next.
+"""One lookup from start to end, without I/O: what to send, how long to wait, what to try next.
 
-The sync and the async reader drive the same generator (`run` says how) and differ only in how they do its steps. It
-holds the retry policy, the time budget and the chain when a table is gone: refresh once, the new table, the previous
-ones the pointer names, the fallback list. Bytes are `wire`'s; where the pointer comes from is `refresh`'s.
+A lookup is a generator, which the sync and the async reader drive alike (`reader.drive` says how). It holds the retry
+policy, the time budget and the chain when a table is gone: refresh once, the new table, the previous ones the pointer
+names, the fallback list. Of a `get` the readers make the first attempt without it (`ask`). What a reply means is in
+`outcomes`, its bytes are `wire`'s, and where the pointer comes from is `refresh`'s.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Generator, Iterator, Sequence
-from itertools import repeat
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from kumo_serving.answers import Answer, FallbackAnswer, Miss, Result
-from kumo_serving.aws import Endpoint
-from kumo_serving.errors import ItemMalformed, ReadError, TableGone, Throttled, TimedOut, Unavailable
+import msgspec
+
+from kumo_serving.answers import Miss
+from kumo_serving.endpoints import Endpoint
+from kumo_serving.errors import Unavailable
 from kumo_serving.http1 import Response
-from kumo_serving.items import decode, decode_batch
+from kumo_serving.outcomes import UNANSWERED, Outcome, View, absorb, answer_of, give_up
 from kumo_serving.state import State, Target
 from kumo_serving.wire import BATCH, Problem, canonical, plain_keys, shown
 
@@ -55,33 +57,8 @@ class Refresh(NamedTuple):
 _NOTHING_SENT = Problem("timeout", "the budget was spent before anything was sent")
 _FOUND_GONE = Problem("gone", "it was found gone a moment ago")
 
-# Of a key that an answer of as many items as were asked for is silent on: not a miss, the answer is wrong.
-_UNANSWERED = Unavailable(
-    "look up", found="DynamoDB's answer has another key twice, or one that was not asked for", next="try again"
-)
-
 Step = Exchange | Pause | Refresh
 Reply = list[Response | Problem] | None
-Outcome = Result | ReadError
-
-
-class View(Protocol):
-    """What a lookup sees of the reader it belongs to."""
-
-    def state(self) -> State:
-        """The newest state. Raises PointerError when there never was one."""
-
-    def age(self) -> float:
-        """Seconds since the pointer was last seen to be current."""
-
-    def is_gone(self, table: str) -> bool:
-        """True when this table was found gone a moment ago: ask the next one at once."""
-
-    def mark_gone(self, table: str) -> None:
-        """This table was just found gone."""
-
-    def retried(self, reason: str) -> None:
-        """For the metrics: an attempt failed and is made again."""
 
 
 def deadline(started: float, budget_seconds: float) -> float:
@@ -93,15 +70,67 @@ def deadline(started: float, budget_seconds: float) -> float:
     return started + MOST_SECONDS
 
 
-def get(view: View, entity: str | int, deadline: float) -> Generator[Step, Reply, Outcome]:
-    """One entity by GetItem; returns its outcome. `deadline` is on the monotonic clock."""
+class Ask(msgspec.Struct, gc=False):
+    """The first attempt of one lookup: `request` goes to `target` and may take until `until`."""
+
+    state: State
+    target: Target
+    key: str
+    request: bytes
+    until: float
+
+
+def ask(view: View, entity: str | int, deadline: float) -> Ask | Outcome:
+    """What one entity's lookup sends first, or its outcome where nothing is to be sent.
+
+    Nearly every lookup ends with its first attempt. A reader makes that one by itself (`ask`, then `answer`), because a
+    generator and its steps would cost as much as the signature; `rest` goes on where the first attempt settled nothing.
+    """
     state = view.state()
-    key = canonical(entity, state.active.key)
+    active = state.active
+    key = canonical(entity, active.key)
     if key is None:
-        return Miss(shown(entity), state.active.source, view.age())
+        return Miss(shown(entity), active.source, view.age())
+    target = active if not view.is_gone(active.source.table) else _next_target(view, state, set())
+    now = time.monotonic()
+    left = deadline - now
+    if target is None or left < LEAST_SECONDS:
+        return _outcome_of_none(view, state, target, key)
+    try:
+        request = target.wire.get(key)
+    except Unavailable as error:
+        return error
+    return Ask(state, target, key, request, now + (left if left < LAST_ATTEMPT_SECONDS else left * ATTEMPT_SHARE))
+
+
+def answer(view: View, asked: Ask, reply: Response | Problem) -> Outcome | None:
+    """The outcome when the reply settles it; None when `rest` has to go on."""
+    if isinstance(reply, Problem):
+        return None
+    target = asked.target
+    text = target.wire.read_get(reply)
+    if text is None:
+        return Miss(asked.key, target.source, view.age())
+    return None if isinstance(text, Problem) else answer_of(target, asked.key, view.age(), text)
+
+
+def rest(view: View, asked: Ask, reply: Response | Problem, deadline: float) -> Generator[Step, Reply, Outcome]:
+    """What follows a first attempt that settled nothing: retries, other tables; returns the outcome."""
     outcomes: dict[str, Outcome] = {}
-    yield from _lookup(view, state, [key], deadline, outcomes, single=True)
-    return outcomes[key]
+    yield from _lookup(view, asked.state, [asked.key], deadline, outcomes, single=True, first=(asked.target, [reply]))
+    return outcomes[asked.key]
+
+
+def get(view: View, entity: str | int, deadline: float) -> Generator[Step, Reply, Outcome]:
+    """One entity by GetItem, from start to end; returns its outcome. `deadline` is on the monotonic clock."""
+    asked = ask(view, entity, deadline)
+    if not isinstance(asked, Ask):
+        return asked
+    (reply,) = (yield Exchange(asked.target.endpoint, [asked.request], asked.until)) or [_NOTHING_SENT]
+    outcome = answer(view, asked, reply)
+    if outcome is None:
+        outcome = yield from rest(view, asked, reply, deadline)
+    return outcome
 
 
 def get_many(
@@ -109,7 +138,7 @@ def get_many(
 ) -> Generator[Step, Reply, dict[str | int, Outcome]]:
     """Each entity's outcome by BatchGetItem, in the order given; an error stands in its own key's place only."""
     state = view.state()
-    plain: dict[Any, Outcome] | None = plain_keys(entities, state.active.key, _UNANSWERED)
+    plain: dict[Any, Outcome] | None = plain_keys(entities, state.active.key, UNANSWERED)
     if plain is not None:
         if plain:
             yield from _lookup(view, state, list(plain), deadline, plain, single=False)
@@ -122,39 +151,49 @@ def get_many(
         yield from _lookup(view, state, wanted, deadline, outcomes, single=False)
     age = view.age()
     return {
-        entity: Miss(shown(entity), state.active.source, age) if key is None else outcomes.get(key, _UNANSWERED)
+        entity: Miss(shown(entity), state.active.source, age) if key is None else outcomes.get(key, UNANSWERED)
         for entity, key in keys.items()
     }
 
 
 def _lookup(
-    view: View, state: State, pending: list[str], deadline: float, outcomes: dict[str, Outcome], *, single: bool
+    view: View,
+    state: State,
+    pending: list[str],
+    deadline: float,
+    outcomes: dict[str, Outcome],
+    *,
+    single: bool,
+    first: tuple[Target, list[Response | Problem]] | None = None,
 ) -> Generator[Step, Reply, None]:
-    """Fill `outcomes` for every key of `pending`, one at least."""
+    """Fill `outcomes` for every key of `pending`, one at least. `first` is an attempt that was made already."""
     tried: set[str] = set()
-    target = _next_target(view, state, tried)
+    target = first[0] if first is not None else _next_target(view, state, tried)
     refreshed = target is not state.active
     failure = _NOTHING_SENT if target is not None else _FOUND_GONE
     pause = PAUSE_SECONDS
     while target is not None:
-        now = time.monotonic()
-        left = deadline - now
-        if left < LEAST_SECONDS:
-            break
         chunks = [pending]
-        if len(pending) > BATCH:
-            chunks = [pending[at : at + BATCH] for at in range(0, len(pending), BATCH)]
-        try:
-            requests = [target.wire.get(pending[0])] if single else list(map(target.wire.batch, chunks))
-        except Unavailable as error:
-            outcomes.update(dict.fromkeys(pending, error))
-            return
-        share = left if left < LAST_ATTEMPT_SECONDS else left * ATTEMPT_SHARE
-        replies = (yield Exchange(target.endpoint, requests, now + share)) or []
+        if first is not None:
+            replies, first = first[1], None
+        else:
+            now = time.monotonic()
+            left = deadline - now
+            if left < LEAST_SECONDS:
+                break
+            if len(pending) > BATCH:
+                chunks = [pending[at : at + BATCH] for at in range(0, len(pending), BATCH)]
+            try:
+                requests = [target.wire.get(pending[0])] if single else list(map(target.wire.batch, chunks))
+            except Unavailable as error:
+                outcomes.update(dict.fromkeys(pending, error))
+                return
+            share = left if left < LAST_ATTEMPT_SECONDS else left * ATTEMPT_SHARE
+            replies = (yield Exchange(target.endpoint, requests, now + share)) or []
         problem: Problem | None = None
         pending = []
         for chunk, reply in zip(chunks, replies, strict=True):
-            left_over, wrong = _absorb(view, target, chunk, reply, outcomes, single=single)
+            left_over, wrong = absorb(view, target, chunk, reply, outcomes, single=single)
             pending += left_over
             problem = wrong if problem is None or (wrong is not None and wrong.kind == "gone") else problem
         if problem is None or not pending:
@@ -180,81 +219,16 @@ def _lookup(
             yield Pause(min(random.uniform(0.5, 1.0) * pause, max(0.0, (deadline - time.monotonic()) / 3)))
             pause *= 2
     # A gone table counts even when the next one merely failed: the fallback list beats an error.
-    _give_up(view, state, target if not tried else None, failure, pending, outcomes)
+    give_up(view, state, target if not tried else None, failure, pending, outcomes)
+
+
+def _outcome_of_none(view: View, state: State, target: Target | None, key: str) -> Outcome:
+    """Of a lookup that sends nothing: no table is left, or no time."""
+    outcomes: dict[str, Outcome] = {}
+    give_up(view, state, target, _NOTHING_SENT if target is not None else _FOUND_GONE, [key], outcomes)
+    return outcomes[key]
 
 
 def _next_target(view: View, state: State, tried: set[str]) -> Target | None:
     candidates: Iterator[Target] = iter((state.active, *state.previous))
     return next((c for c in candidates if c.source.table not in tried and not view.is_gone(c.source.table)), None)
-
-
-def _absorb(
-    view: View,
-    target: Target,
-    chunk: list[str],
-    reply: Response | Problem,
-    outcomes: dict[str, Outcome],
-    *,
-    single: bool,
-) -> tuple[list[str], Problem | None]:
-    """Put what a reply answers into `outcomes`; return the keys it did not answer, and why."""
-    if isinstance(reply, Problem):
-        return chunk, reply
-    source, age = target.source, view.age()
-    if single:
-        text = target.wire.read_get(reply)
-        if isinstance(text, Problem):
-            return chunk, text
-        key = chunk[0]
-        if text is None:
-            outcomes[key] = Miss(key, source, age)
-            return [], None
-        outcomes[key] = _answer(target, key, age, text)
-        return [], None
-    batch = target.wire.read_batch(reply)
-    if isinstance(batch, Problem):
-        return chunk, batch
-    found, texts, unprocessed = batch
-    decoded = decode_batch(texts, target.item_format)
-    if decoded is not None:  # a hundred answers without a step of Python for each
-        outcomes.update(zip(found, map(Answer, found, repeat(source), repeat(age), decoded), strict=False))
-    else:  # one bad item never spoils its neighbours
-        outcomes.update((key, _answer(target, key, age, text)) for key, text in zip(found, texts, strict=True))
-    if len(found) != len(chunk):
-        known = {*found, *unprocessed}
-        outcomes.update((key, Miss(key, source, age)) for key in chunk if key not in known)
-    return unprocessed, Problem("throttled", "DynamoDB left keys unprocessed") if unprocessed else None
-
-
-def _answer(target: Target, key: str, age: float, text: str) -> Answer | ItemMalformed:
-    try:
-        return Answer(key, target.source, age, decode(text, target.item_format))
-    except ItemMalformed as error:
-        return error
-
-
-def _give_up(
-    view: View, state: State, target: Target | None, failure: Problem, pending: list[str], outcomes: dict[str, Outcome]
-) -> None:
-    """The outcome of keys that nothing answered: the fallback list when every table is gone, else an error."""
-    if target is None and state.fallback is not None:
-        fallback, age = state.fallback, view.age()
-        for key in pending:
-            outcomes[key] = FallbackAnswer(key, fallback.source, age, fallback.predictions, failure.text)
-        return
-    error = _ERRORS.get(failure.kind, Unavailable)
-    table = (target or state.active).source.table
-    for key in pending:
-        outcomes[key] = error("look up", to=f"{key!r:.80} in {table}", found=failure.text, next=_NEXT[failure.kind])
-
-
-_ERRORS: dict[str, type[ReadError]] = {"throttled": Throttled, "timeout": TimedOut, "gone": TableGone}
-_NEXT = {
-    "gone": "see `kumo-assets status`; roll back or promote a release whose table exists",
-    "throttled": "give the table more read throughput, or the call a longer budget",
-    "timeout": "give the call a longer budget, or look for what is slow between this service and DynamoDB",
-    "stale": "try again",
-    "unavailable": "try again; if it stays, check the network and this service's AWS credentials",
-    "closed": "make a new reader",
-    "refused": "check this service's dynamodb:GetItem and BatchGetItem permissions and the pointer's key",
-}

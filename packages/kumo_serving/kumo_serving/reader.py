@@ -19,11 +19,12 @@ from typing import Any, Self, TypeVar
 from kumo_serving import lastknown
 from kumo_serving.answers import Health, Result
 from kumo_serving.aws import Account
-from kumo_serving.core import Exchange, Outcome, Pause, Refresh, Reply, Step, deadline, get, get_many
+from kumo_serving.core import Ask, Exchange, Pause, Refresh, Reply, Step, answer, ask, deadline, get_many, rest
 from kumo_serving.errors import ReadError
 from kumo_serving.items import Predictions
 from kumo_serving.live import Live
 from kumo_serving.metrics import Guarded, Lookup, Metrics
+from kumo_serving.outcomes import Outcome
 from kumo_serving.pointer import Pointer
 from kumo_serving.pointer_stores import PointerStore, open_pointer
 from kumo_serving.refresh import Refresher
@@ -158,7 +159,14 @@ class Reader(ReaderBase):
         self._refresher.ensure_running()
         outcome: Outcome
         try:
-            outcome = self._run(get(self._view, entity, self._deadline(started, budget_seconds)))
+            until = self._deadline(started, budget_seconds)
+            asked = ask(self._view, entity, until)
+            if isinstance(asked, Ask):
+                reply = self._pool.one(asked.target.endpoint, asked.request, asked.until)
+                settled = answer(self._view, asked, reply)
+                outcome = settled if settled is not None else self._run(rest(self._view, asked, reply, until))
+            else:
+                outcome = asked
         except Exception as error:
             if self._metrics.wanted:
                 self._report("get", started, (error,))

@@ -143,10 +143,11 @@ class Pool:
     def exchange(self, step: Exchange) -> list[Response | Problem]:
         """Do all of a step's requests, side by side as far as connections allow."""
         if len(step.requests) == 1:
-            return [self._one(step.endpoint, step.requests[0], step.until)]
+            return [self.one(step.endpoint, step.requests[0], step.until)]
         return self._several(step)
 
-    def _one(self, endpoint: Endpoint, request: bytes, until: float) -> Response | Problem:
+    def one(self, endpoint: Endpoint, request: bytes, until: float) -> Response | Problem:
+        """Do one request."""
         connection = self._take(endpoint, until)
         if isinstance(connection, Problem):
             return connection

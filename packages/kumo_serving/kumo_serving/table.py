@@ -11,8 +11,9 @@ from typing import Any, Self
 
 from kumo_serving.answers import Result
 from kumo_serving.aws import Account
-from kumo_serving.core import Outcome, deadline, get, get_many
+from kumo_serving.core import deadline, get, get_many
 from kumo_serving.errors import ReadError
+from kumo_serving.outcomes import Outcome
 from kumo_serving.pointer import KeyAttribute, Pointer, release_of_table
 from kumo_serving.reader import drive
 from kumo_serving.sockets import Pool

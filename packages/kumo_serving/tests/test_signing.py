@@ -6,7 +6,9 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
+import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kumo_serving.aws import Account, Endpoint
 from kumo_serving.aws import Credentials as Held
+from kumo_serving.errors import Unavailable
 from kumo_serving.pointer import KeyAttribute
 from kumo_serving.signing import Signer
 from kumo_serving.wire import TableWire
@@ -80,6 +83,50 @@ def test_a_batch_asks_for_its_keys_whatever_is_in_them(keys: list[str]) -> None:
     wire = TableWire(account, Endpoint("http://localhost", "us-east-1", None), "ta.ble", KeyAttribute("the key"))
     _, body = parts(wire.batch(keys))
     assert json.loads(body) == {"RequestItems": {"ta.ble": {"Keys": [{"the key": {"S": key}} for key in keys]}}}
+
+
+def a_signature() -> str:
+    headers, body = parts(Signer("AKID", "hidden", "token", "us-east-1", "localhost").request(TARGET, b"{}"))
+    assert headers["Authorization"] == botocore_s(headers, body, "hidden", "token", "us-east-1")
+    return headers["Authorization"]
+
+
+def refuses(*_: object) -> None:
+    raise TypeError("function takes exactly 4 arguments (3 given)")
+
+
+def fails(request: object, config: object, done: Any) -> None:
+    done(34)
+
+
+def is_late(request: object, config: object, done: object) -> None:
+    """Another thread would say so later."""
+
+
+def signs_nothing(request: object, config: object, done: Any) -> None:
+    done(0)
+
+
+@pytest.mark.parametrize("other", [None, refuses, fails, is_late, signs_nothing])
+def test_where_awscrt_s_bare_function_is_another_its_public_one_signs(
+    other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Signer("AKID", "hidden", None, "us-east-1", "localhost")._bare is not None
+    monkeypatch.setattr("kumo_serving.signing._bare", other)
+    assert Signer("AKID", "hidden", None, "us-east-1", "localhost")._bare is None
+    assert a_signature()
+
+
+def test_what_awscrt_cannot_sign_is_said_without_the_secret() -> None:
+    signer = Signer("AKID", "hidden", "token-hidden", "us-east-1", "localhost")
+    # awscrt refuses a request that has what it would add.
+    request, stream = signer._new(TARGET)
+    request.headers.add("Authorization", "somebody else's")
+    signer._unsigned[TARGET] = [(request, stream)]
+    with pytest.raises(Unavailable, match="sign a lookup") as error:
+        signer.request(TARGET, b"{}")
+    assert "hidden" not in str(error.value)
+    assert parts(signer.request(TARGET, b"{}"))[1] == b"{}"
 
 
 def test_threads_that_sign_side_by_side_never_mix_requests() -> None:
