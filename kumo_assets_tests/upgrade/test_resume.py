@@ -97,8 +97,14 @@ def test_a_killed_run_is_finished_under_its_own_release(
 
 
 def imports_into(release: str) -> list[str]:
-    found = boto3.client("dynamodb").list_imports(PageSize=25)["ImportSummaryList"]
-    return [one["ImportArn"] for one in found if f"-{ON_S3}-{release}" in one["TableArn"]]
+    """Every import into a table of this release. Other tests of the same sandbox have imports too, so all pages count."""
+    client = boto3.client("dynamodb")
+    page = client.list_imports(PageSize=25)
+    summaries = page["ImportSummaryList"]
+    while "NextToken" in page:
+        page = client.list_imports(PageSize=25, NextToken=page["NextToken"])
+        summaries += page["ImportSummaryList"]
+    return [one["ImportArn"] for one in summaries if f"-{ON_S3}-{release}" in one["TableArn"]]
 
 
 def test_a_day_that_was_blocked_is_built_anew_and_served_by_the_old_reader(old: Old) -> None:
