@@ -10,7 +10,21 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from kumo_serving.answers import Result
-from kumo_serving.core import Ask, Exchange, Pause, Refresh, Reply, Step, answer, ask, get_many, rest
+from kumo_serving.core import (
+    Ask,
+    Exchange,
+    Pause,
+    Refresh,
+    Reply,
+    Step,
+    answer,
+    answer_many,
+    ask,
+    ask_many,
+    get_many,
+    rest,
+    rest_many,
+)
 from kumo_serving.errors import ReadError
 from kumo_serving.outcomes import Outcome
 from kumo_serving.pointer_stores import PointerStore
@@ -70,8 +84,16 @@ class AsyncReader(ReaderBase):
         """See `Reader.get_many`."""
         started = time.monotonic()
         self._refresher.ensure_running()
+        view, wanted = self._view, list(entities)
         try:
-            outcomes = await self._run(get_many(self._view, list(entities), self._deadline(started, budget_seconds)))
+            until = self._deadline(started, budget_seconds)
+            asked = ask_many(view, wanted, until)
+            if asked is not None:
+                reply = await (self._pool or self._connected()).one(asked.target.endpoint, asked.request, asked.until)
+                settled = answer_many(view, asked, reply)
+                outcomes = settled if settled is not None else await self._run(rest_many(view, asked, reply, until))
+            else:
+                outcomes = await self._run(get_many(view, wanted, until))
         except Exception as error:
             if self._metrics.wanted:
                 self._report("get_many", started, (error,))

@@ -75,9 +75,16 @@ class Ask(msgspec.Struct, gc=False):
 
     state: State
     target: Target
-    key: str
+    keys: list[str]
     request: bytes
     until: float
+    # Of a batch, the outcome of each entity. Until an answer is there, it is that of one that no answer spoke of.
+    outcomes: dict[Any, Outcome] = {}
+
+
+def _share(left: float) -> float:
+    """Seconds that an attempt gets of what is left of the budget."""
+    return left if left < LAST_ATTEMPT_SECONDS else left * ATTEMPT_SHARE
 
 
 def ask(view: View, entity: str | int, deadline: float) -> Ask | Outcome:
@@ -100,7 +107,7 @@ def ask(view: View, entity: str | int, deadline: float) -> Ask | Outcome:
         request = target.wire.get(key)
     except Unavailable as error:
         return error
-    return Ask(state, target, key, request, now + (left if left < LAST_ATTEMPT_SECONDS else left * ATTEMPT_SHARE))
+    return Ask(state, target, [key], request, now + _share(left))
 
 
 def answer(view: View, asked: Ask, reply: Response | Problem) -> Outcome | None:
@@ -110,15 +117,15 @@ def answer(view: View, asked: Ask, reply: Response | Problem) -> Outcome | None:
     target = asked.target
     text = target.wire.read_get(reply)
     if text is None:
-        return Miss(asked.key, target.source, view.age())
-    return None if isinstance(text, Problem) else answer_of(target, asked.key, view.age(), text)
+        return Miss(asked.keys[0], target.source, view.age())
+    return None if isinstance(text, Problem) else answer_of(target, asked.keys[0], view.age(), text)
 
 
 def rest(view: View, asked: Ask, reply: Response | Problem, deadline: float) -> Generator[Step, Reply, Outcome]:
     """What follows a first attempt that settled nothing: retries, other tables; returns the outcome."""
     outcomes: dict[str, Outcome] = {}
-    yield from _lookup(view, asked.state, [asked.key], deadline, outcomes, single=True, first=(asked.target, [reply]))
-    return outcomes[asked.key]
+    yield from _lookup(view, asked.state, asked.keys, deadline, outcomes, single=True, first=(asked.target, [reply]))
+    return outcomes[asked.keys[0]]
 
 
 def get(view: View, entity: str | int, deadline: float) -> Generator[Step, Reply, Outcome]:
@@ -131,6 +138,38 @@ def get(view: View, entity: str | int, deadline: float) -> Generator[Step, Reply
     if outcome is None:
         outcome = yield from rest(view, asked, reply, deadline)
     return outcome
+
+
+def ask_many(view: View, entities: Sequence[str | int], deadline: float) -> Ask | None:
+    """What a batch sends first, as `ask`. None where that is not one request of the entities as they are."""
+    state = view.state()
+    target = state.active
+    plain: dict[Any, Outcome] | None = plain_keys(entities, target.key, UNANSWERED)
+    now = time.monotonic()
+    left = deadline - now
+    if not plain or len(plain) > BATCH or left < LEAST_SECONDS or view.is_gone(target.source.table):
+        return None
+    keys = list(plain)
+    try:
+        request = target.wire.batch(keys)
+    except Unavailable:
+        return None  # `get_many` says so of each key
+    return Ask(state, target, keys, request, now + _share(left), plain)
+
+
+def answer_many(view: View, asked: Ask, reply: Response | Problem) -> dict[str | int, Outcome] | None:
+    """Each entity's outcome when the reply settles them all; None when `rest_many` has to go on."""
+    unanswered, _ = absorb(view, asked.target, asked.keys, reply, asked.outcomes, single=False)
+    return None if unanswered else asked.outcomes
+
+
+def rest_many(
+    view: View, asked: Ask, reply: Response | Problem, deadline: float
+) -> Generator[Step, Reply, dict[str | int, Outcome]]:
+    """What follows a batch's first attempt that did not settle all, as `rest`."""
+    first = (asked.target, [reply])
+    yield from _lookup(view, asked.state, asked.keys, deadline, asked.outcomes, single=False, first=first)
+    return asked.outcomes
 
 
 def get_many(
@@ -188,8 +227,7 @@ def _lookup(
             except Unavailable as error:
                 outcomes.update(dict.fromkeys(pending, error))
                 return
-            share = left if left < LAST_ATTEMPT_SECONDS else left * ATTEMPT_SHARE
-            replies = (yield Exchange(target.endpoint, requests, now + share)) or []
+            replies = (yield Exchange(target.endpoint, requests, now + _share(left))) or []
         problem: Problem | None = None
         pending = []
         for chunk, reply in zip(chunks, replies, strict=True):

@@ -19,7 +19,22 @@ from typing import Any, Self, TypeVar
 from kumo_serving import lastknown
 from kumo_serving.answers import Health, Result
 from kumo_serving.aws import Account
-from kumo_serving.core import Ask, Exchange, Pause, Refresh, Reply, Step, answer, ask, deadline, get_many, rest
+from kumo_serving.core import (
+    Ask,
+    Exchange,
+    Pause,
+    Refresh,
+    Reply,
+    Step,
+    answer,
+    answer_many,
+    ask,
+    ask_many,
+    deadline,
+    get_many,
+    rest,
+    rest_many,
+)
 from kumo_serving.errors import ReadError
 from kumo_serving.items import Predictions
 from kumo_serving.live import Live
@@ -186,8 +201,16 @@ class Reader(ReaderBase):
         """
         started = time.monotonic()
         self._refresher.ensure_running()
+        view, wanted = self._view, list(entities)
         try:
-            outcomes = self._run(get_many(self._view, list(entities), self._deadline(started, budget_seconds)))
+            until = self._deadline(started, budget_seconds)
+            asked = ask_many(view, wanted, until)
+            if asked is not None:
+                reply = self._pool.one(asked.target.endpoint, asked.request, asked.until)
+                settled = answer_many(view, asked, reply)
+                outcomes = settled if settled is not None else self._run(rest_many(view, asked, reply, until))
+            else:
+                outcomes = self._run(get_many(view, wanted, until))
         except Exception as error:
             if self._metrics.wanted:
                 self._report("get_many", started, (error,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from kumo_serving.http1 import BadResponse, Response, ResponseParser
 
@@ -75,6 +75,45 @@ def test_what_is_no_response_of_ours_is_refused(data: bytes) -> None:
         ResponseParser().feed(data)
 
 
+LINES = st.sampled_from(
+    [
+        *(b"Server: Server", b"Date: Tue, 24 Nov 2026 10:00:00 GMT", b"Content-Type: application/x-amz-json-1.0"),
+        *(b"x-amzn-RequestId: 5BTRN0RV", b"x-amz-crc32: 12", b"X-Amz-Crc32: 13", b"x-amz-crc32: 12a"),
+        *(
+            b"Content-Length: 2",
+            b"content-length: 3",
+            b"Content-Length:2",
+            b"Content-Length: 02",
+            b"Content-Length: 2 ",
+        ),
+        *(b"Connection: keep-alive", b"Connection: close", b"Transfer-Encoding: chunked", b"Content-Encoding: gzip"),
+        *(b"Server: caf\xc3\xa9", b"Date: a\rb", b"Date: a\nb", b" folded", b"Via: 1.1 proxy", b"", b"Server"),
+    ]
+)
+
+
+def outcome(pieces: list[bytes]) -> object:
+    parser = ResponseParser()
+    try:
+        return [parser.feed(piece) for piece in pieces][-1]
+    except BadResponse:
+        return "refused"
+
+
+@given(
+    first=st.sampled_from([b"HTTP/1.1 200 OK", b"HTTP/1.1 200", b"HTTP/1.0 200 OK", b"HTTP/1.1 400 Bad Request"]),
+    lines=st.lists(LINES, max_size=8),
+    body=st.sampled_from([b"", b"{", b"{}", b"{}\n", b"2\r\n{}\r\n0\r\n\r\n"]),
+)
+@example(b"HTTP/1.1 200 OK", [b"Content-Length: 3", b"Content-Length: 2"], b"{}")
+@example(b"HTTP/1.1 200 OK", [b"Content-Length: 2", b"Transfer-Encoding: chunked"], b"{}")
+@example(b"HTTP/1.1 200 OK", [b"Server: Server", b"Content-Length: 2", b"x-amz-crc32: 12"], b"{}")
+def test_a_response_in_one_piece_is_what_it_is_in_two(first: bytes, lines: list[bytes], body: bytes) -> None:
+    """The quick way for a whole response takes no other, and makes nothing else of it, than the parser does."""
+    whole = b"\r\n".join([first, *lines, b"", body])
+    assert outcome([whole]) == outcome([whole[:1], whole[1:]])
+
+
 @given(st.binary(max_size=300))
 def test_no_bytes_at_all_raise_anything_else(data: bytes) -> None:
     for prefix in (b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"):
@@ -82,3 +121,11 @@ def test_no_bytes_at_all_raise_anything_else(data: bytes) -> None:
             ResponseParser().feed(prefix + data)
         except BadResponse:
             continue
+
+
+def test_dynamodb_s_own_response_takes_the_quick_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = b"HTTP/1.1 200 OK\r\nServer: Server\r\nDate: Tue, 24 Nov 2026 10:00:00 GMT\r\nContent-Length: 2\r\n"
+    head += b"Content-Type: application/x-amz-json-1.0\r\nConnection: keep-alive\r\nx-amzn-RequestId: 5BTRN0RV\r\n"
+    parser = ResponseParser()
+    monkeypatch.setattr(parser, "_parser", None)
+    assert parser.feed(head + b"x-amz-crc32: 2745614147\r\n\r\n{}") == Response(200, b"{}", "2745614147", True)
