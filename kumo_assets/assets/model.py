@@ -14,7 +14,7 @@ from kumo_assets.models.comparison import Comparison
 from kumo_assets.models.registry import Model, ModelDecision, RegisteredModels
 from kumo_assets.models.training import decide
 from kumo_assets.releases.resource import ReleasesResource
-from kumo_assets.releases.run import ROOT_RUN_TAG, author_of
+from kumo_assets.releases.run import author_of, root_run_of
 from kumo_assets.sources.opening import source_of
 from kumo_assets.sources.protocol import TrainingWork
 
@@ -42,12 +42,11 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
         releases: ReleasesResource = getattr(context.resources, RELEASES)
         values = run_values(context, definition, releases.store(definition.name))
         before = values["registry"].read().in_use
-        run = context.run
         trained, adopted = source.train(
             TrainingWork(
                 **values,
                 resources=resources_of(context, shown),
-                root_run_id=run.tags.get(ROOT_RUN_TAG) or run.root_run_id or run.run_id,
+                root_run_id=root_run_of(context.run),
             )
         )
         return dg.MaterializeResult(

@@ -83,11 +83,19 @@ def person() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
+def root_run_of(run: Run) -> str:
+    """The id of the run that a run re-executes, or continues by its tag; its own when it does neither."""
+    return run.tags.get(ROOT_RUN_TAG) or run.root_run_id or run.run_id
+
+
 def run_of(context: PartitionContext) -> RunIdentity:
     """The identity of a run from an asset's or a check's execution context, which must have one partition."""
-    run = context.run
-    root = run.tags.get(ROOT_RUN_TAG) or run.root_run_id or run.run_id
-    return RunIdentity(run_id=run.run_id, root_run_id=root, partition=context.partition_key, by=author_of(context))
+    return RunIdentity(
+        run_id=context.run.run_id,
+        root_run_id=root_run_of(context.run),
+        partition=context.partition_key,
+        by=author_of(context),
+    )
 
 
 def open_release(

@@ -11,21 +11,7 @@ from kumo_assets.config import index as index_module
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.load import read_document
 from kumo_assets.errors import ConfigError
-
-QUERY = """
-type: kumo_assets.components.PredictiveQuery
-attributes:
-  owners: ["team:growth"]
-  raw_logs: [transactions]
-  source: {kumo: {predictive_query_id: q1, connector: c}}
-  schedule: {start: 2017-11-01}
-"""
-RAW = """
-type: kumo_assets.components.RawLogs
-attributes:
-  schema: RAW
-  tables: {transactions: {table: TRANSACTIONS, event_time: AT}}
-"""
+from kumo_assets_tests.support.definitions import QUERY, RAW
 
 
 @pytest.fixture

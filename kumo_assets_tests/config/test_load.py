@@ -9,26 +9,12 @@ import pytest
 
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.errors import ConfigError
-
-GOOD = """
-type: kumo_assets.components.PredictiveQuery
-attributes:
-  owners: ["team:growth"]
-  raw_logs: [transactions]
-  source: {kumo: {predictive_query_id: q1, connector: c}}
-  schedule: {start: 2017-11-01}
-"""
-RAW = """
-type: kumo_assets.components.RawLogs
-attributes:
-  schema: RAW
-  tables: {transactions: {table: TRANSACTIONS, event_time: AT}}
-"""
+from kumo_assets_tests.support.definitions import QUERY, RAW
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, text in {"good": GOOD, "logs": RAW}.items():
+    for name, text in {"good": QUERY, "logs": RAW}.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "defs.yaml").write_text(text)
     return tmp_path
@@ -49,12 +35,12 @@ def test_defaults_hold_when_nothing_is_written(folder: Path) -> None:
 
 def test_the_form_of_version_0_1_is_refused_with_the_same_lines_in_the_new_one(folder: Path) -> None:
     old = "kumo: {predictive_query_id: q1, connector: c, task: regression, poll: {max_seconds: 5}}"
-    write(folder, "old", GOOD.replace("source: {kumo: {predictive_query_id: q1, connector: c}}", old))
+    write(folder, "old", QUERY.replace("source: {kumo: {predictive_query_id: q1, connector: c}}", old))
     with pytest.raises(ConfigError) as refused:
         DefinitionsIndex(folder).query("old")
     assert "since version 0.2" in str(refused.value)
     lines = re.findall(r"`((?:task|source): .+?)`(?: and|\. Next)", str(refused.value))
-    write(folder, "new", GOOD.replace("source: {kumo: {predictive_query_id: q1, connector: c}}", "\n  ".join(lines)))
+    write(folder, "new", QUERY.replace("source: {kumo: {predictive_query_id: q1, connector: c}}", "\n  ".join(lines)))
     spec = DefinitionsIndex(folder).query("new").spec
     assert (spec.task, spec.source.kumo.predictive_query_id, spec.source.kumo.poll.max_seconds) == (
         "regression",
@@ -84,7 +70,7 @@ def test_the_form_of_version_0_1_is_refused_with_the_same_lines_in_the_new_one(f
 def test_a_wrong_field_is_named_with_file_value_and_what_is_allowed(
     folder: Path, change: tuple[str, str], words: list[str]
 ) -> None:
-    write(folder, "bad", GOOD.replace(*change))
+    write(folder, "bad", QUERY.replace(*change))
     with pytest.raises(ConfigError) as caught:
         DefinitionsIndex(folder).query("bad")
     text = str(caught.value)
@@ -94,7 +80,7 @@ def test_a_wrong_field_is_named_with_file_value_and_what_is_allowed(
 
 
 def test_a_date_that_does_not_exist_is_an_error_of_its_own_file(folder: Path) -> None:
-    write(folder, "bad", GOOD.replace("2017-11-01", "2017-02-30"))
+    write(folder, "bad", QUERY.replace("2017-11-01", "2017-02-30"))
     with pytest.raises(ConfigError, match=r"bad/defs\.yaml: a date or number that does not exist: day is out of range"):
         DefinitionsIndex(folder).query("bad")
 

@@ -11,23 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kumo_assets.documents import Opened, Verdict
+from kumo_assets.documents import Verdict
 from kumo_assets.gates import reporting
 from kumo_assets.gates.explain import explain, explained
 from kumo_assets.gates.judgement import Judgement, Severity, to_verdict
 from kumo_assets.gates.plots import bars_plot
-
-OPENED = Opened(
-    query="q1",
-    environment="local",
-    partition="2017-11-30",
-    release_id="20171130-1a2b3c4d",
-    run_id="run",
-    root_run_id="run",
-    opened_at="2017-12-01T02:00:00.000Z",
-    code_version="1",
-    by="test",
-)
+from kumo_assets_tests.support.opened import OPENED
 
 
 def verdict(gate: str, severity: Severity = "ok", mode: str = "block") -> Verdict:

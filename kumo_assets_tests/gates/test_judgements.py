@@ -27,7 +27,7 @@ from kumo_assets.config.gates import (
     UnknownItems,
     Volume,
 )
-from kumo_assets.documents import KumoNotice, Opened, Verdict
+from kumo_assets.documents import KumoNotice, Verdict
 from kumo_assets.gates.baseline import Baseline
 from kumo_assets.gates.continuity import judge_entities_lost, judge_overlap
 from kumo_assets.gates.drift import judge_class_share, judge_coverage, judge_score_drift, judge_top_item
@@ -39,18 +39,8 @@ from kumo_assets.gates.list_shape import judge_list_shape
 from kumo_assets.gates.score_range import judge_score_range
 from kumo_assets.gates.unknown_items import judge_unknown_items
 from kumo_assets.gates.volume import judge_volume
+from kumo_assets_tests.support.opened import OPENED
 
-OPENED = Opened(
-    query="q1",
-    environment="local",
-    partition="2017-11-30",
-    release_id="20171130-1a2b3c4d",
-    run_id="run",
-    root_run_id="run",
-    opened_at="2017-12-01T02:00:00.000Z",
-    code_version="1",
-    by="test",
-)
 W = KumoNotice(title="Distribution shift", message="column X")
 
 

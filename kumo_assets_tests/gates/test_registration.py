@@ -17,7 +17,7 @@ from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.query import PredictiveQuerySpec
 from kumo_assets.config.registration import GatedAsset, Limits
 from kumo_assets.config.tasks import EVERY_TASK, Task
-from kumo_assets.documents import IMPORT_GATE, NoticeDetails, Opened, Verdict
+from kumo_assets.documents import IMPORT_GATE, NoticeDetails, Verdict
 from kumo_assets.errors import ConfigError
 from kumo_assets.gates.baseline import Baselines
 from kumo_assets.gates.bindings import BINDINGS, bind
@@ -27,20 +27,10 @@ from kumo_assets.gates.judgement import Judgement, level, to_verdict
 from kumo_assets.gates.own import gates_of, own_gates
 from kumo_assets.gates.registry import GATES
 from kumo_assets.gates.reporting import check_result
+from kumo_assets_tests.support.opened import OPENED
 
 PAGE = Path(__file__).parents[2] / "docs" / "gates.md"
 PARTITIONS = dg.DailyPartitionsDefinition("2017-11-01")
-OPENED = Opened(
-    query="q1",
-    environment="local",
-    partition="2017-11-30",
-    release_id="20171130-1a2b3c4d",
-    run_id="run",
-    root_run_id="run",
-    opened_at="2017-12-01T02:00:00.000Z",
-    code_version="1",
-    by="test",
-)
 
 
 # ---- a gate that only these tests have, in the three places that a new gate has: its registration,

@@ -22,7 +22,7 @@ GATE_DAYS = {ON_S3: ("2017-11-24", "2017-11-25"), IN_ZOOKEEPER: (), EDITED: ("20
 # One query asks every gate. The others leave these out, to keep the data small.
 _OFF = ("raw_volume", "score_range", "score_drift", "class_share", "top_item", "coverage", "overlap")
 
-# What the Kumo emulator is told of the query that all three ask (PUT /_sandbox/queries/<id>).
+# The definition, for the Kumo emulator, of the query that all three ask (PUT /_sandbox/queries/<id>).
 KUMO_SETTINGS = {
     "task": "temporal_link_prediction",
     "table": f"{SCHEMA}.TRANSACTIONS",

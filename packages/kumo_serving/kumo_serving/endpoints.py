@@ -34,7 +34,7 @@ class Endpoint:
         """Look the host up in DNS. Kept off the request path: a slow resolver would break any time budget."""
         found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         four = [str(entry[4][0]) for entry in found if entry[0] == socket.AF_INET]
-        # IPv4 first: DynamoDB's standard endpoints have it, and a half-working IPv6 is the commoner trouble.
+        # IPv4 first: DynamoDB's standard endpoints have it, and a half-working IPv6 is the more common fault.
         self.addresses = four or [str(entry[4][0]) for entry in found]
         self.resolved_at = time.monotonic()
 
