@@ -237,6 +237,7 @@ def _soon(what: Any, seconds: float = 60.0) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.sandbox
 def test_a_full_disk_under_the_sandbox_loses_nothing_and_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import os
 from datetime import datetime
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -441,6 +442,7 @@ def run(machine: type[Machine], examples: int, steps: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_rules_hold_in_any_order_of_events() -> None:
     run(InMemory, 2000 if SOAK else 200, 50)
 

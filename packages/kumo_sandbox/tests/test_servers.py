@@ -16,6 +16,8 @@ from kumo_sandbox.processes import port_is_free
 from kumo_sandbox.settings import free_port
 from kumo_sandbox.testing import Server, wait_for
 
+pytestmark = pytest.mark.server
+
 # Notes how it was ended; SIGKILL leaves no note.
 NOTING = """
 import atexit, http.server, pathlib, signal, sys

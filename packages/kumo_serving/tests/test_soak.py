@@ -12,9 +12,12 @@ import threading
 import time
 from typing import Any
 
+import pytest
 from kumo_sandbox.testing import wait_for
 from kumo_serving import Answer, AsyncReader, Reader
 from serving_support import THROTTLE, FakeDynamoDB, MemoryPointer, pointer_to, reset
+
+pytestmark = pytest.mark.slow
 
 SECONDS = 120.0 if os.environ.get("KUMO_SOAK") == "1" else 2.0
 CONCURRENT = 20
