@@ -5,15 +5,22 @@ Reading and writing the objects is in `store`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from kumo_assets.config.names import QueryNames, ReleaseId
+from kumo_assets.config.names import ATTEMPT_PATTERN, QueryNames, ReleaseId
 from kumo_assets.documents import utc_text
 from kumo_assets.resources.s3_objects import ObjectStore
 
 # The file that means each thing, under a release's prefix.
 OPENED, SEAL, REJECTED, FORCED = "opened.json", "release.json", "rejected.json", "forced.json"
 RETIRING, RETIRED, FALLBACK = "retiring.json", "retired.json", "fallback.json"
+
+# The folders of a release that we fill by unloading, and what we write beside them. Whatever else is there is foreign.
+EXPORT_FOLDER = re.compile(rf"export{ATTEMPT_PATTERN}/")
+_WRITTEN = re.compile(
+    r"(opened|release|rejected|forced|retiring|retired|fallback)\.json|(artefacts|verdicts|statistics)/[^/]+\.json"
+)
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,24 @@ class Listing:
         return self.sealed_at is not None
 
     @property
+    def foreign(self) -> list[str]:
+        """What is in the release's folder and was not written by us, by name."""
+        return sorted(name for name in self.files if not _WRITTEN.fullmatch(name) and not EXPORT_FOLDER.match(name))
+
+    @property
     def rejected(self) -> bool:
         return REJECTED in self.files
 
     @property
     def retired(self) -> bool:
         return RETIRING in self.files or RETIRED in self.files
+
+
+def strays(objects: ObjectStore, names: QueryNames) -> list[str]:
+    """Keys beside the folders of releases, which belong to no release. Raises ObjectStoreError."""
+    root = names.releases_prefix
+    found = [item.key.removeprefix(root) for item in objects.list(root)]
+    return [root + key for key in found if key and ReleaseId.parse(key.partition("/")[0]) is None]
 
 
 def list_releases(objects: ObjectStore, names: QueryNames, from_partition: str | None = None) -> list[Listing]:
