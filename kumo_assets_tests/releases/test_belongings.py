@@ -28,7 +28,14 @@ def found() -> Shop:
 def test_tables_that_somebody_made_beside_ours_are_listed_and_left(found: Shop) -> None:
     first, *_, active = found.built
     old, live = (found.ctx.names.dynamodb_table(release) for release in (first, active))
-    copies = [f"{live}-restored", f"{live}-copy-for-ab-test", f"{old}-backup", f"{old}-a2-old", f"{old}-a02", f"{old}-a1"]
+    copies = [
+        f"{live}-restored",
+        f"{live}-copy-for-ab-test",
+        f"{old}-backup",
+        f"{old}-a2-old",
+        f"{old}-a02",
+        f"{old}-a1",
+    ]
     for name in copies:
         found.table(name, first, tagged=name.endswith("-backup"))
     untagged = [f"{live}-a2", f"{old}-a3", found.ctx.names.dynamodb_table("20171101-0a0b0c0d")]
