@@ -20,6 +20,7 @@ from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Decision
 from kumo_assets.releases.evidence import put_back
 from kumo_assets.releases.inspection import inspected
+from kumo_assets.releases.operations.plain_text import copy_edited
 
 # Objects that one look reads for a query to find damaged ones, those written last first; the next looks read the rest. A
 # code server that starts must not read everything that a hundred queries have.
@@ -65,6 +66,9 @@ def alarms(
     if release is not None and waits is not None and waits > spec.waiting_after_hours:
         title = f"{release} has waited {waits:.0f} h to go live; {served} is served"
         found_now.append(Alarm(f"waiting {release}", "waiting", title, (decision.reason, look)))
+    edited_copy = copy_edited(ctx, found) if found is not None else None
+    if edited_copy is not None:
+        found_now.append(Alarm(f"copy_edit {edited_copy}", "copy_edit", edited_copy, (look,)))
     if found is not None and found.hand_edited:
         title = f"the pointer was edited by hand to {found.pointer.table}; that counts as a hold"
         found_now.append(

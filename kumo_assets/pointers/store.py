@@ -11,12 +11,19 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 from kumo_serving.errors import KumoAssetsError
-from kumo_serving.pointer import Pointer, dump_pointer, parse_pointer
+from kumo_serving.pointer import (
+    Pointer,
+    Previous,
+    dump_pointer,
+    parse_pointer,
+    partition_of_release,
+    release_of_table,
+)
 from pydantic import ValidationError
 
 from kumo_assets.config.names import QueryNames
@@ -120,7 +127,7 @@ def from_raw(raw: RawPointer, names: QueryNames) -> VersionedPointer:
         move = None  # a person's work on our field; the digest below says so too
     ours = move is not None and written == digest_of(document)
     return VersionedPointer(
-        pointer=pointer,
+        pointer=_of_releases(pointer),
         version=raw.version,
         hand_edited=not ours,
         modified=raw.modified,
@@ -128,6 +135,19 @@ def from_raw(raw: RawPointer, names: QueryNames) -> VersionedPointer:
         mark=str(written)[:8] if ours else raw.mark,
         edited_over=(move, str(written)[:8]) if not ours and move is not None and _DIGEST.match(str(written)) else None,
     )
+
+
+def _of_releases(pointer: Pointer) -> Pointer:
+    """The same, where a person named as previous what can be no release, an impossible date say: then the entry's table
+    says which release it is of, or that it is a table of no release."""
+
+    def known(item: Previous) -> Previous:
+        if not item.release_id or partition_of_release(item.release_id):
+            return item
+        release = release_of_table(item.table) or ""
+        return replace(item, release_id=release, partition=partition_of_release(release))
+
+    return pointer.replace(previous=tuple(map(known, pointer.previous)))
 
 
 def confirm(

@@ -168,9 +168,11 @@ class ReleaseStore:
         self.objects.put(key, data)
         return verdict
 
-    def verdict(self, release: str, gate: str, asset: str = "") -> Verdict | None:
-        """A gate's verdict; `asset` is the one that it must be about, where the caller knows."""
-        return self._read(release, f"verdicts/{gate}.json", Verdict, asset)
+    def verdict(self, release: str, gate: str, asset: str = "", *, once: bool = False) -> Verdict | None:
+        """A gate's verdict; `asset` is the one that it must be about, where the caller knows. With `once` it is read at most
+        once for each cache: for a sealed release, whose verdicts are frozen."""
+        read = self._read_once if once else self._read
+        return read(release, f"verdicts/{gate}.json", Verdict, asset)
 
     def verdicts(self, release: str) -> dict[str, Verdict]:
         """Every stored verdict of a release, by gate; damaged ones left out."""
@@ -195,7 +197,7 @@ class ReleaseStore:
         return opened.adopted.get(asset, opened.release_id)
 
     def required_verdicts(
-        self, opened: Opened, damaged: dict[str, DamagedDocument] | None = None
+        self, opened: Opened, damaged: dict[str, DamagedDocument] | None = None, *, once: bool = False
     ) -> dict[str, Verdict | None]:
         """Every verdict a promotion of this release must show, None where it is missing or damaged; what is damaged is
         added to `damaged`, by gate.
@@ -207,7 +209,7 @@ class ReleaseStore:
         required: dict[str, Verdict | None] = {}
         for gate, asset in assets.items():
             try:
-                required[gate] = self.verdict(self.home(opened, asset), gate, asset)
+                required[gate] = self.verdict(self.home(opened, asset), gate, asset, once=once)
             except DamagedDocument as error:
                 required[gate] = None
                 if damaged is not None:
@@ -325,12 +327,12 @@ class ReleaseStore:
         stored = self.objects.get(self._key(release, name))
         return self._parsed(release, name, kind, stored, asset) if stored is not None else None
 
-    def _read_once(self, release: str, name: str, kind: type[D]) -> D | None:
+    def _read_once(self, release: str, name: str, kind: type[D], asset: str = "") -> D | None:
         """The same, of a document that is written once and never deleted."""
         if ReleaseId.parse(release) is None:
             return None
         key = self._key(release, name)
-        return self.objects.get_once(key, lambda stored: self._parsed(release, name, kind, stored))
+        return self.objects.get_once(key, lambda stored: self._parsed(release, name, kind, stored, asset))
 
     def _parsed(self, release: str, name: str, kind: type[D], stored: Stored, asset: str = "") -> D:
         """The document, held against what it was read for: everything that is read for a release comes through here."""

@@ -17,6 +17,7 @@ from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Decision
 from kumo_assets.releases.evidence import active_of, put_back
+from kumo_assets.releases.operations.belongings import owner_of_served
 from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
 from kumo_assets.releases.operations.promote import next_candidate
 from kumo_assets.releases.operations.target import as_ours, next_generation
@@ -67,9 +68,12 @@ def preview_unhold(ctx: ReleaseContext) -> Unholding:
     if stopped is None:
         raise Refused("lift the hold on", to=ctx.query, found="there is no hold", next="kumo-assets status")
     release, decision = would_follow(ctx, current)
-    if release is not None and decision.outcome == "promote":
-        return Unholding(current, stopped, release, f"{release} goes live next")
-    return Unholding(current, stopped, None, f"the active release stays: {decision.reason}")
+    goes = release is not None and decision.outcome == "promote"
+    message = f"{release} goes live next" if goes else f"the active release stays: {decision.reason}"
+    owner = owner_of_served(ctx, current.pointer.table)
+    if owner is not None:
+        message += f"{', and until then ' if goes else '; '}{owner}"
+    return Unholding(current, stopped, release if goes else None, message)
 
 
 def unhold(ctx: ReleaseContext, preview: Unholding, *, by: str, run_id: str = "") -> Pointer:

@@ -22,7 +22,7 @@ from kumo_assets.releases.decision import decide
 from kumo_assets.releases.evidence import candidate_of, past, put_back
 from kumo_assets.releases.ledger import is_move, name_of
 from kumo_assets.releases.listing import OPENED, RETIRING, Listing
-from kumo_assets.releases.operations.belongings import foreign, own_table
+from kumo_assets.releases.operations.belongings import foreign, named_elsewhere, own_table
 from kumo_assets.releases.operations.protection import LedgerFacts, damage_in, read_ledger, references, retired_in
 from kumo_assets.resources.dynamodb import tables
 
@@ -103,6 +103,12 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
         else:
             kept[release] = why
     leftovers = [] if just_edited else attempts_left_over(ctx, found.pointer, ours, names)
+    elsewhere = named_elsewhere(ctx) if going or leftovers else {}
+    leftovers = [name for name in leftovers if name not in elsewhere]
+    for table, where in elsewhere.items():
+        release = ctx.names.release_of_table(table) or ""
+        if going.pop(release, None) is not None:
+            kept[release] = f"its table is named by {where}"
     doomed = {*leftovers, *(name for name in names if ctx.names.release_of_table(name) in going)}
     untagged += [name for name in sorted(doomed) if not own_table(ctx, name)]
     leftovers = [name for name in leftovers if name not in untagged]
