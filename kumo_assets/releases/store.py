@@ -286,15 +286,24 @@ class ReleaseStore:
         """Every release (of `from_partition` and later), oldest id first, from one pass over the prefix."""
         return list_releases(self.objects, self.names, from_partition)
 
+    def of_day(self, partition: str) -> list[tuple[Listing, Opened]]:
+        """The releases of a partition, the one opened last by S3's clock first (within one of its seconds, by the writers'
+        own). One whose `opened.json` is damaged is left out."""
+        found = []
+        for item in releases_of(self.objects, self.names, partition):
+            with suppress(DamagedDocument):
+                opened = self.opened(item.release_id)
+                if opened is not None:
+                    found.append((item, opened))
+        return sorted(found, key=lambda one: (one[0].opened_at, one[1].opened_at, one[0].release_id), reverse=True)
+
     def newest_with(self, partition: str, asset: str) -> str | None:
-        """The release of `partition` opened last, by S3's clock, that can vouch for `asset` with its own artefact or an
-        adopted one. One with a damaged document vouches for nothing."""
-        listed = releases_of(self.objects, self.names, partition)
-        for item in sorted(listed, key=lambda item: (item.opened_at, item.release_id), reverse=True):
+        """The release of `partition` opened last that can vouch for `asset`, with its own artefact or an adopted one. One
+        with a damaged document vouches for nothing."""
+        for item, opened in self.of_day(partition):
             release = item.release_id
             with suppress(DamagedDocument):
-                opened = self.opened(release)
-                if opened is None or self.retirement(release) is not None:
+                if self.retirement(release) is not None:
                     continue
                 if item.sealed:
                     self.sealed(release)
