@@ -11,23 +11,21 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from kumo_assets.config.names import QueryNames, ReleaseId
+from kumo_assets.config.names import ReleaseId
 from kumo_assets.documents import (
     IMPORT_GATE,
     Artefact,
     Document,
     Forcing,
     Opened,
-    ReadFor,
     Rejection,
     Retirement,
     Seal,
     Verdict,
     digest_of,
     utc_text,
-    validate,
     validate_seal,
 )
 from kumo_assets.errors import DamagedDocument, ReleaseError
@@ -43,9 +41,9 @@ from kumo_assets.releases.listing import (
     list_releases,
     releases_of,
 )
-from kumo_assets.resources.s3_objects import ObjectStore, Stored
+from kumo_assets.releases.release_documents import ReleaseDocuments
+from kumo_assets.resources.s3_objects import Stored
 
-D = TypeVar("D", bound=Document)
 _FOLDERS: dict[str, type[Document]] = {"verdicts": Verdict}
 _KINDS: dict[str, type[Document]] = {
     **{REJECTED: Rejection, FORCED: Forcing, RETIRING: Retirement, RETIRED: Retirement},
@@ -71,13 +69,9 @@ class SealedRelease:
         return (self.seal.partition, self.sealed_at, self.seal.release_id)
 
 
-class ReleaseStore:
+class ReleaseStore(ReleaseDocuments):
     """The release objects of one query in one environment. Raises DamagedDocument for a document that is not what it was
     read for, ObjectStoreError when S3 does not answer. A text that is no release id names no release: nothing is found."""
-
-    def __init__(self, names: QueryNames, objects: ObjectStore) -> None:
-        self.names = names
-        self.objects = objects
 
     # ---- opening, artefacts, statistics
 
@@ -133,13 +127,18 @@ class ReleaseStore:
         """The counts kept of one asset; None when it has none."""
         key = self._key(release, f"statistics/{asset}.json")
         stored = self.objects.get(key)
+        if stored is None:
+            return None
         try:
-            counts = json.loads(stored.data) if stored is not None else None
+            counts = json.loads(stored.data)
+            fault = "" if isinstance(counts, dict) else f"it is a {type(counts).__name__}"
         except (ValueError, RecursionError) as error:
+            counts, fault = {}, str(error)
+        if fault:
             raise DamagedDocument(
-                "read the counts in", to=self.objects.uri(key), found=str(error), next="build a new release"
-            ) from error
-        return counts
+                "read the counts in", to=self.objects.uri(key), found=fault, next="build a new release"
+            )
+        return dict(counts)
 
     def put_fallback(self, release: str, item_format: str, prediction: Any) -> str:
         """Write the fallback list; its S3 URI. `prediction` has the shape of an item's `p`."""
@@ -326,39 +325,3 @@ class ReleaseStore:
             return self.artefact(release, file.removesuffix(".json"))
         kind = _FOLDERS.get(folder) or _KINDS.get(name)
         return self._read(release, name, kind) if kind is not None else None
-
-    def _key(self, release: str, name: str) -> str:
-        return self.names.release_prefix(release) + name
-
-    def _read(self, release: str, name: str, kind: type[D], asset: str = "") -> D | None:
-        if ReleaseId.parse(release) is None:
-            return None
-        stored = self.objects.get(self._key(release, name))
-        return self._parsed(release, name, kind, stored, asset) if stored is not None else None
-
-    def _read_once(self, release: str, name: str, kind: type[D], asset: str = "") -> D | None:
-        """The same, of a document that is written once and never deleted."""
-        if ReleaseId.parse(release) is None:
-            return None
-        key = self._key(release, name)
-        return self.objects.get_once(key, lambda stored: self._parsed(release, name, kind, stored, asset))
-
-    def _parsed(self, release: str, name: str, kind: type[D], stored: Stored, asset: str = "") -> D:
-        """The document, held against what it was read for: everything that is read for a release comes through here."""
-        where = self.objects.uri(self._key(release, name))
-        document = kind.from_json(stored.data, where)
-        validate(document, ReadFor(self.names, release, name, asset), where)
-        return document
-
-    def _create(self, release: str, name: str, document: D) -> D:
-        """Write once; the document that exists then. After a write whose answer was lost, that is our own."""
-        if self.objects.create(self._key(release, name), document.to_json()):
-            return document
-        return self._read(release, name, type(document)) or document
-
-    def _mark(self, release: str, name: str, document: D) -> D:
-        """The same, of a document whose being there is what counts: a damaged one stops the release just as well."""
-        try:
-            return self._create(release, name, document)
-        except DamagedDocument:
-            return document
