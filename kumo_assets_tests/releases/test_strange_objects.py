@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -211,6 +211,28 @@ def test_an_empty_mark_deletes_nothing(found: Shop, name: str) -> None:
     put(found, key_of(found, waiting, name), b"")
     assert waiting in plan(fresh(found)).kept
     assert {first, third, fourth}
+
+
+def test_whoever_looks_again_and_again_sees_what_changed_and_what_was_put_right(found: Shop) -> None:
+    """The sensor keeps one cache for as long as its code server lives."""
+    first, *_ = days(found, 26, 28)
+    now = datetime.now(UTC)
+    ctx = found.ctx
+
+    def told(minutes: int) -> list[str]:
+        return [line for alarm in strange_objects(ctx, now + timedelta(minutes=minutes)) for line in alarm.lines]
+
+    for minutes in range(0, 60, 10):
+        assert told(minutes) == [], "ten objects a look, until all are read"
+    key = key_of(found, first, "opened.json")
+    whole = memory_of(found).objects[key][0]
+    change(found, first, "opened.json", lambda document: document | {"gates": {}})
+    assert told(53) == [], "not yet"
+    assert any(key in line for line in told(70))
+    days(found, 29, 30)
+    assert any(key in line for line in told(80)), "new objects do not push it out"
+    put(found, key, whole)
+    assert told(90) == []
 
 
 def test_a_rollback_rejects_past_a_damaged_rejection(found: Shop) -> None:
