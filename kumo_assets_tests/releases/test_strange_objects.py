@@ -336,6 +336,25 @@ def test_a_document_of_something_else_is_not_gone_back_to(found: Shop, forgery: 
     everything_works(found, third, first)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("query", "another"),
+        ("environment", "prod"),
+        ("partition", "2017-11-29"),
+        ("release_id", "20171128-00000001"),
+        ("root_run_id", "f" * 32),
+        ("adopted", {"predictions": "20171131-0a0b0c0d"}),
+        ("adopted", {"dynamodb_table": "20171127-0a0b0c0d"}),
+    ],
+)
+def test_before_any_seal_the_fault_of_a_forged_opening_is_named(found: Shop, field: str, value: object) -> None:
+    release = found.build("2017-11-28", seal=False)
+    change(found, release, "opened.json", lambda document: document | {field: value})
+    with pytest.raises(DamagedDocument, match=field):
+        fresh(found).store.opened(release)
+
+
 @pytest.mark.parametrize("field", ["query", "release_id"])
 def test_a_rejection_of_another_release_is_damaged_and_stops_both(found: Shop, field: str) -> None:
     _, active = days(found, 26, 27)

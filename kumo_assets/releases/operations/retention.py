@@ -46,7 +46,8 @@ class Plan:
 
 
 def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
-    """What retirement would do now; nothing is changed. PointerMalformed when nobody can tell what is active."""
+    """What retirement would do now; nothing is changed. PointerMalformed when nobody can tell what is active, ReleaseError
+    when a store of pointers of this environment, or AWS, does not answer."""
     moment = now or ctx.now()
     listed = ctx.store.listings()
     found = ctx.pointers.read()
@@ -178,7 +179,8 @@ def _known_good(ctx: ReleaseContext, pointer: Pointer, entries: list[LedgerEntry
 
 
 def _passes_its_gates(ctx: ReleaseContext, release: str) -> bool:
-    candidate = replace(candidate_of(ctx, release), was_active=True)
+    # Which went live by force, the ledger says: `forced.json` alone may be of a promotion that lost its race.
+    candidate = replace(candidate_of(ctx, release), was_active=True, forced=False)
     return decide(candidate, None, rollback=True).outcome == "promote"
 
 

@@ -142,8 +142,7 @@ def _delete(ctx: ReleaseContext, release: str, drop_tables: DropTables) -> None:
     """Tables first, then the export; the small objects stay, as the release's history."""
     names = ctx.names
     _must_not_name(ctx, {release: ""})
-    listed = tables.list_tables(ctx.dynamodb, names.dynamodb_table(release))
-    _delete_tables(ctx, [table for table in listed if names.release_of_table(table) == release])
+    _delete_tables(ctx, tables.list_tables(ctx.dynamodb, names.dynamodb_table(release)))
     warehouse = []
     for asset in ("predictions", "postprocessed"):
         artefact = past([], partial(ctx.store.artefact, release, asset))
