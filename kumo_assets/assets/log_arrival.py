@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from kumo_assets.assets.templates import shipped
 from kumo_assets.config.load import RawSource
@@ -36,9 +35,7 @@ def missing(arrivals: list[Arrival], anchor: datetime, tolerance: timedelta) -> 
 
 def cut_off(anchor: datetime, schedule: Schedule) -> datetime:
     """The moment after which late logs are no longer waited for: the day's scheduled start plus the allowance, UTC."""
-    hour, minute = map(int, schedule.at.split(":"))
-    local = anchor.astimezone(ZoneInfo(schedule.time_zone)).replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return local.astimezone(UTC) + timedelta(minutes=schedule.late_logs_cut_off_minutes)
+    return schedule.start_of_build(anchor) + timedelta(minutes=schedule.late_logs_cut_off_minutes)
 
 
 def read_arrivals(warehouse: Warehouse, sources: Mapping[str, RawSource]) -> list[Arrival]:

@@ -211,7 +211,7 @@ def _code(definition: QueryDefinition) -> str:
     if not sdk_is_there():
         return f"{FILE} was not compared with the tenant: kumoai is not installed (pip install 'kumo-assets[kumoai]')"
     view = view_name(Environment.from_variables().names(definition.name)) if has_view(definition) else None
-    code = run_code("describe", definition.folder / FILE, definition.spec.source.kumo.predictive_query_id, view=view)
+    code = run_code("describe", definition.folder / FILE, definition.spec.kumo.predictive_query_id, view=view)
     if code.differences:
         raise ConfigError(
             "find the tenant as the repository says",
@@ -219,7 +219,7 @@ def _code(definition: QueryDefinition) -> str:
             found="; ".join(code.differences),
             next=f"kumo-assets train {definition.name} puts the repository's definition into the tenant and trains it",
         )
-    return f"the tenant's {definition.spec.source.kumo.predictive_query_id} is what {FILE} says"
+    return f"the tenant's {definition.spec.kumo.predictive_query_id} is what {FILE} says"
 
 
 def _pointer(definition: QueryDefinition) -> str:

@@ -7,8 +7,9 @@ models. Reading files is in `load.py`; what is built from a definition is in `ku
 from __future__ import annotations
 
 import math
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import Field, field_validator, model_validator
@@ -16,7 +17,9 @@ from pydantic import Field, field_validator, model_validator
 from kumo_assets.config.gates import GatesSpec
 from kumo_assets.config.raw_logs import Owner, Strict, check_time_zone
 from kumo_assets.config.registration import AskedGate
+from kumo_assets.config.table_source import TableSettings
 from kumo_assets.config.tasks import Task
+from kumo_assets.errors import ConfigError
 
 ITEM_FORMATS: dict[str, str] = {
     "ranking": "ranking/1",
@@ -94,7 +97,16 @@ class Kumo(Strict):
 class Source(Strict):
     """Where the predictions come from: one field for each source that there is, of which a definition writes one."""
 
-    kumo: Kumo
+    kumo: Kumo | None = None
+    table: TableSettings | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Source:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            allowed = ", ".join(type(self).model_fields)
+            raise ValueError(f"write exactly one of {allowed}; found {', '.join(given) or 'none'}")
+        return self
 
     @property
     def name(self) -> str:
@@ -104,17 +116,18 @@ class Source(Strict):
     @property
     def training(self) -> Training | None:
         """How the model is trained again; None when it is not, and for a source that has no models."""
-        return self.kumo.training
+        return self.kumo.training if self.kumo is not None else None
 
     @property
     def binary_threshold(self) -> float | None:
         """The probability from which on a binary prediction is true, where the source's table does not say it."""
-        return self.kumo.binary_threshold
+        chosen = self.kumo or self.table
+        return chosen.binary_threshold if chosen is not None else None
 
     @property
     def classes_per_entity(self) -> int | None:
         """Candidates asked for each entity; None for the default, or where nobody can be asked."""
-        return self.kumo.classes_per_entity
+        return self.kumo.classes_per_entity if self.kumo is not None else None
 
 
 class Export(Strict):
@@ -171,6 +184,12 @@ class Schedule(Strict):
     def _known_zone(cls, value: str) -> str:
         return check_time_zone(value)
 
+    def start_of_build(self, anchor: datetime) -> datetime:
+        """When the build of the partition that ends at `anchor` is scheduled; UTC."""
+        hour, minute = map(int, self.at.split(":"))
+        local = anchor.astimezone(ZoneInfo(self.time_zone)).replace(hour=hour, minute=minute, second=0, microsecond=0)
+        return local.astimezone(UTC)
+
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> Schedule:
         if self.end is not None and self.end < self.start:
@@ -196,7 +215,9 @@ class PredictiveQuerySpec(Strict):
     description: str = ""
     owners: list[Owner] = Field(min_length=1, description="`team:NAME` or an e-mail address.")
     entity: str = Field(default="entity", description="What an entity is, in a word: household, user.")
-    raw_logs: list[str] = Field(min_length=1, description="Raw log assets this query needs.")
+    raw_logs: list[str] = Field(
+        description="Raw log assets this query needs; [] is allowed only where the source is a table."
+    )
     task: Task = Field(default="ranking", description="What is predicted for an entity, whoever predicts it.")
     source: Source
     top_k: int = Field(default=5, ge=1, le=100)
@@ -226,6 +247,8 @@ class PredictiveQuerySpec(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> PredictiveQuerySpec:
+        if not self.raw_logs and self.source.table is None:
+            raise ValueError("raw_logs: at least one raw log asset is needed; only a source.table can do without")
         wanted = self.source.classes_per_entity
         if wanted is not None and wanted < self.top_k:
             raise ValueError(
@@ -237,6 +260,17 @@ class PredictiveQuerySpec(Strict):
     def asked_gates(self) -> dict[str, AskedGate]:
         """The built-in gates that judge this query's releases: `GatesSpec.gates_of` its task and source."""
         return self.gates.gates_of(self.task, self.source.name)
+
+    @property
+    def kumo(self) -> Kumo:
+        """The settings of Kumo's service. ConfigError for a query whose predictions come from elsewhere."""
+        if self.source.kumo is None:
+            raise ConfigError(
+                "use Kumo's service for this query",
+                found=f"its predictions come from source.{self.source.name}",
+                next="only a query with source.kumo has a model of Kumo's, trained by its service",
+            )
+        return self.source.kumo
 
     @property
     def item_format(self) -> str:

@@ -14,6 +14,7 @@ from kumo_assets.documents.base import (
     utc_now,
     utc_text,
 )
+from kumo_assets.documents.completion import Completion
 from kumo_assets.documents.details import (
     Details,
     ExportDetails,
@@ -47,6 +48,7 @@ __all__ = [
     "Action",
     "Artefact",
     "ComparedWith",
+    "Completion",
     "Details",
     "Document",
     "ExportDetails",

@@ -62,7 +62,7 @@ class KumoSource:
 
     def train(self, work: TrainingWork) -> tuple[Model, bool]:
         """One Kumo training job, found again by its tags. Raises KumoApiError."""
-        spec = work.definition.spec.source.kumo
+        spec = work.definition.spec.kumo
         launched: list[str] = []
         with _client(work) as client:
             try:
@@ -90,7 +90,7 @@ class KumoSource:
             names = {str(item.get("name")) for item in client.connectors()}
             seen = []
             for definition in queries:
-                spec = definition.spec.source.kumo
+                spec = definition.spec.kumo
                 if spec.connector not in names:
                     raise ConfigError(
                         "find the connector of",

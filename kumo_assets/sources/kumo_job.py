@@ -24,7 +24,7 @@ def run_job(work: PredictionWork, client: KumoClient) -> Predicted:
     """Adopt or launch the release's job, wait for its end, prove its table."""
     started = time.perf_counter()
     query, warehouse = work.definition.spec, work.warehouse
-    spec = query.source.kumo
+    spec = query.kumo
     policy = poll_policy(spec.poll)
 
     def identify(attempt: int) -> Launch:
@@ -140,7 +140,7 @@ def _recorded(notices: Iterable[Notice]) -> tuple[KumoNotice, ...]:
 
 def _model(work: PredictionWork, client: KumoClient) -> TrainedModel:
     """The model to predict with: the one pinned in the YAML, else the one in use, else the newest that is DONE."""
-    spec = work.definition.spec.source.kumo
+    spec = work.definition.spec.kumo
     chosen = spec.training_job_id
     if chosen is None:
         in_use = work.registry.read().in_use
