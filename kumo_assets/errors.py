@@ -51,6 +51,11 @@ class ReleaseError(KumoAssetsError):
     """A release's stored objects are missing, damaged or contradict one another."""
 
 
+class DamagedDocument(ReleaseError):
+    """A stored document is not what it must be: unreadable, of something else, or in contradiction with another one. Of
+    several releases the others can still be looked at; the one it belongs to can never go live."""
+
+
 class ObjectStoreError(ReleaseError):
     """S3 did not answer a request, or refused it. After a write, nobody knows whether it was done: read it back."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from kumo_serving.errors import KumoAssetsError
 from kumo_serving.pointer import KeyAttribute
 
 from kumo_assets.assets.keys import IMPORT_POOL, code_version, key_of
@@ -76,6 +77,7 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
         if artefact is None:
             assert state is not None
             if not verdict.passed:
+                _tag(context, step, kumo_assets_dynamodb.client(), state)
                 raise ImportFailed(
                     "trust the import into",
                     to=state.table,
@@ -113,7 +115,9 @@ def _import(context: dg.AssetExecutionContext, step: Step, client: "DynamoDBClie
     def whole(state: ImportState) -> bool:
         return state.errors == 0 and state.imported == source.rows and state.table != bad
 
-    attempt, state, was_adopted = adopt_or_import(client, request_for, whole)
+    attempt, state, was_adopted = adopt_or_import(
+        client, request_for, whole, lambda failed: _tag(context, step, client, failed)
+    )
     context.log.info(f"{'Adopted' if was_adopted else 'Started'} the import into {state.table} ({state.status})")
     state = wait_for_import(
         client,
@@ -123,6 +127,15 @@ def _import(context: dg.AssetExecutionContext, step: Step, client: "DynamoDBClie
         on_progress=changes(context.log.info, again_seconds=60),
     )
     return attempt, state, was_adopted
+
+
+def _tag(context: dg.AssetExecutionContext, step: Step, client: "DynamoDBClient", failed: ImportState) -> None:
+    """Tag a failed attempt's table: retirement deletes nothing that does not carry our tags."""
+    try:
+        tables.tag(client, failed.table, step.names.tags(step.release_id))
+    except KumoAssetsError as error:
+        # The import's own failure is what a person must read.
+        context.log.warning(f"{error}. Retirement will list the table as foreign")
 
 
 def _prove(

@@ -5,8 +5,6 @@ Nothing is judged here: the import's verdict decided what may be sealed, and `re
 
 from __future__ import annotations
 
-import hashlib
-
 from kumo_assets.assets.step import Step
 from kumo_assets.config.names import CHAIN
 from kumo_assets.documents import (
@@ -63,7 +61,7 @@ def seal_release(step: Step, imported: Artefact) -> SealedRelease:
                 tracking_url=job.tracking_url,
             ),
             timings={asset: artefact.seconds_outside for asset, artefact in artefacts.items()},
-            opened=hashlib.sha256(step.opened.to_json()).hexdigest(),
+            opened=step.store.digest_of_opened(step.release_id),
         )
     )
     sealed = step.store.sealed(step.release_id)

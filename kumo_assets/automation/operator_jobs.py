@@ -116,6 +116,8 @@ def retire_op(context: dg.OpExecutionContext, config: RetireConfig, kumo_assets_
                 context.log.info(f"{release} {words}: {why}")
         for name in planned.orphans:
             context.log.warning(f"orphan {name}: it has our name and no release")
+        for name in planned.foreign:
+            context.log.warning(f"foreign {name}: it lies under our names and is not ours; it is left")
         done: list[str] = []
         if not config.dry_run:
             done = retire(ctx, drop_tables, by=author_of(context), run_id=context.run.run_id)
@@ -125,6 +127,7 @@ def retire_op(context: dg.OpExecutionContext, config: RetireConfig, kumo_assets_
                 "would go": sorted(planned.going),
                 "kept": len(planned.kept),
                 "orphans": planned.orphans,
+                "foreign": planned.foreign,
             }
         )
 

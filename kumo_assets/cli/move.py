@@ -157,7 +157,9 @@ def retire(
             print(f"{'would delete' if dry_run else 'deleted'} {name}: the table of a failed attempt")
         for name in planned.orphans:
             print(f"orphan {name}: it has our name and no release; look at it, then delete it by hand")
-        if not (planned.going or planned.kept or planned.orphans or planned.leftovers):
+        for name in planned.foreign:
+            print(f"foreign {name}: it lies under our names and is not ours; it is left")
+        if not (planned.going or planned.kept or planned.orphans or planned.leftovers or planned.foreign):
             print(f"{query} has no release")
 
     show(as_json, {"query": query, "dry_run": dry_run, "retired": retired, **asdict(planned)}, words)

@@ -19,6 +19,13 @@ ENVIRONMENT_PATTERN = r"^[a-z][a-z0-9]{1,15}$"
 RELEASE_PATTERN = f"^{RELEASE_ID}$"
 PARTITION_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
 
+# What `attempt_suffix` writes.
+ATTEMPT_PATTERN = r"(?:-a(?:[2-9]|[1-9][0-9]+))?"
+_OWN_TABLE = re.compile(
+    rf"(?P<environment>{ENVIRONMENT_PATTERN.strip('^$')})-(?P<query>{QUERY_PATTERN.strip('^$')})"
+    rf"-(?P<release>{RELEASE_ID}){ATTEMPT_PATTERN}"
+)
+
 TAG_ENVIRONMENT = "kumo_assets:environment"
 TAG_QUERY = "kumo_assets:query"
 TAG_RELEASE = "kumo_assets:release"
@@ -82,6 +89,24 @@ class ReleaseId:
 
 def _day(partition: str) -> str:
     return partition.replace("-", "")
+
+
+@dataclass(frozen=True)
+class TableOwner:
+    """Whose a DynamoDB table is, by its name."""
+
+    environment: str
+    query: str
+    release_id: str
+
+
+def owner_of(table: str) -> TableOwner | None:
+    """Whose table this name says it is. None for any name that we never give: another shape, a suffix of somebody's own
+    (`-restored`), an attempt that is no attempt's number, a date that does not exist."""
+    found = _OWN_TABLE.fullmatch(table)
+    if found is None or ReleaseId.parse(found["release"]) is None:
+        return None
+    return TableOwner(found["environment"], found["query"], found["release"])
 
 
 def attempt_suffix(attempt: int, *, upper: bool = False) -> str:
@@ -156,6 +181,12 @@ class QueryNames:
 
     def dynamodb_table(self, release: str, attempt: int = 1) -> str:
         return f"{self.environment}-{self.query}-{ReleaseId.checked(release)}{attempt_suffix(attempt)}"
+
+    def release_of_table(self, table: str) -> str | None:
+        """The release of this query whose table has this name; None for every name that is not exactly one of ours."""
+        owner = owner_of(table)
+        ours = owner is not None and (owner.environment, owner.query) == (self.environment, self.query)
+        return owner.release_id if owner is not None and ours else None
 
     def tags(self, release: str) -> dict[str, str]:
         return {TAG_ENVIRONMENT: self.environment, TAG_QUERY: self.query, TAG_RELEASE: release}

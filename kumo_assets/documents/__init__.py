@@ -1,6 +1,7 @@
 """The JSON documents of a release and the ledger, as frozen values; what they mean, and nothing about where they are.
 
-`base` has what all of them share, `release`, `verdict` and `ledger` the documents, `details` what each asset records.
+`base` has what all of them share, `release`, `verdict` and `ledger` the documents, `details` what each asset records;
+`validation` holds a document against what it was read for.
 Their field names and shapes are a contract: docs/architecture.md, "Documents", and docs/contract/.
 """
 
@@ -40,6 +41,7 @@ from kumo_assets.documents.release import (
     Seal,
     SealCounts,
 )
+from kumo_assets.documents.validation import ReadFor, digest_of, validate, validate_seal
 from kumo_assets.documents.verdict import IMPORT_GATE, ComparedWith, Verdict
 
 __all__ = [
@@ -64,6 +66,7 @@ __all__ = [
     "Opened",
     "PostprocessedDetails",
     "PredictionDetails",
+    "ReadFor",
     "Record",
     "Rejection",
     "Retirement",
@@ -73,8 +76,11 @@ __all__ = [
     "SealCounts",
     "Verdict",
     "WarehouseDetails",
+    "digest_of",
     "hours_since",
     "moment_in",
     "utc_now",
     "utc_text",
+    "validate",
+    "validate_seal",
 ]

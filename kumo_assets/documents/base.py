@@ -1,6 +1,6 @@
 """What all stored documents share: how they are read and written, and how they write a time.
 
-Reading a damaged document raises a ReleaseError that names the object and the field. Where the documents are stored is
+Reading a damaged document raises a DamagedDocument that names the object and the field. Where the documents are stored is
 in `releases.store`.
 """
 
@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationError
 from pydantic_core import to_jsonable_python
 
-from kumo_assets.errors import ReleaseError
+from kumo_assets.errors import DamagedDocument
 
 SCHEMA_VERSION = 1
 # A value that the writer chooses. What JSON has no type for (a Decimal, a date, NaN as null) is converted on the way in.
@@ -40,16 +40,21 @@ class Document(Record):
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> Self:
-        """The document in `data`. ReleaseError names `where` and the first field that is wrong."""
+        """The document in `data`. DamagedDocument names `where` and the first field that is wrong."""
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:
-            raise ReleaseError(
-                f"read the {cls.__name__.lower()} document",
-                to=where,
-                found=first_fault(error),
-                next="restore the object from bucket versioning, or build a new release",
-            ) from error
+            raise damaged(cls, where, first_fault(error)) from error
+
+
+def damaged(kind: type[Document], where: str, fault: str) -> DamagedDocument:
+    """The error for a document at the address `where`; `fault` names the field and what is wrong with it."""
+    return DamagedDocument(
+        f"read the {kind.__name__.lower()} document",
+        to=where,
+        found=fault,
+        next="restore the object from bucket versioning, or build a new release",
+    )
 
 
 def first_fault(error: ValidationError, inside: str = "") -> str:
@@ -70,12 +75,13 @@ def utc_text(moment: datetime) -> str:
 
 
 def moment_in(text: str) -> datetime | None:
-    """The time that a text states. None when it states none, or has no offset: a person may have written it."""
+    """The time that a text states. None when it states none, has no offset, or is one that nothing of ours was written at:
+    a person may have written it, and the first and last years there are cannot be told in UTC."""
     try:
         found = datetime.fromisoformat(text)
     except (ValueError, TypeError):
         return None
-    return found if found.tzinfo is not None else None
+    return found if found.tzinfo is not None and 1970 < found.year < 9999 else None
 
 
 def hours_since(text: str | None, now: datetime) -> float | None:

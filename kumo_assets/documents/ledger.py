@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from kumo_serving.pointer import MAX_GENERATION
+from pydantic import AfterValidator, Field
 
 from kumo_assets.documents.base import Document, moment_in
 
@@ -26,5 +27,5 @@ class LedgerEntry(Document):
     reason: str = ""
     from_release: str = ""
     to_release: str = ""
-    generation: int = 0
+    generation: int = Field(default=0, ge=0, le=MAX_GENERATION)
     run_id: str = ""

@@ -10,9 +10,8 @@ from typing import Literal, TypeVar
 from kumo_serving.pointer import KeyAttribute
 from pydantic import Field, SerializeAsAny, ValidationError
 
-from kumo_assets.documents.base import Document, JsonObject, Record, first_fault
+from kumo_assets.documents.base import Document, JsonObject, Record, damaged, first_fault
 from kumo_assets.documents.details import Details
-from kumo_assets.errors import ReleaseError
 
 D = TypeVar("D", bound=Details)
 
@@ -53,18 +52,14 @@ class Artefact(Document):
     details: SerializeAsAny[Details] = Details()
 
     def details_as(self, kind: type[D]) -> D:
-        """The details as the type that the reader needs. ReleaseError names the object and the first wrong field."""
+        """The details as the type that the reader needs. DamagedDocument names the object and the first wrong field."""
         if isinstance(self.details, kind):
             return self.details
         try:
             return kind.model_validate(self.details.model_dump(by_alias=True))
         except ValidationError as error:
-            raise ReleaseError(
-                "read the artefact document",
-                to=f"artefacts/{self.asset}.json of release {self.release_id} of {self.query}",
-                found=first_fault(error, "details"),
-                next="restore the object from bucket versioning, or build a new release",
-            ) from error
+            where = f"artefacts/{self.asset}.json of release {self.release_id} of {self.query}"
+            raise damaged(type(self), where, first_fault(error, "details")) from error
 
 
 class SealCounts(Record):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kumo_assets.documents import IMPORT_GATE, Opened, Verdict
-from kumo_assets.releases.store import SealedRelease
+from kumo_assets.releases.store import Order, SealedRelease
 
 Outcome = Literal["promote", "wait", "refuse", "blocked"]
 
@@ -19,7 +19,8 @@ Outcome = Literal["promote", "wait", "refuse", "blocked"]
 class Candidate:
     """A release and all the evidence about it. `sealed` is None while it is being built.
 
-    `forced` and `was_active` matter to a rollback only: it goes to known good releases, and to no others.
+    `damaged` names a document of the release that is not what it must be. `forced` and `was_active` matter to a rollback
+    only: it goes to known good releases, and to no others.
     """
 
     release_id: str
@@ -31,6 +32,7 @@ class Candidate:
     table_fault: str | None = None
     forced: bool = False
     was_active: bool = False
+    damaged: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Active:
     release_id: str
     partition: str
     generation: int
-    order: tuple[str, str, str] | None
+    order: Order | None
     held: str | None = None
     hand_edited: bool = False
 
@@ -69,6 +71,10 @@ def decide(candidate: Candidate, active: Active | None, *, forced: bool = False,
     if candidate.rejected:
         return Decision(
             "refuse", f"{release} was rejected; it is never promoted again", "build a new release of its partition"
+        )
+    if candidate.damaged is not None:
+        return Decision(
+            "refuse", f"{release} cannot go live: {candidate.damaged}", "build a new release of its partition"
         )
     if candidate.opened is None:
         return Decision("refuse", f"{release} has no opened.json: it is no release, or a damaged one")

@@ -5,29 +5,53 @@ Reads only. The decision itself is in `decision`; acting on it is in `operations
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
+from kumo_serving.pointer import partition_of_release
+
+from kumo_assets.errors import DamagedDocument
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Active, Candidate
 from kumo_assets.releases.ledger import is_move
 from kumo_assets.resources.dynamodb import tables
 
+T = TypeVar("T")
+
 
 def candidate_of(ctx: ReleaseContext, release: str) -> Candidate:
-    """What the decision wants to know of a release, read now; `with_table` adds what its table lacks."""
+    """What the decision wants to know of a release, read now; `with_table` adds what its table lacks. A damaged document
+    is read past, and named: the release it belongs to cannot go live."""
     store = ctx.store
-    opened = store.opened(release)
-    sealed = store.sealed(release)
+    damaged: list[DamagedDocument] = []
+    opened = past(damaged, lambda: store.opened(release))
     return Candidate(
         release_id=release,
         opened=opened,
-        sealed=sealed,
-        verdicts=store.required_verdicts(opened) if opened is not None else {},
-        rejected=store.rejection(release) is not None,
-        retired=store.retirement(release) is not None,
+        sealed=past(damaged, lambda: store.sealed(release)),
+        verdicts=store.required_verdicts(opened, damaged) if opened is not None else {},
+        rejected=past(damaged, lambda: store.rejection(release)) is not None,
+        retired=past(damaged, lambda: store.retirement(release)) is not None,
+        forced=past(damaged, lambda: store.forcing(release)) is not None,
+        damaged=damage(damaged[0]) if damaged else None,
     )
+
+
+def past(damaged: list[DamagedDocument], read: Callable[[], T | None]) -> T | None:
+    """What `read` finds; None for a damaged document, which is added to `damaged`."""
+    try:
+        return read()
+    except DamagedDocument as error:
+        damaged.append(error)
+        return None
+
+
+def damage(error: DamagedDocument) -> str:
+    """A damaged document, in a sentence's middle."""
+    return f"{error.to} is damaged ({error.found})"
 
 
 def with_table(ctx: ReleaseContext, candidate: Candidate) -> Candidate:
@@ -44,12 +68,11 @@ def active_of(ctx: ReleaseContext, current: VersionedPointer | None) -> Active |
         return None
     pointer = current.pointer
     release = pointer.served_release_id
-    sealed = ctx.store.sealed(release) if release else None
     return Active(
         release_id=release,
-        partition=pointer.served_partition,
+        partition=partition_of_release(release),
         generation=pointer.generation,
-        order=sealed.order if sealed is not None else None,
+        order=ctx.store.order_of(release),
         held=f"{pointer.hold.reason} ({pointer.hold.by}, {pointer.hold.at})" if pointer.hold is not None else None,
         hand_edited=current.hand_edited,
     )

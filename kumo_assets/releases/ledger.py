@@ -2,19 +2,22 @@
 
 Names start with the time, so a listing is the history in order. A move's name is made of the pointer document it
 belongs to (its time and digest), so that whoever records it, the mover or whoever finds it unrecorded after a crash,
-writes the same object, once.
+writes the same object, once. What else lies in the ledger, and an entry that cannot be read, are read past.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 from kumo_assets.config.names import QueryNames
-from kumo_assets.documents import LedgerEntry
-from kumo_assets.errors import ReleaseError
+from kumo_assets.documents import LedgerEntry, ReadFor, validate
+from kumo_assets.errors import DamagedDocument
 from kumo_assets.resources.s3_objects import ObjectStore, Stored, describing
 
 # Actions that wrote a new pointer document, and so have a generation of their own.
@@ -23,6 +26,7 @@ MOVES = ("promote", "force", "rollback", "hold", "unhold", "retire")
 SKEW = timedelta(hours=1)
 STAMP = "%Y%m%dT%H%M%S.%fZ"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9a-f]{8}\.json")
 RECORDED_LATER = "what was done holds, and is recorded when the ledger answers again"
 
 
@@ -44,6 +48,11 @@ def time_in(name: str) -> datetime:
         return EPOCH
 
 
+def is_entry(name: str) -> bool:
+    """True for the name of an entry; whatever else lies in the ledger is foreign."""
+    return _NAME.fullmatch(name) is not None and time_in(name) != EPOCH
+
+
 @dataclass(frozen=True)
 class Recorded:
     """An entry, and the name of its object, which orders it and says to which pointer document it belongs."""
@@ -53,7 +62,7 @@ class Recorded:
 
 
 class Ledger:
-    """History of one query. Raises ReleaseError when S3 does not answer (ObjectStoreError), or an entry is damaged."""
+    """History of one query. Raises ObjectStoreError when S3 does not answer."""
 
     def __init__(self, names: QueryNames, objects: ObjectStore) -> None:
         self.names = names
@@ -76,39 +85,49 @@ class Ledger:
         prefix = self.names.ledger_prefix
         with describing("list the ledger", RECORDED_LATER):
             listed = self.objects.list(prefix, after=prefix + start if start else None)
-            return {item.key.removeprefix(prefix): item.modified for item in listed}
+            times = {item.key.removeprefix(prefix): item.modified for item in listed}
+        return {name: at for name, at in times.items() if is_entry(name)}
 
-    def read(self, names: list[str]) -> list[Recorded]:
-        """These entries, in this order, read in parallel. Entries never change, so each is read once."""
+    def read(self, names: Sequence[str]) -> list[Recorded]:
+        """These entries, in this order, read in parallel; those that are damaged or gone are left out. Entries never
+        change, so each is read once."""
         with ThreadPoolExecutor(max_workers=16) as pool:
-            return list(pool.map(self._entry, names))
+            return [recorded for recorded in pool.map(self._readable, names) if recorded is not None]
 
     def history(self, limit: int | None = None) -> list[LedgerEntry]:
-        """Entries, newest first, at most `limit`."""
-        names = sorted(self.names_since(), reverse=True)[:limit]
-        return [recorded.entry for recorded in self.read(names)]
+        """Entries, newest first by S3's clock, at most `limit`. Of moves that S3 dates in one second, the generation says
+        which was last; a writer's own clock only orders what nothing else does."""
+        times = self.listed_since()
+        names = sorted(times, key=lambda name: (times[name], name), reverse=True)[:limit]
+        found: list[LedgerEntry] = []
+        for _, recorded in groupby(self.read(names), key=lambda recorded: times[recorded.name]):
+            entries = [one.entry for one in recorded]
+            moves = sorted(filter(is_move, entries), key=lambda entry: entry.generation)
+            found += [moves.pop() if is_move(entry) else entry for entry in entries]
+        return found
 
     def moves(self) -> list[LedgerEntry]:
         """Every move of the pointer, in order of generation."""
         entries = (recorded.entry for recorded in self.read(self.names_since()))
         return sorted(filter(is_move, entries), key=lambda entry: entry.generation)
 
-    def _entry(self, name: str) -> Recorded:
+    def entry(self, name: str) -> Recorded | None:
+        """One entry; None when there is none of this name. DamagedDocument when it cannot be read."""
         key = self.names.ledger_prefix + name
 
         def parse(stored: Stored) -> Recorded:
-            return Recorded(name, LedgerEntry.from_json(stored.data, self.objects.uri(key)))
+            entry = LedgerEntry.from_json(stored.data, self.objects.uri(key))
+            validate(entry, ReadFor(self.names), self.objects.uri(key))
+            return Recorded(name, entry)
 
         with describing("read the ledger", RECORDED_LATER):
-            recorded = self.objects.get_once(key, parse)
-        if recorded is None:
-            raise ReleaseError(
-                "read the ledger",
-                to=self.objects.uri(key),
-                found="there is no such entry",
-                next="restore it from bucket versioning: entries are never deleted",
-            )
-        return recorded
+            return self.objects.get_once(key, parse)
+
+    def _readable(self, name: str) -> Recorded | None:
+        try:
+            return self.entry(name)
+        except DamagedDocument:
+            return None
 
 
 def _stamp(moment: datetime) -> str:

@@ -5,26 +5,35 @@ Reading and writing the objects is in `store`.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kumo_assets.config.names import QueryNames, ReleaseId
+from kumo_assets.config.names import ATTEMPT_PATTERN, QueryNames, ReleaseId
 from kumo_assets.documents import utc_text
-from kumo_assets.resources.s3_objects import ObjectStore
+from kumo_assets.resources.s3_objects import Listed, ObjectStore
 
 # The file that means each thing, under a release's prefix.
 OPENED, SEAL, REJECTED, FORCED = "opened.json", "release.json", "rejected.json", "forced.json"
 RETIRING, RETIRED, FALLBACK = "retiring.json", "retired.json", "fallback.json"
 
+# The folders of a release that we fill by unloading, and what we write beside them. Whatever else is there is foreign.
+EXPORT_FOLDER = re.compile(rf"export{ATTEMPT_PATTERN}/")
+_WRITTEN = re.compile(
+    r"(opened|release|rejected|forced|retiring|retired|fallback)\.json|(artefacts|verdicts|statistics)/[^/]+\.json"
+)
+
 
 @dataclass(frozen=True)
 class Listing:
-    """What one listing shows of a release: its object names under its prefix, when the seal was written, and when
-    anything was last (all by S3's clock)."""
+    """What one listing shows of a release: its object names under its prefix, when the seal was written, when anything
+    was last, and when the release was opened (all by S3's clock)."""
 
     release_id: str
     files: frozenset[str]
     sealed_at: str | None
     touched: str = ""
+    opened_at: str = ""
 
     @property
     def partition(self) -> str:
@@ -40,6 +49,11 @@ class Listing:
         return self.sealed_at is not None
 
     @property
+    def foreign(self) -> list[str]:
+        """What is in the release's folder and was not written by us, by name."""
+        return sorted(name for name in self.files if not _WRITTEN.fullmatch(name) and not EXPORT_FOLDER.match(name))
+
+    @property
     def rejected(self) -> bool:
         return REJECTED in self.files
 
@@ -48,31 +62,35 @@ class Listing:
         return RETIRING in self.files or RETIRED in self.files
 
 
+def strays(objects: ObjectStore, names: QueryNames) -> list[str]:
+    """Keys beside the folders of releases, which belong to no release. Raises ObjectStoreError."""
+    root = names.releases_prefix
+    found = [item.key.removeprefix(root) for item in objects.list(root)]
+    return [root + key for key in found if key and ReleaseId.parse(key.partition("/")[0]) is None]
+
+
 def list_releases(objects: ObjectStore, names: QueryNames, from_partition: str | None = None) -> list[Listing]:
     """Every release (of `from_partition` and later), oldest id first, from one pass over the prefix.
 
     Release ids sort by partition, so a narrow question costs a narrow listing (S3 StartAfter). Raises ObjectStoreError.
     """
-    root = names.releases_prefix
     after = names.day_prefix(from_partition) if from_partition else None
-    files: dict[str, set[str]] = {}
-    sealed: dict[str, str] = {}
-    touched: dict[str, str] = {}
-    for key, modified in objects.list(root, after=after):
+    return _gathered(objects.list(names.releases_prefix, after=after), names.releases_prefix)
+
+
+def releases_of(objects: ObjectStore, names: QueryNames, partition: str) -> list[Listing]:
+    """A partition's releases, oldest id first. Raises ObjectStoreError."""
+    return _gathered(objects.list(names.day_prefix(partition)), names.releases_prefix)
+
+
+def _gathered(listed: Iterable[Listed], root: str) -> list[Listing]:
+    """The objects under a prefix, by release; what belongs to none is left out."""
+    files: dict[str, dict[str, str]] = {}
+    for key, modified in listed:
         release, _, name = key.removeprefix(root).partition("/")
-        if not name or (release not in files and ReleaseId.parse(release) is None):
-            continue
-        files.setdefault(release, set()).add(name)
-        touched[release] = max(touched.get(release, ""), utc_text(modified))
-        if name == SEAL:
-            sealed[release] = utc_text(modified)
+        if name and (release in files or ReleaseId.parse(release) is not None):
+            files.setdefault(release, {})[name] = utc_text(modified)
     return [
-        Listing(release, frozenset(files[release]), sealed.get(release), touched[release]) for release in sorted(files)
+        Listing(release, frozenset(times), times.get(SEAL), max(times.values()), times.get(OPENED, ""))
+        for release, times in sorted(files.items())
     ]
-
-
-def releases_of(objects: ObjectStore, names: QueryNames, partition: str) -> list[str]:
-    """The ids of a partition's releases, in order. Raises ObjectStoreError."""
-    keys = (item.key.removeprefix(names.releases_prefix) for item in objects.list(names.day_prefix(partition)))
-    prefixes = {key.partition("/")[0] for key in keys}
-    return sorted(release for release in prefixes if ReleaseId.parse(release) is not None)

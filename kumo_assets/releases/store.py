@@ -8,23 +8,29 @@ in `listing`; how S3 is asked is in `resources.s3_objects`.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from kumo_assets.config.names import QueryNames
+from kumo_assets.config.names import QueryNames, ReleaseId
 from kumo_assets.documents import (
     IMPORT_GATE,
     Artefact,
     Document,
     Forcing,
     Opened,
+    ReadFor,
     Rejection,
     Retirement,
     Seal,
     Verdict,
+    digest_of,
     utc_text,
+    validate,
+    validate_seal,
 )
-from kumo_assets.errors import ReleaseError
+from kumo_assets.errors import DamagedDocument, ReleaseError
 from kumo_assets.releases.listing import (
     FALLBACK,
     FORCED,
@@ -40,6 +46,8 @@ from kumo_assets.releases.listing import (
 from kumo_assets.resources.s3_objects import ObjectStore, Stored
 
 D = TypeVar("D", bound=Document)
+# Partition, time of the seal by S3's clock, release id: the one ordering of a query's releases (rule 5).
+Order = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -54,14 +62,14 @@ class SealedRelease:
         return self.seal.release_id
 
     @property
-    def order(self) -> tuple[str, str, str]:
+    def order(self) -> Order:
         """Releases sort by partition, then by when they were sealed; the id settles a tie."""
         return (self.seal.partition, self.sealed_at, self.seal.release_id)
 
 
 class ReleaseStore:
-    """The release objects of one query in one environment. Raises ReleaseError for a damaged document, ObjectStoreError
-    when S3 does not answer."""
+    """The release objects of one query in one environment. Raises DamagedDocument for a document that is not what it was
+    read for, ObjectStoreError when S3 does not answer. A text that is no release id names no release: nothing is found."""
 
     def __init__(self, names: QueryNames, objects: ObjectStore) -> None:
         self.names = names
@@ -83,7 +91,25 @@ class ReleaseStore:
         return existing
 
     def opened(self, release: str) -> Opened | None:
-        return self._read_once(release, OPENED, Opened)
+        found = self._stored_opened(release)
+        return found[0] if found is not None else None
+
+    def digest_of_opened(self, release: str) -> str:
+        """What a seal records of the stored `opened.json`. ReleaseError when there is none."""
+        found = self._stored_opened(release)
+        if found is None:
+            raise ReleaseError("seal the release", to=release, found="it has no opened.json", next="start a new run")
+        return found[1]
+
+    def _stored_opened(self, release: str) -> tuple[Opened, str] | None:
+        """`opened.json` and the digest of its stored bytes."""
+        if ReleaseId.parse(release) is None:
+            return None
+
+        def parse(stored: Stored) -> tuple[Opened, str]:
+            return self._parsed(release, OPENED, Opened, stored), digest_of(stored.data)
+
+        return self.objects.get_once(self._key(release, OPENED), parse)
 
     def write_artefact(self, artefact: Artefact) -> Artefact:
         """Record an artefact once; the first record stays and is returned."""
@@ -101,8 +127,15 @@ class ReleaseStore:
 
     def statistics(self, release: str, asset: str) -> dict[str, Any] | None:
         """The counts kept of one asset; None when it has none."""
-        stored = self.objects.get(self._key(release, f"statistics/{asset}.json"))
-        return json.loads(stored.data) if stored is not None else None
+        key = self._key(release, f"statistics/{asset}.json")
+        stored = self.objects.get(key)
+        try:
+            counts = json.loads(stored.data) if stored is not None else None
+        except (ValueError, RecursionError) as error:
+            raise DamagedDocument(
+                "read the counts in", to=self.objects.uri(key), found=str(error), next="build a new release"
+            ) from error
+        return counts
 
     def put_fallback(self, release: str, item_format: str, prediction: Any) -> str:
         """Write the fallback list; its S3 URI. `prediction` has the shape of an item's `p`."""
@@ -131,36 +164,50 @@ class ReleaseStore:
         self.objects.put(key, data)
         return verdict
 
-    def verdict(self, release: str, gate: str) -> Verdict | None:
-        return self._read(release, f"verdicts/{gate}.json", Verdict)
+    def verdict(self, release: str, gate: str, asset: str = "") -> Verdict | None:
+        """A gate's verdict; `asset` is the one that it must be about, where the caller knows."""
+        return self._read(release, f"verdicts/{gate}.json", Verdict, asset)
 
     def verdicts(self, release: str) -> dict[str, Verdict]:
-        """Every stored verdict of a release, by gate."""
+        """Every stored verdict of a release, by gate; damaged ones left out."""
         prefix = self.names.release_prefix(release)
+        names = [item.key.removeprefix(prefix) for item in self.objects.list(f"{prefix}verdicts/")]
+        return self.verdicts_in(release, names)
+
+    def verdicts_in(self, release: str, names: Iterable[str]) -> dict[str, Verdict]:
+        """The verdicts among these object names of a release, by gate; damaged ones left out."""
         stored = {}
-        for item in self.objects.list(f"{prefix}verdicts/"):
-            verdict = self._read(release, item.key.removeprefix(prefix), Verdict)
-            if verdict is not None:
-                stored[verdict.gate] = verdict
+        for name in sorted(names):
+            if not name.startswith("verdicts/") or not name.endswith(".json"):
+                continue
+            with suppress(DamagedDocument):
+                verdict = self._read(release, name, Verdict)
+                if verdict is not None:
+                    stored[verdict.gate] = verdict
         return stored
 
     def home(self, opened: Opened, asset: str) -> str:
         """The release whose artefact and verdicts of `asset` this one goes by: its own, or the one it adopted."""
         return opened.adopted.get(asset, opened.release_id)
 
-    def required_verdicts(self, opened: Opened) -> dict[str, Verdict | None]:
-        """Every verdict a promotion of this release must show, None where it is missing or of another release.
+    def required_verdicts(
+        self, opened: Opened, damaged: list[DamagedDocument] | None = None
+    ) -> dict[str, Verdict | None]:
+        """Every verdict a promotion of this release must show, None where it is missing or damaged; what is damaged is
+        added to `damaged`.
 
         Adopted artefacts bring the verdicts of the release they come from (rule 2). The import's is always required
         (rule 6), whatever the definition says.
         """
-        homes = {gate: self.home(opened, record.asset) for gate, record in opened.gates.items()}
-        homes[IMPORT_GATE] = self.home(opened, "dynamodb_table")
+        assets = {gate: record.asset for gate, record in opened.gates.items()} | {IMPORT_GATE: "dynamodb_table"}
         required: dict[str, Verdict | None] = {}
-        for gate, home in homes.items():
-            verdict = self.verdict(home, gate)
-            ours = verdict is not None and (verdict.release_id, verdict.gate) == (home, gate)
-            required[gate] = verdict if ours else None
+        for gate, asset in assets.items():
+            try:
+                required[gate] = self.verdict(self.home(opened, asset), gate, asset)
+            except DamagedDocument as error:
+                required[gate] = None
+                if damaged is not None:
+                    damaged.append(error)
         return required
 
     # ---- seal and after
@@ -170,36 +217,54 @@ class ReleaseStore:
         return self._create(seal.release_id, SEAL, seal)
 
     def sealed(self, release: str) -> SealedRelease | None:
-        """The seal, with the time S3 gives it; None for a release that is not sealed."""
-
-        key = self._key(release, SEAL)
+        """The seal, with the time S3 gives it; None for a release that is not sealed. DamagedDocument when the release's
+        other documents are not those that were sealed."""
+        if ReleaseId.parse(release) is None:
+            return None
 
         def parse(stored: Stored) -> SealedRelease:
-            return SealedRelease(Seal.from_json(stored.data, self.objects.uri(key)), utc_text(stored.modified))
+            seal = self._parsed(release, SEAL, Seal, stored)
+            found = self._stored_opened(release)
+            if found is not None:
+                folder = self.objects.uri(self.names.release_prefix(release))
+                validate_seal(seal, self.names, *found, self.artefact(release, "dynamodb_table"), folder)
+            return SealedRelease(seal, utc_text(stored.modified))
 
-        return self.objects.get_once(key, parse)
+        return self.objects.get_once(self._key(release, SEAL), parse)
+
+    def order_of(self, release: str) -> Order | None:
+        """What orders this release among the others; None when it is not sealed. A damaged seal has the time of its object
+        all the same."""
+        try:
+            sealed = self.sealed(release)
+        except DamagedDocument:
+            stored = self.objects.get(self._key(release, SEAL))
+            if stored is None:
+                return None
+            return (ReleaseId.checked(release).partition, utc_text(stored.modified), release)
+        return sealed.order if sealed is not None else None
 
     def reject(self, rejection: Rejection) -> Rejection:
-        return self._create(rejection.release_id, REJECTED, rejection)
+        return self._mark(rejection.release_id, REJECTED, rejection)
 
     def rejection(self, release: str) -> Rejection | None:
         return self._read(release, REJECTED, Rejection)
 
     def force(self, forcing: Forcing) -> Forcing:
-        return self._create(forcing.release_id, FORCED, forcing)
+        return self._mark(forcing.release_id, FORCED, forcing)
 
     def forcing(self, release: str) -> Forcing | None:
         return self._read(release, FORCED, Forcing)
 
     def mark_retiring(self, retirement: Retirement) -> Retirement:
-        return self._create(retirement.release_id, RETIRING, retirement)
+        return self._mark(retirement.release_id, RETIRING, retirement)
 
     def unmark_retiring(self, release: str) -> None:
         """Take the mark back, before anything was deleted: the release went live after all."""
         self.objects.delete_many([self._key(release, RETIRING)])
 
     def mark_retired(self, retirement: Retirement) -> Retirement:
-        return self._create(retirement.release_id, RETIRED, retirement)
+        return self._mark(retirement.release_id, RETIRED, retirement)
 
     def retirement(self, release: str) -> Retirement | None:
         return self._read(release, RETIRED, Retirement) or self._read(release, RETIRING, Retirement)
@@ -211,34 +276,55 @@ class ReleaseStore:
         return list_releases(self.objects, self.names, from_partition)
 
     def newest_with(self, partition: str, asset: str) -> str | None:
-        """The newest release of `partition` that can vouch for `asset`, with its own artefact or an adopted one."""
-        holding = []
-        for release in releases_of(self.objects, self.names, partition):
-            opened = self.opened(release)
-            if opened is None or self.retirement(release) is not None:
-                continue
-            artefact = self.artefact(self.home(opened, asset), asset)
-            if artefact is not None:
-                holding.append((opened.opened_at, release))
-        return max(holding)[1] if holding else None
+        """The release of `partition` opened last, by S3's clock, that can vouch for `asset` with its own artefact or an
+        adopted one. One with a damaged document vouches for nothing."""
+        listed = releases_of(self.objects, self.names, partition)
+        for item in sorted(listed, key=lambda item: (item.opened_at, item.release_id), reverse=True):
+            release = item.release_id
+            with suppress(DamagedDocument):
+                opened = self.opened(release)
+                if opened is None or self.retirement(release) is not None:
+                    continue
+                if item.sealed:
+                    self.sealed(release)
+                if self.artefact(self.home(opened, asset), asset) is not None:
+                    return release
+        return None
 
     # ---- one object
 
     def _key(self, release: str, name: str) -> str:
         return self.names.release_prefix(release) + name
 
-    def _read(self, release: str, name: str, kind: type[D]) -> D | None:
-        key = self._key(release, name)
-        stored = self.objects.get(key)
-        return kind.from_json(stored.data, self.objects.uri(key)) if stored is not None else None
+    def _read(self, release: str, name: str, kind: type[D], asset: str = "") -> D | None:
+        if ReleaseId.parse(release) is None:
+            return None
+        stored = self.objects.get(self._key(release, name))
+        return self._parsed(release, name, kind, stored, asset) if stored is not None else None
 
     def _read_once(self, release: str, name: str, kind: type[D]) -> D | None:
         """The same, of a document that is written once and never deleted."""
+        if ReleaseId.parse(release) is None:
+            return None
         key = self._key(release, name)
-        return self.objects.get_once(key, lambda stored: kind.from_json(stored.data, self.objects.uri(key)))
+        return self.objects.get_once(key, lambda stored: self._parsed(release, name, kind, stored))
+
+    def _parsed(self, release: str, name: str, kind: type[D], stored: Stored, asset: str = "") -> D:
+        """The document, held against what it was read for: everything that is read for a release comes through here."""
+        where = self.objects.uri(self._key(release, name))
+        document = kind.from_json(stored.data, where)
+        validate(document, ReadFor(self.names, release, name, asset), where)
+        return document
 
     def _create(self, release: str, name: str, document: D) -> D:
         """Write once; the document that exists then. After a write whose answer was lost, that is our own."""
         if self.objects.create(self._key(release, name), document.to_json()):
             return document
         return self._read(release, name, type(document)) or document
+
+    def _mark(self, release: str, name: str, document: D) -> D:
+        """The same, of a document whose being there is what counts: a damaged one stops the release just as well."""
+        try:
+            return self._create(release, name, document)
+        except DamagedDocument:
+            return document

@@ -120,10 +120,12 @@ class MemoryDynamoDB:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
-    def create_table(self, *, TableName: str, DeletionProtectionEnabled: bool = False, **_: Any) -> dict[str, Any]:
+    def create_table(
+        self, *, TableName: str, DeletionProtectionEnabled: bool = False, Tags: Any = (), **_: Any
+    ) -> dict[str, Any]:
         self.memory.before(f"CreateTable {TableName}")
         assert TableName not in self.memory.tables
-        self.memory.tables[TableName] = {"protected": DeletionProtectionEnabled, "items": {}}
+        self.memory.tables[TableName] = {"protected": DeletionProtectionEnabled, "items": {}, "tags": list(Tags)}
         return {}
 
     def put_item(self, *, TableName: str, Item: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +141,9 @@ class MemoryDynamoDB:
                 "DeletionProtectionEnabled": found["protected"],
             }
         }
+
+    def list_tags_of_resource(self, *, ResourceArn: str) -> dict[str, Any]:
+        return {"Tags": self._table(ResourceArn.rpartition("/")[2], "ListTagsOfResource")["tags"]}
 
     def update_table(self, *, TableName: str, DeletionProtectionEnabled: bool) -> dict[str, Any]:
         self.memory.before(f"UpdateTable {TableName}")

@@ -21,6 +21,7 @@ from kumo_assets.releases.decision import decide
 from kumo_assets.releases.evidence import candidate_of, put_back
 from kumo_assets.releases.ledger import is_move, name_of
 from kumo_assets.releases.listing import OPENED, RETIRED, RETIRING, Listing
+from kumo_assets.releases.operations.belongings import foreign, own_table
 from kumo_assets.resources.dynamodb import tables
 
 # No chain runs longer than its deadlines (Kumo 4 h, import 3 h by default): what is untouched for so long has ended.
@@ -32,12 +33,14 @@ WHOLE_SECOND = timedelta(seconds=1)
 @dataclass(frozen=True)
 class Plan:
     """Which releases would go and which stay, each with its reason. `leftovers` are tables of failed attempts of whole
-    releases, which go too; `orphans` have our name and no release, and are for a person to look at."""
+    releases, which go too; `orphans` have our name and tags and no release, and are for a person to look at. `foreign` is
+    what lies under our names and is not ours: never deleted."""
 
     going: dict[str, str]
     kept: dict[str, str]
     orphans: list[str]
     leftovers: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
 
 
 def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
@@ -46,11 +49,12 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
     listed = ctx.store.listings()
     found = ctx.pointers.read()
     names = tables.list_tables(ctx.dynamodb, f"{ctx.names.environment}-{ctx.query}-")
-    orphans = _orphans(ctx, listed, names)
+    orphans, untagged = _orphans(ctx, listed, names)
     ours = [item for item in listed if OPENED in item.files and RETIRED not in item.files]
     stop = _stop(ctx, found)
     if stop is not None or found is None:
-        return Plan({}, {item.release_id: stop or "" for item in ours}, orphans)
+        kept = {item.release_id: stop or "" for item in ours}
+        return Plan({}, kept, orphans, foreign=foreign(ctx, listed, untagged, names))
     protected = _protected(ctx, found.pointer, ours, moment)
     policy = definition_of(ctx).spec.retention
     times = ctx.ledger.listed_since()
@@ -89,7 +93,10 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
         else:
             kept[release] = why
     leftovers = [] if just_edited else attempts_left_over(ctx, found.pointer, ours, names)
-    return Plan(going, kept, orphans, leftovers)
+    doomed = {*leftovers, *(name for name in names if ctx.names.release_of_table(name) in going)}
+    untagged += [name for name in sorted(doomed) if not own_table(ctx, name)]
+    leftovers = [name for name in leftovers if name not in untagged]
+    return Plan(going, kept, orphans, leftovers, foreign(ctx, listed, untagged, names))
 
 
 def references(ctx: ReleaseContext, listed: list[Listing]) -> dict[str, str]:
@@ -112,8 +119,8 @@ def attempts_left_over(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing
         sealed = ctx.store.sealed(item.release_id) if item.sealed else None
         if sealed is None:
             continue
-        own = ctx.names.dynamodb_table(item.release_id)
-        found += [name for name in names if name.startswith(own) and name != sealed.seal.table and name not in named]
+        own = [name for name in names if ctx.names.release_of_table(name) == item.release_id]
+        found += [name for name in own if name != sealed.seal.table and name not in named]
     return found
 
 
@@ -192,15 +199,12 @@ def _last_edit(
     return max(edits, default=None)
 
 
-def _orphans(ctx: ReleaseContext, listed: list[Listing], names: list[str]) -> list[str]:
-    """Tables and prefixes with our name and no `opened.json`, and tables of releases that were retired."""
+def _orphans(ctx: ReleaseContext, listed: list[Listing], names: list[str]) -> tuple[list[str], list[str]]:
+    """Tables of ours and prefixes with no `opened.json`, and tables of releases that were retired. And the tables with
+    such a name that do not carry our tags."""
     owned = {item.release_id for item in listed if OPENED in item.files}
     living = owned - {item.release_id for item in listed if RETIRED in item.files}
-    found = [name for name in names if (release_of_table(name) or "") not in living and _is_ours(ctx, name)]
+    homeless = [name for name in names if (ctx.names.release_of_table(name) or "") not in {"", *living}]
+    found = [name for name in homeless if own_table(ctx, name)]
     prefixes = [ctx.names.releases_uri + item.release_id + "/" for item in listed if item.release_id not in owned]
-    return found + prefixes
-
-
-def _is_ours(ctx: ReleaseContext, name: str) -> bool:
-    release = release_of_table(name)
-    return release is not None and name.startswith(f"{ctx.names.environment}-{ctx.query}-{release}")
+    return found + prefixes, [name for name in homeless if name not in found]

@@ -17,6 +17,7 @@ from kumo_assets.documents import LedgerEntry, Retirement, utc_now
 from kumo_assets.errors import Refused, ReleaseError
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
+from kumo_assets.releases.operations.belongings import export_keys, own_table
 from kumo_assets.releases.operations.move import move_pointer, record, refusals_recorded
 from kumo_assets.releases.operations.retention import Plan, plan, references
 from kumo_assets.releases.operations.target import as_ours, next_generation
@@ -139,7 +140,8 @@ def _delete(ctx: ReleaseContext, release: str, drop_tables: DropTables) -> None:
     names = ctx.names
     _must_not_name(ctx, {release: ""})
     for table in tables.list_tables(ctx.dynamodb, names.dynamodb_table(release)):
-        _delete_table(ctx, table)
+        if names.release_of_table(table) == release:
+            _delete_table(ctx, table)
     warehouse = []
     for asset in ("predictions", "postprocessed"):
         artefact = ctx.store.artefact(release, asset)
@@ -151,7 +153,10 @@ def _delete(ctx: ReleaseContext, release: str, drop_tables: DropTables) -> None:
 
 
 def _delete_table(ctx: ReleaseContext, table: str) -> None:
-    """Delete one table, the pointer read right before: by the table's name too, which a person may have put there."""
+    """Delete one table, if it is ours, the pointer read right before: by the table's name too, which a person may have put
+    there."""
+    if not own_table(ctx, table):
+        return
     current = ctx.pointers.read()
     if current is None or table in (current.pointer.table, *(item.table for item in current.pointer.previous)):
         raise _refused(ctx, f"the pointer names table {table}, or is gone")
@@ -159,6 +164,5 @@ def _delete_table(ctx: ReleaseContext, table: str) -> None:
 
 
 def _delete_export(ctx: ReleaseContext, release: str) -> None:
-    prefix = ctx.names.release_prefix(release) + "export"
     with describing("delete the export", "what was begun is finished by the next retirement"):
-        ctx.objects.delete_many([item.key for item in ctx.objects.list(prefix)])
+        ctx.objects.delete_many(export_keys(ctx, release))

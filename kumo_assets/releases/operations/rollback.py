@@ -6,11 +6,11 @@ places a hold in the same compare-and-set. It works from a damaged or deleted po
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from kumo_serving.errors import PointerMalformed
-from kumo_serving.pointer import MAX_PREVIOUS, Hold, Pointer, Previous
+from kumo_serving.pointer import MAX_PREVIOUS, Hold, Pointer, Previous, partition_of_release
 
 from kumo_assets.config.query import Table
 from kumo_assets.documents import Rejection, utc_now
@@ -18,7 +18,7 @@ from kumo_assets.errors import ConfigError, Refused, ReleaseError
 from kumo_assets.pointers.store import RawPointer, VersionedPointer, from_raw
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Active, Candidate, Decision, decide
-from kumo_assets.releases.evidence import active_of, candidate_of
+from kumo_assets.releases.evidence import active_of, candidate_of, past
 from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
 from kumo_assets.releases.operations.target import next_generation, pointer_to, previous_after, try_lookups, usable
 from kumo_assets.releases.store import SealedRelease
@@ -160,30 +160,34 @@ def _left_release(ctx: ReleaseContext, raw: RawPointer | None, found: VersionedP
 
 
 def _left_by_hand(ctx: ReleaseContext, found: VersionedPointer, target: str) -> str:
-    """The release that a hand edit to `target` left: the one the document still names, or the last one moved to."""
-    if found.pointer.release_id != target:
+    """The release that a hand edit to `target` left: the one the document still names, or the last one moved to. A person
+    can have typed any text in its place."""
+    if found.pointer.release_id != target and partition_of_release(found.pointer.release_id):
         return found.pointer.release_id
     last = [entry.to_release for entry in ctx.ledger.moves() if entry.to_release][-1:]
-    return next((release for release in last if release != target), "")
+    return next((release for release in last if release != target and partition_of_release(release)), "")
 
 
 def _candidate(ctx: ReleaseContext, release: str, *, was_active: bool) -> Candidate:
     """The evidence about a target, its table looked at with a rollback's lesser demands."""
     candidate = candidate_of(ctx, release)
     fault = None
-    if candidate.sealed is not None and not candidate.rejected and not candidate.retired:
+    if candidate.sealed is not None and not candidate.rejected and not candidate.retired and not candidate.damaged:
         fault = tables.fault(tables.describe(ctx.dynamodb, candidate.sealed.seal.table), ENOUGH)
-    return replace(candidate, table_fault=fault, forced=_went_live_by_force(ctx, release), was_active=was_active)
+    forced = candidate.forced and _went_live_by_force(ctx, release)
+    return replace(candidate, table_fault=fault, forced=forced, was_active=was_active)
 
 
 def _went_live_by_force(ctx: ReleaseContext, release: str) -> bool:
-    """`forced.json` is written before the pointer moves, and that move may have lost its race: the ledger knows."""
-    if ctx.store.forcing(release) is None:
-        return False
+    """`forced.json` is written before the pointer moves, and that move may have lost its race: the ledger knows. One that
+    is down, or has an entry that cannot be read, proves nothing."""
     try:
-        return any(entry.action == "force" and entry.to_release == release for entry in ctx.ledger.moves())
+        names = ctx.ledger.names_since()
+        entries = [recorded.entry for recorded in ctx.ledger.read(names)]
     except ReleaseError:
-        return True  # a ledger that is down proves nothing
+        return True
+    forced = any(entry.action == "force" and entry.to_release == release for entry in entries)
+    return forced or len(entries) < len(names)
 
 
 def _named(
@@ -200,12 +204,14 @@ def _newest_known_good(
     ctx: ReleaseContext, found: VersionedPointer | None, active: Active | None, leaving: str
 ) -> tuple[SealedRelease | None, Decision]:
     """The newest release before the one that is left that is known good, and the decision on it, or on the last tried."""
-    left = ctx.store.sealed(leaving) if leaving else None
+    orders = {item.release_id: item.order for item in ctx.store.listings() if item.sealed}
+    left = orders.get(leaving)
     decision = Decision("refuse", "no earlier known good release is left", f"kumo-assets releases {ctx.query}")
-    for release in _earlier(ctx, found):
-        candidate = _candidate(ctx, release, was_active=True)
-        if left is not None and candidate.sealed is not None and candidate.sealed.order >= left.order:
+    known = (_named_in(found) | _told_by_ledger(ctx)) & orders.keys()
+    for release in sorted(known, key=orders.__getitem__, reverse=True):
+        if left is not None and orders[release] >= left:
             continue
+        candidate = _candidate(ctx, release, was_active=True)
         tried = decide(candidate, active, rollback=True)
         if tried.outcome == "promote":
             return candidate.sealed, tried
@@ -214,13 +220,6 @@ def _newest_known_good(
                 decision, reason=f"no earlier known good release is left; the last tried: {tried.reason}"
             )
     return None, decision
-
-
-def _earlier(ctx: ReleaseContext, found: VersionedPointer | None) -> Iterator[str]:
-    """Releases that were active, newest partition first: those the pointer names, then all that the ledger knows."""
-    named = sorted(_named_in(found), reverse=True)
-    yield from named
-    yield from sorted(_told_by_ledger(ctx) - set(named), reverse=True)
 
 
 def _named_in(found: VersionedPointer | None) -> set[str]:
@@ -238,7 +237,7 @@ def _previous_told(ctx: ReleaseContext, target: SealedRelease) -> tuple[Previous
         release = entry.to_release
         if not release or release == target.release_id or release in told or len(told) == MAX_PREVIOUS:
             continue
-        sealed = ctx.store.sealed(release)
+        sealed = past([], partial(ctx.store.sealed, release))
         if sealed is None or not usable(ctx, release):
             continue
         told[release] = Previous(release, sealed.seal.partition, sealed.seal.table, sealed.seal.fallback)

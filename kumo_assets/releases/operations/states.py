@@ -9,9 +9,10 @@ from kumo_serving.errors import PointerMalformed
 from kumo_serving.pointer import Pointer, partition_of_release, release_of_table
 
 from kumo_assets.documents import IMPORT_GATE, Verdict
+from kumo_assets.errors import DamagedDocument
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import decide
-from kumo_assets.releases.evidence import candidate_of
+from kumo_assets.releases.evidence import candidate_of, damage, past
 from kumo_assets.releases.listing import RETIRED, Listing
 
 # Unsealed releases before the active one in which the last block is looked for.
@@ -70,14 +71,12 @@ def last_block(ctx: ReleaseContext, listed: list[Listing], active: str) -> dict[
 
 
 def _stored_verdicts(ctx: ReleaseContext, item: Listing) -> list[Verdict]:
-    """The verdicts that the listing shows, by gate: no second listing."""
-    gates = sorted(name[9:-5] for name in item.files if name.startswith("verdicts/") and name.endswith(".json"))
-    found = (ctx.store.verdict(item.release_id, gate) for gate in gates)
-    return [verdict for verdict in found if verdict is not None]
+    """The verdicts that the listing shows, by gate, without damaged ones: no second listing."""
+    return list(ctx.store.verdicts_in(item.release_id, item.files).values())
 
 
 def _view(ctx: ReleaseContext, item: Listing, pointer: Pointer | None) -> ReleaseView:
-    sealed = ctx.store.sealed(item.release_id) if item.sealed else None
+    sealed = past([], lambda: ctx.store.sealed(item.release_id)) if item.sealed else None
     state, words = _state(item, pointer, ctx)
     return ReleaseView(
         release_id=item.release_id,
@@ -99,8 +98,9 @@ def _state(item: Listing, pointer: Pointer | None, ctx: ReleaseContext) -> tuple
     if item.retired:
         return "retired" if RETIRED in item.files else "retiring", ""
     if item.rejected:
-        rejection = ctx.store.rejection(release)
-        return "rejected", rejection.reason if rejection is not None else ""
+        damaged: list[DamagedDocument] = []
+        rejection = past(damaged, lambda: ctx.store.rejection(release))
+        return "rejected", rejection.reason if rejection is not None else "; ".join(map(damage, damaged))
     if pointer is not None and release in {_id(entry.release_id, entry.table) for entry in pointer.previous}:
         return "previous", ""
     decision = decide(candidate_of(ctx, release), None)

@@ -12,13 +12,13 @@ from kumo_serving.pointer import (
     Pointer,
     Previous,
     Promoted,
-    partition_of_release,
 )
 
 from kumo_assets.documents import SampleDetails, moment_in, utc_text
-from kumo_assets.errors import ReleaseError
+from kumo_assets.errors import DamagedDocument, ReleaseError
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
+from kumo_assets.releases.evidence import past
 from kumo_assets.releases.ledger import is_move
 from kumo_assets.releases.store import SealedRelease
 
@@ -78,8 +78,12 @@ def _to_fall_back_to(ctx: ReleaseContext, items: tuple[Previous, ...]) -> tuple[
 
 
 def usable(ctx: ReleaseContext, release: str) -> bool:
-    """True while a release is neither rejected nor retired."""
-    return ctx.store.rejection(release) is None and ctx.store.retirement(release) is None
+    """True while a release is neither rejected nor retired, as far as its documents can be read."""
+    damaged: list[DamagedDocument] = []
+    marks = [
+        past(damaged, read) for read in (lambda: ctx.store.rejection(release), lambda: ctx.store.retirement(release))
+    ]
+    return not damaged and not any(marks)
 
 
 def as_ours(ctx: ReleaseContext, found: VersionedPointer, generation: int) -> Pointer:
@@ -90,7 +94,7 @@ def as_ours(ctx: ReleaseContext, found: VersionedPointer, generation: int) -> Po
     old = found.pointer
     if not found.hand_edited:
         return old.replace(generation=generation)
-    sealed = ctx.store.sealed(old.served_release_id) if old.served_release_id else None
+    sealed = past([], lambda: ctx.store.sealed(old.served_release_id))
     promoted = Promoted(at=utc_text(found.modified), by="a hand edit")
     if sealed is None or sealed.seal.table != old.table:
         return old.replace(
@@ -119,7 +123,7 @@ def as_ours(ctx: ReleaseContext, found: VersionedPointer, generation: int) -> Po
 def _previous_of_edit(ctx: ReleaseContext, old: Pointer) -> tuple[Previous, ...]:
     """`previous` of a document whose table was changed by hand: the release it still names was active before."""
     kept = _to_fall_back_to(ctx, tuple(item for item in old.previous if item.table != old.table))
-    left = ctx.store.sealed(old.release_id) if old.edited and partition_of_release(old.release_id) else None
+    left = past([], lambda: ctx.store.sealed(old.release_id)) if old.edited else None
     if left is None or left.seal.table in (old.table, *(item.table for item in kept)):
         return kept
     item = Previous(left.release_id, left.seal.partition, left.seal.table, left.seal.fallback)

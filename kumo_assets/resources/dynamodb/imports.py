@@ -121,12 +121,16 @@ def find_import(client: DynamoDBClient, table: str) -> ImportState | None:
 
 
 def adopt_or_import(
-    client: DynamoDBClient, request_for: Callable[[int], ImportRequest], whole: Callable[[ImportState], bool]
+    client: DynamoDBClient,
+    request_for: Callable[[int], ImportRequest],
+    whole: Callable[[ImportState], bool],
+    passed_over: Callable[[ImportState], None] = lambda state: None,
 ) -> tuple[int, ImportState, bool]:
     """(attempt, import, adopted): the live or whole import of the first attempt that has one, else a new one.
 
     `request_for(attempt)` names that attempt's table. `whole` says whether a completed import's counts are right. An
-    import that failed, or whose counts are wrong, opens the next attempt under a new name (rule 2).
+    import that failed, or whose counts are wrong, is handed to `passed_over`, and opens the next attempt under a new name
+    (rule 2).
     """
     for attempt in range(1, MOST_ATTEMPTS + 1):
         request = request_for(attempt)
@@ -139,6 +143,7 @@ def adopt_or_import(
             adopted = state.status not in LIVE
         if state.status in LIVE or (state.status in DONE and whole(state)):
             return attempt, state, adopted
+        passed_over(state)
     raise ImportFailed(
         "import into",
         to=request_for(MOST_ATTEMPTS).table,

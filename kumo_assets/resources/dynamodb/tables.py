@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import (
         KeysAndAttributesUnionTypeDef,
         ListTablesInputTypeDef,
+        ListTagsOfResourceInputTypeDef,
         UpdateTableInputTypeDef,
         WarmThroughputTypeDef,
     )
@@ -116,6 +117,37 @@ def care_for(client: DynamoDBClient, table: str, wanted: Table, tags: Mapping[st
                 _update(client, {"TableName": table, "ReplicaUpdates": [{"Create": {"RegionName": region}}]})
     except (ClientError, BotoCoreError, OSError) as error:
         raise _failed("protect the table", table, error) from error
+
+
+def tag(client: DynamoDBClient, table: str, tags: Mapping[str, str]) -> None:
+    """Put these tags on the table, if there is one. ReleaseError when AWS refuses."""
+    state = describe(client, table)
+    if state is None:
+        return
+    try:
+        client.tag_resource(ResourceArn=state.arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    except (ClientError, BotoCoreError, OSError) as error:
+        raise _failed("tag the table", table, error) from error
+
+
+def tags_of(client: DynamoDBClient, table: str) -> dict[str, str]:
+    """The table's tags; none when there is no such table. ReleaseError when AWS does not answer."""
+    state = describe(client, table)
+    found: dict[str, str] = {}
+    start: ListTagsOfResourceInputTypeDef | None = {"ResourceArn": state.arn} if state is not None else None
+    try:
+        while start is not None:
+            answer = client.list_tags_of_resource(**start)
+            found |= {item["Key"]: item["Value"] for item in answer.get("Tags", [])}
+            more = answer.get("NextToken")
+            start = {"ResourceArn": start["ResourceArn"], "NextToken": more} if more else None
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            return {}
+        raise _failed("read the tags of", table, error) from error
+    except (BotoCoreError, OSError) as error:
+        raise _failed("read the tags of", table, error) from error
+    return found
 
 
 def wait_until_ready(

@@ -139,8 +139,10 @@ class Shop:
             )
         )
 
-    def table(self, name: str, release: str) -> None:
-        """The release's own table: every entity's first class is the release's id, so that a reader's answer tells."""
+    def table(self, name: str, release: str, *, tagged: bool = True) -> None:
+        """The release's own table, with our tags on it: every entity's first class is the release's id, so that a reader's
+        answer tells."""
+        tags = self.ctx.names.tags(release) if tagged else {}
         dynamodb = self.ctx.dynamodb
         dynamodb.create_table(
             TableName=name,
@@ -148,6 +150,7 @@ class Shop:
             AttributeDefinitions=[{"AttributeName": "e", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
             DeletionProtectionEnabled=True,
+            Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
         )
         for entity in ENTITIES:
             dynamodb.put_item(TableName=name, Item=encode_item(entity, [(release, 0.9), ("milk", 0.5)], "ranking/1"))

@@ -1,0 +1,38 @@
+"""What under a query's names is ours to delete, and what is foreign: made or copied there by somebody else.
+
+A table is ours by its exact name and our tags on it, an export by the folder of a release that it lies in. Everything else
+under our names is listed and left. Which of our own things may go is in `retention`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kumo_assets.releases.context import ReleaseContext
+from kumo_assets.releases.listing import EXPORT_FOLDER, Listing, strays
+from kumo_assets.resources.dynamodb import tables
+
+
+def own_table(ctx: ReleaseContext, table: str) -> bool:
+    """True for a table that has exactly a name of ours and carries our tags for the release in it. Raises ReleaseError
+    when AWS does not answer."""
+    release = ctx.names.release_of_table(table)
+    if release is None:
+        return False
+    return ctx.names.tags(release).items() <= tables.tags_of(ctx.dynamodb, table).items()
+
+
+def export_keys(ctx: ReleaseContext, release: str) -> list[str]:
+    """The objects in a release's own export folders; not what lies beside them. Raises ObjectStoreError."""
+    prefix = ctx.names.release_prefix(release)
+    listed = (item.key for item in ctx.objects.list(f"{prefix}export"))
+    return [key for key in listed if EXPORT_FOLDER.match(key.removeprefix(prefix))]
+
+
+def foreign(ctx: ReleaseContext, listed: Iterable[Listing], untagged: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Everything under the query's names that is not ours: tables (`names` are those with our prefix, `untagged` those of
+    our exact names without our tags), and objects in S3 as URIs."""
+    copies = [name for name in names if ctx.names.release_of_table(name) is None]
+    beside = [ctx.names.release_prefix(item.release_id) + name for item in listed for name in item.foreign]
+    keys = sorted([*beside, *strays(ctx.objects, ctx.names)])
+    return sorted([*copies, *untagged]) + [ctx.objects.uri(key) for key in keys]
