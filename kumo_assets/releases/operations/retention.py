@@ -19,8 +19,10 @@ from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext, definition_of
 from kumo_assets.releases.decision import decide
 from kumo_assets.releases.evidence import candidate_of, put_back
+from kumo_assets.releases.holds import written_holds
 from kumo_assets.releases.ledger import is_move, name_of
 from kumo_assets.releases.listing import OPENED, RETIRED, RETIRING, Listing
+from kumo_assets.releases.moves import faults_of, missing_from
 from kumo_assets.resources.dynamodb import tables
 
 # No chain runs longer than its deadlines (Kumo 4 h, import 3 h by default): what is untouched for so long has ended.
@@ -55,6 +57,13 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
     policy = definition_of(ctx).spec.retention
     times = ctx.ledger.listed_since()
     recorded = ctx.ledger.read(list(times))
+    # Moves that the ledger could not take count too; S3 dates them no later than the document that tells of them.
+    told = missing_from(recorded, ctx.query, found)
+    recorded += told
+    times |= dict.fromkeys((record.name for record in told), found.modified)
+    history = faults_of(recorded, found)
+    if history.holes:
+        return Plan({}, dict.fromkeys((item.release_id for item in ours), history.sentences(ctx.query)[0]), orphans)
     entries = [record.entry for record in recorded]
     known_good = _known_good(ctx, found.pointer, entries, ours) - set(protected)
     newest = sorted(known_good, key=_order(ours), reverse=True)[: policy.keep]
@@ -133,8 +142,8 @@ def _protected(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing], momen
     if pointer.previous:
         first = pointer.previous[0]
         found.setdefault(first.release_id or release_of_table(first.table) or "", "active before the active one")
-    if pointer.hold is not None:
-        for release in (pointer.hold.from_release, pointer.hold.to_release):
+    for hold in written_holds(pointer):
+        for release in (hold.from_release, hold.to_release):
             found.setdefault(release, "named by the hold")
     for release, user in references(ctx, ours).items():
         found.setdefault(release, f"adopted by {user}")
@@ -185,7 +194,7 @@ def _last_edit(
 ) -> datetime | None:
     """When a person last wrote the pointer, as far as anybody can tell. Of several edits in a row only the last is ever
     seen, and one that was taken back is told by nothing but the pointer's time, which is then later than the ledger's."""
-    edits = [at for entry, at in entries if entry.action == "hand_edit"]
+    edits = [at for entry, at in entries if entry.action == "hand_edit" and entry.accepts is None]
     ours = times.get(name_of(found.move, found.mark)) if found.move is not None else None
     if ours is not None and found.modified > ours + WHOLE_SECOND:
         edits.append(found.modified)
