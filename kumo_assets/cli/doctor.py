@@ -12,12 +12,13 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Annotated
 
 import typer
 from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.cli.clocks import clocks, judge
-from kumo_assets.cli.output import Json, definitions, show, table
+from kumo_assets.cli.output import By, Json, Reason, context_of, definitions, show, table
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.load import QueryDefinition, RawSource
@@ -34,8 +35,27 @@ class Finding:
     fix: str = ""
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    query: Annotated[str | None, typer.Argument(help="Only with --accept-hole: whose history it is.")] = None,
+    accept_hole: Annotated[
+        int | None,
+        typer.Option(
+            help="Accept that the ledger has no entry of this generation, or two, and do nothing else. Needs --reason.",
+            metavar="GENERATION",
+        ),
+    ] = None,
+    reason: Reason = "",
+    by: By = "",
+    as_json: Json = False,
+) -> None:
     """Try every outside system and permission; say what to run to fix what fails. Exit status 1 when any does."""
+    if accept_hole is not None:
+        _accept_hole(query, accept_hole, reason, by, as_json)
+        return
+    if query is not None or reason or by:
+        raise ConfigError(
+            "run doctor", found="QUERY, --reason and --by go with --accept-hole", next="run kumo-assets doctor alone"
+        )
     findings = [_try(what, trial) for what, trial in _trials(definitions())]
 
     def words() -> None:
@@ -47,6 +67,30 @@ def doctor(as_json: Json = False) -> None:
     show(as_json, {"ok": all(item.ok for item in findings), "findings": [asdict(item) for item in findings]}, words)
     if not all(item.ok for item in findings):
         raise typer.Exit(1)
+
+
+def _accept_hole(query: str | None, generation: int, reason: str, by: str, as_json: bool) -> None:
+    """For the named query, or the only one that has something wrong there."""
+    from kumo_assets.releases.moves import faults, read_or_raw, shown
+    from kumo_assets.releases.operations.accept import accept_hole
+    from kumo_assets.releases.run import person
+
+    index = definitions()
+    names = [query] if query is not None else [definition.name for definition in _readable(index)]
+    found = [name for name in names if len(names) == 1]
+    for name in names if len(names) > 1 else ():
+        with closing(context_of(name, index=index)) as ctx:
+            if faults(ctx, read_or_raw(ctx), newest=None).found_at(generation) is not None:
+                found.append(name)
+    if len(found) != 1:
+        seen = f"{', '.join(found) or 'no query'} has something wrong with generation {generation}"
+        raise ConfigError(
+            "accept a hole", found=seen, next="name the query: kumo-assets doctor QUERY --accept-hole GENERATION"
+        )
+    with closing(context_of(found[0], index=index)) as ctx:
+        span = accept_hole(ctx, generation, by=by or person(), reason=reason)
+    document = {"query": found[0], "accepted": {"first": span[0], "last": span[1]}}
+    show(as_json, document, lambda: print(f"Accepted: generation {shown(span)} of {found[0]}. Retirement works again."))
 
 
 def _try(what: str, trial: Callable[[], str]) -> Finding:
@@ -76,6 +120,7 @@ def _trials(index: DefinitionsIndex) -> Iterator[tuple[str, Callable[[], str]]]:
             yield f"query as code: {definition.name}", partial(_code, definition)
     for store, definition in {definition.spec.pointer.store: definition for definition in readable}.items():
         yield f"active pointer: read in {store}", partial(_pointer, definition)
+    yield "ledger: every move is in it, once", partial(_ledgers, readable)
     yield "Dagster: instance, and one owner of each clock", partial(_dagster, readable)
 
 
@@ -123,10 +168,17 @@ def _s3() -> str:
 
     environment = Environment.from_variables()
     objects = ObjectStore(environment.bucket, s3_client())
-    key = f"{environment.name}/.doctor/{secrets.token_hex(8)}"
-    objects.create(key, b"1")
+    # In a folder of the ledger's name: a policy that lets pointers be written may leave it out.
+    key = f"{environment.name}/.doctor/ledger/{secrets.token_hex(8)}.json"
+    objects.put(key, b"1")
     try:
         stored = objects.get(key)
+        if objects.create(key, b"3"):
+            raise ConfigError(
+                "compare and set",
+                found="a second If-None-Match: * was accepted",
+                next="use AWS S3, or a store that honours If-None-Match",
+            )
         if objects.replace(key, b"2", etag='"0123456789abcdef0123456789abcdef"'):
             raise ConfigError(
                 "compare and set",
@@ -229,6 +281,27 @@ def _pointer(definition: QueryDefinition) -> str:
     with closing(ReleaseContext.from_environment(definition, Environment.from_variables())) as ctx:
         ctx.pointers.peek()
         return ctx.pointers.uri
+
+
+def _ledgers(queries: Sequence[QueryDefinition]) -> str:
+    """Looks at the newest thousand entries of each query, and records what the ledger could not take before."""
+    from kumo_assets.releases.cache import ReleaseCache
+    from kumo_assets.releases.context import ReleaseContext
+    from kumo_assets.releases.moves import read_or_raw
+    from kumo_assets.releases.operations.reconcile import ledger_problems
+
+    cache, problems = ReleaseCache(), []
+    for definition in queries:
+        with closing(ReleaseContext.from_environment(definition, Environment.from_variables(), cache=cache)) as ctx:
+            wrong = ledger_problems(ctx, read_or_raw(ctx), newest=1_000)
+            problems += [f"{definition.name}: {problem}" for problem in wrong]
+    if problems:
+        raise ConfigError(
+            "find every move in the ledger",
+            found="; ".join(problems),
+            next="do what is said behind each; docs/operations.md has why",
+        )
+    return f"{len(queries)} queries"
 
 
 def _dagster(queries: Sequence[QueryDefinition]) -> str:

@@ -5,12 +5,22 @@ An ETag is a hash of the content, so equal bytes have equal tags; the body's gen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kumo_serving.pointer import Pointer
 
 from kumo_assets.config.names import QueryNames
 from kumo_assets.documents import LedgerEntry
 from kumo_assets.errors import ObjectStoreError
-from kumo_assets.pointers.store import READERS_GO_ON, RawPointer, VersionedPointer, confirm, from_raw, to_bytes
+from kumo_assets.pointers.store import (
+    READERS_GO_ON,
+    RawPointer,
+    Unrecorded,
+    VersionedPointer,
+    confirm,
+    from_raw,
+    to_bytes,
+)
 from kumo_assets.resources.s3_objects import ObjectStore, describing
 
 
@@ -32,8 +42,10 @@ class S3PointerStore:
         raw = self.peek()
         return from_raw(raw, self.names) if raw is not None else None
 
-    def write(self, pointer: Pointer, move: LedgerEntry, expected: str | None) -> VersionedPointer:
-        data = to_bytes(pointer, move)
+    def write(
+        self, pointer: Pointer, move: LedgerEntry, expected: str | None, carried: Sequence[Unrecorded] = ()
+    ) -> VersionedPointer:
+        data = to_bytes(pointer, move, carried)
         error: ObjectStoreError | None = None
         lost = False
         try:
@@ -45,7 +57,7 @@ class S3PointerStore:
             error = caught
         # Lost, surely; even where the client retried, and the 412 came of its own first write, whose answer was lost.
         # Then our document is there, which the read-back sees first.
-        return confirm(self, pointer, move, error, lost=lost)
+        return confirm(self, data, error, lost=lost)
 
     def close(self) -> None:
         """The client is shared; nothing to give back."""

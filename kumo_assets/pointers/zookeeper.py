@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from kumo_assets.documents import LedgerEntry
 from kumo_assets.errors import ConfigError, ReleaseError
 from kumo_assets.pointers.store import (
     RawPointer,
+    Unrecorded,
     VersionedPointer,
     confirm,
     from_raw,
@@ -79,12 +81,14 @@ class ZooKeeperPointerStore:
         raw = self.peek()
         return from_raw(raw, self.names) if raw is not None else None
 
-    def write(self, pointer: Pointer, move: LedgerEntry, expected: str | None) -> VersionedPointer:
+    def write(
+        self, pointer: Pointer, move: LedgerEntry, expected: str | None, carried: Sequence[Unrecorded] = ()
+    ) -> VersionedPointer:
         from kazoo.exceptions import BadVersionError, KazooException, NoAuthError, NodeExistsError, NoNodeError
         from kazoo.handlers.threading import KazooTimeoutError
 
         client = self._connected()
-        data = to_bytes(pointer, move)
+        data = to_bytes(pointer, move, carried)
         failure: Exception | None = None
         try:
             if expected is None:
@@ -112,7 +116,7 @@ class ZooKeeperPointerStore:
             # A lost session or a time-out may hide a success: the read-back shows it.
             failure = error
         lost = isinstance(failure, (BadVersionError, NodeExistsError, NoNodeError))
-        return confirm(self, pointer, move, failure, lost=lost)
+        return confirm(self, data, failure, lost=lost)
 
     def close(self) -> None:
         client, self._client = self._client, None

@@ -157,10 +157,13 @@ class ReleaseStore:
         arrive, and an existing one is returned as it is."""
         key = self._key(verdict.release_id, f"verdicts/{verdict.gate}.json")
         data = verdict.to_json()
-        if self.objects.create(key, data):
+        existing = self.objects.create_once(key, data)
+        if existing is None:
             return verdict
         if self.objects.exists(self._key(verdict.release_id, SEAL)):
-            return self.verdict(verdict.release_id, verdict.gate) or verdict
+            return self.verdict(verdict.release_id, verdict.gate) or Verdict.from_json(
+                existing.data, self.objects.uri(key)
+            )
         self.objects.put(key, data)
         return verdict
 
@@ -318,9 +321,9 @@ class ReleaseStore:
 
     def _create(self, release: str, name: str, document: D) -> D:
         """Write once; the document that exists then. After a write whose answer was lost, that is our own."""
-        if self.objects.create(self._key(release, name), document.to_json()):
-            return document
-        return self._read(release, name, type(document)) or document
+        key = self._key(release, name)
+        existing = self.objects.create_once(key, document.to_json())
+        return document if existing is None else self._parsed(release, name, type(document), existing)
 
     def _mark(self, release: str, name: str, document: D) -> D:
         """The same, of a document whose being there is what counts: a damaged one stops the release just as well."""

@@ -35,6 +35,9 @@ MISSING = ("NoSuchKey", "404")
 FAULTS = (ClientError, BotoCoreError, OSError)
 # Tries of one write that is answered with 409: eight take 2.5 s.
 CONFLICTS, FIRST_PAUSE_SECONDS = 8, 0.02
+# What a page is sent as. S3 sends XML, or nothing at all.
+PAGE = "text/html"
+NOT_S3S = "check AWS_ENDPOINT_URL, and any proxy in between"
 # The most keys of one DeleteObjects request (S3's limit).
 MOST_DELETED = 1000
 
@@ -87,12 +90,7 @@ class ObjectStore:
                 return None
             raise self._failed("read", key, error) from error
         if not answer.get("ETag") or not answer.get("LastModified"):
-            raise ObjectStoreError(
-                "read",
-                to=self.uri(key),
-                found="the answer has no ETag or no Last-Modified: it is not S3's",
-                next="check AWS_ENDPOINT_URL, and any proxy in between",
-            )
+            raise self._not_s3s("read", key, "no ETag or no Last-Modified")
         return Stored(data, answer["ETag"], answer["LastModified"])
 
     def get_once(self, key: str, parse: Callable[[Stored], T]) -> T | None:
@@ -117,6 +115,7 @@ class ObjectStore:
             answer = self.client.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1)
         except FAULTS as error:
             raise self._failed("look for", key, error) from error
+        self._must_be_a_listing("look for", key, answer)
         return any(item.get("Key") == key for item in answer.get("Contents", []))
 
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[Listed]:
@@ -125,6 +124,7 @@ class ObjectStore:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **start)
         try:
             for page in pages:
+                self._must_be_a_listing("list", prefix, page)
                 for item in page.get("Contents", []):
                     yield Listed(item["Key"], item["LastModified"])
         except FAULTS as error:
@@ -140,6 +140,7 @@ class ObjectStore:
             answer: Any = self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, MaxKeys=1)
         except FAULTS as error:
             raise self._failed("list", prefix, error) from error
+        self._must_be_a_listing("list", prefix, answer)
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
         return parsedate_to_datetime(date) + timedelta(seconds=1) if date else datetime.now(UTC)
 
@@ -150,8 +151,32 @@ class ObjectStore:
         self._put(key, data, content_type, {})
 
     def create(self, key: str, data: bytes, *, content_type: str = JSON) -> bool:
-        """Write the object if there is none (`If-None-Match: *`). False when there is one."""
+        """Write the object if there is none (`If-None-Match: *`). False when S3 says that there is one."""
         return self._put(key, data, content_type, {"IfNoneMatch": "*"})
+
+    def create_once(self, key: str, data: bytes, *, content_type: str = JSON) -> Stored | None:
+        """Write the object if there is none: None then. Otherwise the one that exists, which after a write whose answer was
+        lost is our own.
+
+        That there is one is looked at, and never only believed. Raises ObjectStoreError when S3 says that there is one,
+        and there is none.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        for last in (False, False, True):
+            if self.create(key, data, content_type=content_type):
+                return None
+            existing = self.get(key)
+            if existing is not None:
+                return existing
+            if not last:  # it may have been deleted in between
+                time.sleep(pause)
+                pause *= 2
+        raise ObjectStoreError(
+            "write",
+            to=self.uri(key),
+            found="the store says that the object exists, and there is none",
+            next="use AWS S3, or a store that honours If-None-Match; `kumo-assets doctor` tries it",
+        )
 
     def replace(self, key: str, data: bytes, *, etag: str, content_type: str = JSON) -> bool:
         """Write the object if it is the one with this tag (`If-Match`). False when it is another, or gone.
@@ -166,8 +191,9 @@ class ObjectStore:
         left = iter(keys)
         while batch := list(islice(left, MOST_DELETED)):
             try:
+                # Not quietly: an answer that names nothing may be a proxy's page.
                 answer = self.client.delete_objects(
-                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in batch]}
                 )
             except FAULTS as error:
                 raise self._failed("delete", batch[0], error) from error
@@ -178,12 +204,19 @@ class ObjectStore:
                     found=f"{wrong.get('Code', '')}: {wrong.get('Message', '')}",
                     next="grant s3:DeleteObject (deploy/iam), and try again",
                 )
+            unknown = set(batch) - {done.get("Key", "") for done in answer.get("Deleted", [])}
+            if unknown:
+                raise self._not_s3s("delete", min(unknown), "no word of it")
 
     def _put(self, key: str, data: bytes, content_type: str, condition: dict[str, Any]) -> bool:
         attempt = 1
         while True:
             try:
-                self.client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type, **condition)
+                answer: Any = self.client.put_object(
+                    Bucket=self.bucket, Key=key, Body=data, ContentType=content_type, **condition
+                )
+                if not answer.get("ETag") or _is_page(answer):
+                    raise self._not_s3s("write", key, "no ETag, or it is a page")
                 return True
             except FAULTS as error:
                 code = code_of(error)
@@ -194,9 +227,23 @@ class ObjectStore:
             time.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
             attempt += 1
 
+    def _must_be_a_listing(self, doing: str, prefix: str, answer: Any) -> None:
+        """S3 always says whether there is more (ListObjectsV2, IsTruncated). A page that happens to be XML does not, and
+        would read as an empty listing."""
+        if "IsTruncated" not in answer or _is_page(answer):
+            raise self._not_s3s(doing, prefix, "no IsTruncated, or it is a page")
+
+    def _not_s3s(self, doing: str, key: str, found: str) -> ObjectStoreError:
+        return ObjectStoreError(doing, to=self.uri(key), found=f"the answer has {found}: it is not S3's", next=NOT_S3S)
+
     def _failed(self, doing: str, key: str, error: Exception) -> ObjectStoreError:
         found, advice = explain_error(error, "try again")
         return ObjectStoreError(doing, to=self.uri(key), found=found, next=advice)
+
+
+def _is_page(answer: Any) -> bool:
+    kind = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-type", "")
+    return kind.startswith(PAGE)
 
 
 @contextmanager

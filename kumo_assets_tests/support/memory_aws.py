@@ -94,7 +94,7 @@ class MemoryS3:
         self.memory.before("DeleteObjects")
         for item in Delete["Objects"]:
             self.memory.objects.pop(item["Key"], None)
-        return {}
+        return {"Deleted": Delete["Objects"]}
 
     def list_objects_v2(self, *, Bucket: str, Prefix: str, StartAfter: str = "", MaxKeys: int = 1000) -> dict[str, Any]:
         date = self.memory.clock.now.strftime("%a, %d %b %Y %H:%M:%S GMT")
@@ -103,7 +103,7 @@ class MemoryS3:
             for key, (_, modified) in sorted(self.memory.objects.items())
             if key.startswith(Prefix) and key > StartAfter
         ]
-        return {"Contents": found, "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
+        return {"IsTruncated": False, "Contents": found, "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
 
     def get_paginator(self, name: str) -> Any:
         assert name == "list_objects_v2"

@@ -19,8 +19,10 @@ from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext, definition_of
 from kumo_assets.releases.decision import decide
 from kumo_assets.releases.evidence import candidate_of, put_back
+from kumo_assets.releases.holds import written_holds
 from kumo_assets.releases.ledger import is_move, name_of
 from kumo_assets.releases.listing import OPENED, RETIRED, RETIRING, Listing
+from kumo_assets.releases.moves import faults_of, missing_from
 from kumo_assets.releases.operations.belongings import foreign, own_table
 from kumo_assets.resources.dynamodb import tables
 
@@ -53,12 +55,18 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
     ours = [item for item in listed if OPENED in item.files and RETIRED not in item.files]
     stop = _stop(ctx, found)
     if stop is not None or found is None:
-        kept = {item.release_id: stop or "" for item in ours}
-        return Plan({}, kept, orphans, foreign=foreign(ctx, listed, untagged, names))
+        return _nothing_goes(ctx, stop or "", listed, ours, orphans, untagged, names)
     protected = _protected(ctx, found.pointer, ours, moment)
     policy = definition_of(ctx).spec.retention
     times = ctx.ledger.listed_since()
     recorded = ctx.ledger.read(list(times))
+    # Moves that the ledger could not take count too; S3 dates them no later than the document that tells of them.
+    told = missing_from(recorded, ctx.query, found)
+    recorded += told
+    times |= dict.fromkeys((record.name for record in told), found.modified)
+    history = faults_of(recorded, found)
+    if history.holes:
+        return _nothing_goes(ctx, history.sentences(ctx.query)[0], listed, ours, orphans, untagged, names)
     entries = [record.entry for record in recorded]
     known_good = _known_good(ctx, found.pointer, entries, ours) - set(protected)
     newest = sorted(known_good, key=_order(ours), reverse=True)[: policy.keep]
@@ -97,6 +105,19 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
     untagged += [name for name in sorted(doomed) if not own_table(ctx, name)]
     leftovers = [name for name in leftovers if name not in untagged]
     return Plan(going, kept, orphans, leftovers, foreign(ctx, listed, untagged, names))
+
+
+def _nothing_goes(
+    ctx: ReleaseContext,
+    why: str,
+    listed: list[Listing],
+    ours: list[Listing],
+    orphans: list[str],
+    untagged: list[str],
+    names: list[str],
+) -> Plan:
+    kept = dict.fromkeys((item.release_id for item in ours), why)
+    return Plan({}, kept, orphans, foreign=foreign(ctx, listed, untagged, names))
 
 
 def references(ctx: ReleaseContext, listed: list[Listing]) -> dict[str, str]:
@@ -140,8 +161,8 @@ def _protected(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing], momen
     if pointer.previous:
         first = pointer.previous[0]
         found.setdefault(first.release_id or release_of_table(first.table) or "", "active before the active one")
-    if pointer.hold is not None:
-        for release in (pointer.hold.from_release, pointer.hold.to_release):
+    for hold in written_holds(pointer):
+        for release in (hold.from_release, hold.to_release):
             found.setdefault(release, "named by the hold")
     for release, user in references(ctx, ours).items():
         found.setdefault(release, f"adopted by {user}")
@@ -192,7 +213,7 @@ def _last_edit(
 ) -> datetime | None:
     """When a person last wrote the pointer, as far as anybody can tell. Of several edits in a row only the last is ever
     seen, and one that was taken back is told by nothing but the pointer's time, which is then later than the ledger's."""
-    edits = [at for entry, at in entries if entry.action == "hand_edit"]
+    edits = [at for entry, at in entries if entry.action == "hand_edit" and entry.accepts is None]
     ours = times.get(name_of(found.move, found.mark)) if found.move is not None else None
     if ours is not None and found.modified > ours + WHOLE_SECOND:
         edits.append(found.modified)
