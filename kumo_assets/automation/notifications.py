@@ -7,6 +7,7 @@ Dagster are in `pointer_events`.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +19,12 @@ from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Decision
 from kumo_assets.releases.evidence import put_back
+from kumo_assets.releases.inspection import inspected
+
+# Objects that one look reads for a query to find damaged ones, those written last first; the next looks read the rest. A
+# code server that starts must not read everything that a hundred queries have.
+MOST_READ_AT_ONCE = 10
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,8 @@ def alarms(
     elif gone := put_back(ctx, None):
         following = f"services go on with what they last read; kumo-assets rollback {query} --reason TEXT puts one back"
         found_now.append(Alarm(f"deleted {gone}", "deleted", gone, (following, look)))
-    sealed = ctx.store.sealed(release) if release is not None else None
-    waits = hours_since(sealed.sealed_at, now) if sealed is not None else None
+    order = ctx.store.order_of(release) if release is not None else None
+    waits = hours_since(order[1], now) if order is not None else None
     if release is not None and waits is not None and waits > spec.waiting_after_hours:
         title = f"{release} has waited {waits:.0f} h to go live; {served} is served"
         found_now.append(Alarm(f"waiting {release}", "waiting", title, (decision.reason, look)))
@@ -64,6 +71,16 @@ def alarms(
             Alarm(f"hand_edit {found.mark}", "hand_edit", title, (f"kumo-assets unhold {query}, once it is over",))
         )
     return found_now
+
+
+def strange_objects(ctx: ReleaseContext, now: datetime) -> list[Alarm]:
+    """One alarm for the stray and damaged objects of a query. The same objects are sent once; a new one is sent anew."""
+    found = inspected(ctx, now, MOST_READ_AT_ONCE)
+    if not found:
+        return []
+    key = hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()[:8]
+    title = f"{len(found)} stray or damaged objects, which are read past"
+    return [Alarm(f"objects {key}", "objects", title, (*found[:MOST_NAMED], f"kumo-assets status {ctx.query}"))]
 
 
 def damaged(query: str, error: PointerMalformed) -> Alarm:

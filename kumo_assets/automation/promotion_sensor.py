@@ -21,7 +21,7 @@ from kumo_serving.errors import KumoAssetsError, PointerMalformed
 
 from kumo_assets.assets.active_pointer import ASSET_TAG, RELEASE_TAG, folder_of
 from kumo_assets.automation.jobs import QUERY_TAG
-from kumo_assets.automation.notifications import Alarm, alarms, damaged
+from kumo_assets.automation.notifications import Alarm, alarms, damaged, strange_objects
 from kumo_assets.automation.pointer_events import Event, events_of, latest_reports, news_since, pointer_key
 from kumo_assets.config.load import QueryDefinition, read_query
 from kumo_assets.config.names import POINTER_ASSET
@@ -142,7 +142,8 @@ def _look(releases: ReleasesResource, definition: QueryDefinition, memory: _Memo
         with closing(releases.context(definition)) as ctx:
             found = ctx.pointers.read()
             release, decision = next_promotion(ctx, found)
-            wrong = alarms(ctx, definition, found, release, decision, datetime.now(UTC))
+            now = datetime.now(UTC)
+            wrong = [*alarms(ctx, definition, found, release, decision, now), *strange_objects(ctx, now)]
             reason = decision.reason
             heard: News | None = None
             try:

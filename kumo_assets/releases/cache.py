@@ -8,16 +8,28 @@ command. Nothing here is global to a process.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from kumo_assets.resources.aws import Sessions
 from kumo_assets.resources.object_cache import ObjectCache
 
 
 @dataclass
+class Inspections:
+    """What earlier looks for stray and damaged objects found: when each good object was written, by key, and when each
+    query was looked at last, with what was found."""
+
+    good: dict[str, datetime] = field(default_factory=dict)
+    last: dict[str, tuple[datetime, list[str]]] = field(default_factory=dict)
+
+
+@dataclass
 class ReleaseCache:
     """`objects` are parsed write-once objects; `sessions` are AWS sessions with self-refreshing credentials. `recorded` is,
-    by pointer address, which stored document (`stored_mark`) the ledger was last seen to know."""
+    by pointer address, which stored document (`stored_mark`) the ledger was last seen to know. `inspections` are what looks
+    for stray and damaged objects found (`releases.inspection`)."""
 
     objects: ObjectCache = field(default_factory=ObjectCache)
     sessions: Sessions = field(default_factory=Sessions)
     recorded: dict[str, str] = field(default_factory=dict)
+    inspections: Inspections = field(default_factory=Inspections)

@@ -6,7 +6,7 @@ Sensor, asset and command line all ask it, and nothing else decides. Rules 3, 5,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from kumo_assets.documents import IMPORT_GATE, Opened, Verdict
@@ -19,7 +19,7 @@ Outcome = Literal["promote", "wait", "refuse", "blocked"]
 class Candidate:
     """A release and all the evidence about it. `sealed` is None while it is being built.
 
-    `damaged` names a document of the release that is not what it must be. `forced` and `was_active` matter to a rollback
+    `damaged` names a document of the release that is not what it must be; `unreadable` such a verdict, by gate. `forced` and `was_active` matter to a rollback
     only: it goes to known good releases, and to no others.
     """
 
@@ -33,6 +33,7 @@ class Candidate:
     forced: bool = False
     was_active: bool = False
     damaged: str | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,11 @@ def _unsealed(candidate: Candidate) -> Decision:
 
 def _verdicts(candidate: Candidate, forced: bool) -> Decision | None:
     """The first verdict that stands in the way. A missing one does so in either mode: what was not asked did not pass."""
+    for gate, damaged in sorted(candidate.unreadable.items()):
+        # Not even by force: that passes what a gate said, or was not asked, not what nobody can read.
+        return Decision(
+            "blocked", f"gate {gate} has no verdict for {candidate.release_id} that can be believed: {damaged}"
+        )
     for gate, verdict in sorted(candidate.verdicts.items()):
         if forced and gate != IMPORT_GATE:
             continue

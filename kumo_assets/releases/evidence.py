@@ -19,26 +19,30 @@ from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Active, Candidate
 from kumo_assets.releases.holds import HAND, all_told, written_holds
 from kumo_assets.releases.ledger import is_move
+from kumo_assets.releases.listing import FORCED, Listing
 from kumo_assets.resources.dynamodb import tables
 
 T = TypeVar("T")
 
 
-def candidate_of(ctx: ReleaseContext, release: str) -> Candidate:
+def candidate_of(ctx: ReleaseContext, release: str, listed: Listing | None = None) -> Candidate:
     """What the decision wants to know of a release, read now; `with_table` adds what its table lacks. A damaged document
-    is read past, and named: the release it belongs to cannot go live."""
+    is read past, and named: the release it belongs to cannot go live. `listed` saves asking for what is rarely there."""
     store = ctx.store
     damaged: list[DamagedDocument] = []
+    unreadable: dict[str, DamagedDocument] = {}
     opened = past(damaged, lambda: store.opened(release))
+    forcing = past(damaged, lambda: store.forcing(release)) if listed is None or FORCED in listed.files else None
     return Candidate(
         release_id=release,
         opened=opened,
         sealed=past(damaged, lambda: store.sealed(release)),
-        verdicts=store.required_verdicts(opened, damaged) if opened is not None else {},
+        verdicts=store.required_verdicts(opened, unreadable) if opened is not None else {},
         rejected=past(damaged, lambda: store.rejection(release)) is not None,
         retired=past(damaged, lambda: store.retirement(release)) is not None,
-        forced=past(damaged, lambda: store.forcing(release)) is not None,
+        forced=forcing is not None,
         damaged=damage(damaged[0]) if damaged else None,
+        unreadable={gate: damage(error) for gate, error in unreadable.items()},
     )
 
 

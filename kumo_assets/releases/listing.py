@@ -17,10 +17,13 @@ from kumo_assets.resources.s3_objects import Listed, ObjectStore
 OPENED, SEAL, REJECTED, FORCED = "opened.json", "release.json", "rejected.json", "forced.json"
 RETIRING, RETIRED, FALLBACK = "retiring.json", "retired.json", "fallback.json"
 
-# The folders of a release that we fill by unloading, and what we write beside them. Whatever else is there is foreign.
+# The folders of a release that we fill by unloading, and these with all that we write beside them. Whatever else is in a
+# release's folder is foreign.
 EXPORT_FOLDER = re.compile(rf"export{ATTEMPT_PATTERN}/")
-_WRITTEN = re.compile(
-    r"(opened|release|rejected|forced|retiring|retired|fallback)\.json|(artefacts|verdicts|statistics)/[^/]+\.json"
+WRITTEN_IN_RELEASE = re.compile(
+    rf"export{ATTEMPT_PATTERN}/.*"
+    r"|(?:opened|release|rejected|forced|retiring|retired|fallback)\.json\Z"
+    r"|(?:artefacts|verdicts|statistics)/[^/]+\.json\Z"
 )
 
 
@@ -51,7 +54,7 @@ class Listing:
     @property
     def foreign(self) -> list[str]:
         """What is in the release's folder and was not written by us, by name."""
-        return sorted(name for name in self.files if not _WRITTEN.fullmatch(name) and not EXPORT_FOLDER.match(name))
+        return sorted(name for name in self.files if not WRITTEN_IN_RELEASE.match(name))
 
     @property
     def rejected(self) -> bool:

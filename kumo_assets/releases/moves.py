@@ -103,11 +103,10 @@ def known_moves(ctx: ReleaseContext, found: VersionedPointer | RawPointer | None
 def history(
     ctx: ReleaseContext, found: VersionedPointer | RawPointer | None, limit: int | None = None
 ) -> list[LedgerEntry]:
-    """Entries and moves that only the pointer tells of, newest first, at most `limit`."""
-    names = sorted(ctx.ledger.names_since(), reverse=True)
-    told = [record for record in missing_from((), ctx.query, found) if record.name not in set(names)]
-    newest = sorted([*ctx.ledger.read(names[:limit]), *told], key=lambda record: record.name, reverse=True)
-    return [record.entry for record in newest[:limit]]
+    """Moves that only the pointer tells of, then the ledger's entries, newest first, at most `limit`."""
+    recorded = set(ctx.ledger.names_since())
+    told = [record.entry for record in missing_from((), ctx.query, found) if record.name not in recorded]
+    return [*reversed(told), *ctx.ledger.history(limit)][:limit]
 
 
 def faults(ctx: ReleaseContext, found: VersionedPointer | RawPointer | None, newest: int | None = NEWEST) -> Faults:

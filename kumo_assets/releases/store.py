@@ -46,6 +46,10 @@ from kumo_assets.releases.listing import (
 from kumo_assets.resources.s3_objects import ObjectStore, Stored
 
 D = TypeVar("D", bound=Document)
+_FOLDERS: dict[str, type[Document]] = {"verdicts": Verdict}
+_KINDS: dict[str, type[Document]] = {
+    **{REJECTED: Rejection, FORCED: Forcing, RETIRING: Retirement, RETIRED: Retirement},
+}
 # Partition, time of the seal by S3's clock, release id: the one ordering of a query's releases (rule 5).
 Order = tuple[str, str, str]
 
@@ -194,10 +198,10 @@ class ReleaseStore:
         return opened.adopted.get(asset, opened.release_id)
 
     def required_verdicts(
-        self, opened: Opened, damaged: list[DamagedDocument] | None = None
+        self, opened: Opened, damaged: dict[str, DamagedDocument] | None = None
     ) -> dict[str, Verdict | None]:
         """Every verdict a promotion of this release must show, None where it is missing or damaged; what is damaged is
-        added to `damaged`.
+        added to `damaged`, by gate.
 
         Adopted artefacts bring the verdicts of the release they come from (rule 2). The import's is always required
         (rule 6), whatever the definition says.
@@ -210,7 +214,7 @@ class ReleaseStore:
             except DamagedDocument as error:
                 required[gate] = None
                 if damaged is not None:
-                    damaged.append(error)
+                    damaged[gate] = error
         return required
 
     # ---- seal and after
@@ -225,21 +229,26 @@ class ReleaseStore:
         if ReleaseId.parse(release) is None:
             return None
 
+        sealed = self._stored_seal(release)
+        found = self._stored_opened(release)
+        if sealed is not None and found is not None:
+            folder = self.objects.uri(self.names.release_prefix(release))
+            validate_seal(sealed.seal, self.names, *found, self.artefact(release, "dynamodb_table"), folder)
+        return sealed
+
+    def _stored_seal(self, release: str) -> SealedRelease | None:
         def parse(stored: Stored) -> SealedRelease:
-            seal = self._parsed(release, SEAL, Seal, stored)
-            found = self._stored_opened(release)
-            if found is not None:
-                folder = self.objects.uri(self.names.release_prefix(release))
-                validate_seal(seal, self.names, *found, self.artefact(release, "dynamodb_table"), folder)
-            return SealedRelease(seal, utc_text(stored.modified))
+            return SealedRelease(self._parsed(release, SEAL, Seal, stored), utc_text(stored.modified))
 
         return self.objects.get_once(self._key(release, SEAL), parse)
 
     def order_of(self, release: str) -> Order | None:
         """What orders this release among the others; None when it is not sealed. A damaged seal has the time of its object
         all the same."""
+        if ReleaseId.parse(release) is None:
+            return None
         try:
-            sealed = self.sealed(release)
+            sealed = self._stored_seal(release)
         except DamagedDocument:
             stored = self.objects.get(self._key(release, SEAL))
             if stored is None:
@@ -295,6 +304,20 @@ class ReleaseStore:
         return None
 
     # ---- one object
+
+    def document(self, release: str, name: str) -> Document | None:
+        """The document of this name in a release's folder, whichever it is; None when there is none, or when a name is not
+        that of a document. DamagedDocument when it is not what it must be."""
+        if name == SEAL:
+            sealed = self.sealed(release)
+            return sealed.seal if sealed is not None else None
+        if name == OPENED:
+            return self.opened(release)
+        folder, _, file = name.rpartition("/")
+        if folder == "artefacts":
+            return self.artefact(release, file.removesuffix(".json"))
+        kind = _FOLDERS.get(folder) or _KINDS.get(name)
+        return self._read(release, name, kind) if kind is not None else None
 
     def _key(self, release: str, name: str) -> str:
         return self.names.release_prefix(release) + name

@@ -53,7 +53,7 @@ def next_candidate(ctx: ReleaseContext, active: Active | None) -> tuple[str | No
     newest: tuple[str, Decision] | None = None
     for item in _newer_sealed(ctx, active)[:MOST_CANDIDATES]:
         release = item.release_id
-        candidate = candidate_of(ctx, release)
+        candidate = candidate_of(ctx, release, item)
         decision = decide(candidate, active)
         if decision.outcome == "promote":
             decision = decide(with_table(ctx, candidate), active)
@@ -103,6 +103,7 @@ def promote(
     if release is None:
         release, decision = next_promotion(ctx, current)
     else:
+        ctx.names.release_prefix(release)  # ConfigError for what is no release id
         candidate = with_table(ctx, candidate_of(ctx, release))
         decision = decide(candidate, active_of(ctx, current), forced=forced is not None)
         if decision.outcome == "promote":

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from kumo_serving.pointer import Pointer, partition_of_release, release_of_table
 
@@ -18,12 +19,12 @@ from kumo_assets.documents import LedgerEntry
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext, definition_of
 from kumo_assets.releases.decision import decide
-from kumo_assets.releases.evidence import candidate_of, put_back
+from kumo_assets.releases.evidence import candidate_of, past, put_back
 from kumo_assets.releases.holds import written_holds
 from kumo_assets.releases.ledger import is_move, name_of
-from kumo_assets.releases.listing import OPENED, RETIRED, RETIRING, Listing
-from kumo_assets.releases.moves import faults_of, missing_from
+from kumo_assets.releases.listing import OPENED, RETIRING, Listing
 from kumo_assets.releases.operations.belongings import foreign, own_table
+from kumo_assets.releases.operations.protection import LedgerFacts, damage_in, read_ledger, references, retired_in
 from kumo_assets.resources.dynamodb import tables
 
 # No chain runs longer than its deadlines (Kumo 4 h, import 3 h by default): what is untouched for so long has ended.
@@ -51,33 +52,34 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
     listed = ctx.store.listings()
     found = ctx.pointers.read()
     names = tables.list_tables(ctx.dynamodb, f"{ctx.names.environment}-{ctx.query}-")
-    orphans, untagged = _orphans(ctx, listed, names)
-    ours = [item for item in listed if OPENED in item.files and RETIRED not in item.files]
+    retired = retired_in(ctx, listed)
+    orphans, untagged = _orphans(ctx, listed, retired, names)
+    ours = [item for item in listed if OPENED in item.files and item.release_id not in retired]
     stop = _stop(ctx, found)
     if stop is not None or found is None:
         return _nothing_goes(ctx, stop or "", listed, ours, orphans, untagged, names)
     protected = _protected(ctx, found.pointer, ours, moment)
+    for release, damaged in damage_in(ctx, ours).items():
+        protected.setdefault(release, f"what it protects is unknown: {damaged}")
     policy = definition_of(ctx).spec.retention
-    times = ctx.ledger.listed_since()
-    recorded = ctx.ledger.read(list(times))
-    # Moves that the ledger could not take count too; S3 dates them no later than the document that tells of them.
-    told = missing_from(recorded, ctx.query, found)
-    recorded += told
-    times |= dict.fromkeys((record.name for record in told), found.modified)
-    history = faults_of(recorded, found)
-    if history.holes:
-        return _nothing_goes(ctx, history.sentences(ctx.query)[0], listed, ours, orphans, untagged, names)
-    entries = [record.entry for record in recorded]
-    known_good = _known_good(ctx, found.pointer, entries, ours) - set(protected)
+    told = read_ledger(ctx, found)
+    if told.faults.holes:
+        return _nothing_goes(ctx, told.faults.sentences(ctx.query)[0], listed, ours, orphans, untagged, names)
+    suspects = told.suspects(ours)
+    known_good = _known_good(ctx, found.pointer, told.entries, ours) - suspects.forced - set(protected)
     newest = sorted(known_good, key=_order(ours), reverse=True)[: policy.keep]
-    # By its writer's clock or by S3's, whichever is later: a clock that is behind must not shorten the grace.
-    dated = [(one.entry, max(datetime.fromisoformat(one.entry.at), times[one.name])) for one in recorded]
-    left = _left_at(dated)
+    oldest_kept = _order(ours)(newest[-1]) if policy.keep and len(newest) == policy.keep else ("", "", "")
+    perhaps_good = {
+        release
+        for release in suspects.active - known_good - set(protected)
+        if policy.keep and _order(ours)(release) > oldest_kept and _passes_its_gates(ctx, release)
+    }
+    left = _left_at(told.dated)
     grace = timedelta(minutes=policy.grace_minutes)
-    edited = _last_edit(found, dated, times)
+    edited = _last_edit(found, told)
     just_edited = edited is not None and moment - edited < grace
     going: dict[str, str] = {}
-    kept: dict[str, str] = {}
+    kept = {}
     for item in ours:
         release = item.release_id
         youngest = datetime.fromisoformat(item.sealed_at or item.touched)
@@ -94,6 +96,8 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
             continue
         if why is None and release in newest:
             why = f"one of the newest {policy.keep} known good ones"
+        if why is None and release in perhaps_good:
+            why = "may be known good: an entry of the ledger is damaged"
         if why is None and moment - youngest < timedelta(hours=policy.min_age_hours):
             why = f"younger than {policy.min_age_hours:g} h"
         if why is None:
@@ -120,24 +124,12 @@ def _nothing_goes(
     return Plan({}, kept, orphans, foreign=foreign(ctx, listed, untagged, names))
 
 
-def references(ctx: ReleaseContext, listed: list[Listing]) -> dict[str, str]:
-    """Release -> one that adopted artefacts of it and is not retired."""
-    found: dict[str, str] = {}
-    for item in listed:
-        if RETIRED in item.files:
-            continue
-        opened = ctx.store.opened(item.release_id)
-        for home in opened.adopted.values() if opened is not None else ():
-            found.setdefault(home, item.release_id)
-    return found
-
-
 def attempts_left_over(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing], names: list[str]) -> list[str]:
     """Tables of failed import attempts of releases that were sealed with a later one. None that the pointer names."""
     named = {pointer.table, *(entry.table for entry in pointer.previous)}
     found = []
     for item in ours:
-        sealed = ctx.store.sealed(item.release_id) if item.sealed else None
+        sealed = past([], partial(ctx.store.sealed, item.release_id)) if item.sealed else None
         if sealed is None:
             continue
         own = [name for name in names if ctx.names.release_of_table(name) == item.release_id]
@@ -208,23 +200,24 @@ def _left_at(entries: list[tuple[LedgerEntry, datetime]]) -> dict[str, datetime]
     return found
 
 
-def _last_edit(
-    found: VersionedPointer, entries: list[tuple[LedgerEntry, datetime]], times: dict[str, datetime]
-) -> datetime | None:
+def _last_edit(found: VersionedPointer, told: LedgerFacts) -> datetime | None:
     """When a person last wrote the pointer, as far as anybody can tell. Of several edits in a row only the last is ever
-    seen, and one that was taken back is told by nothing but the pointer's time, which is then later than the ledger's."""
-    edits = [at for entry, at in entries if entry.action == "hand_edit" and entry.accepts is None]
-    ours = times.get(name_of(found.move, found.mark)) if found.move is not None else None
+    seen, and one that was taken back is told by nothing but the pointer's time, which is then later than the ledger's. An
+    entry that cannot be read may be of an edit."""
+    edits = [at for entry, at in told.dated if entry.action == "hand_edit" and entry.accepts is None] + told.unread
+    ours = told.times.get(name_of(found.move, found.mark)) if found.move is not None else None
     if ours is not None and found.modified > ours + WHOLE_SECOND:
         edits.append(found.modified)
     return max(edits, default=None)
 
 
-def _orphans(ctx: ReleaseContext, listed: list[Listing], names: list[str]) -> tuple[list[str], list[str]]:
+def _orphans(
+    ctx: ReleaseContext, listed: list[Listing], retired: set[str], names: list[str]
+) -> tuple[list[str], list[str]]:
     """Tables of ours and prefixes with no `opened.json`, and tables of releases that were retired. And the tables with
     such a name that do not carry our tags."""
     owned = {item.release_id for item in listed if OPENED in item.files}
-    living = owned - {item.release_id for item in listed if RETIRED in item.files}
+    living = owned - retired
     homeless = [name for name in names if (ctx.names.release_of_table(name) or "") not in {"", *living}]
     found = [name for name in homeless if own_table(ctx, name)]
     prefixes = [ctx.names.releases_uri + item.release_id + "/" for item in listed if item.release_id not in owned]

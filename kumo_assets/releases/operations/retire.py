@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from kumo_serving.errors import KumoAssetsError
 from kumo_serving.pointer import Pointer
@@ -18,11 +19,13 @@ from kumo_assets.errors import Refused, ReleaseError
 from kumo_assets.pointers.limits import check_texts
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
+from kumo_assets.releases.evidence import past
 from kumo_assets.releases.holds import written_holds
 from kumo_assets.releases.operations.belongings import export_keys, own_table
 from kumo_assets.releases.operations.move import move_pointer, must_have_room, record, refusals_recorded
+from kumo_assets.releases.operations.protection import references
 from kumo_assets.releases.operations.reconcile import record_quietly
-from kumo_assets.releases.operations.retention import Plan, plan, references
+from kumo_assets.releases.operations.retention import Plan, plan
 from kumo_assets.releases.operations.target import as_ours, next_generation
 from kumo_assets.resources.dynamodb import tables
 from kumo_assets.resources.dynamodb.imports import MOST_ATTEMPTS
@@ -150,7 +153,7 @@ def _delete(ctx: ReleaseContext, release: str, drop_tables: DropTables) -> None:
             _delete_table(ctx, table)
     warehouse = []
     for asset in ("predictions", "postprocessed"):
-        artefact = ctx.store.artefact(release, asset)
+        artefact = past([], partial(ctx.store.artefact, release, asset))
         # Without a record nobody knows which attempt the release died in; dropping one that is not there costs nothing.
         last = artefact.attempt if artefact is not None else MOST_ATTEMPTS
         warehouse += [names.warehouse_table(release, asset, attempt) for attempt in range(1, last + 1)]

@@ -16,11 +16,13 @@ from kumo_serving.errors import KumoAssetsError, PointerMalformed
 from kumo_serving.pointer import Hold, Pointer
 
 from kumo_assets.documents import hours_since
+from kumo_assets.errors import ObjectStoreError
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Decision
-from kumo_assets.releases.evidence import holds_on
+from kumo_assets.releases.evidence import holds_on, past
 from kumo_assets.releases.holds import all_told
+from kumo_assets.releases.inspection import inspect
 from kumo_assets.releases.listing import Listing
 from kumo_assets.releases.operations.hold import would_follow
 from kumo_assets.releases.operations.promote import next_promotion
@@ -30,6 +32,8 @@ from kumo_assets.resources.dynamodb import tables
 
 __all__ = ["ReleaseView", "StatusReport", "releases", "report"]
 
+# Stray and damaged objects that are named one by one.
+MOST_STRANGE = 20
 # Newest releases in which `building` is looked for.
 MOST_BUILDING = 10
 
@@ -67,7 +71,8 @@ class StatusReport:
 
 
 def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
-    """The state of one query, read now. Raises ReleaseError when S3 or ZooKeeper does not answer."""
+    """The state of one query, read now. What cannot be looked at is a problem among the others. Raises ReleaseError when
+    S3 or ZooKeeper does not answer."""
     moment = now or ctx.now()
     problems: list[str] = []
     found: VersionedPointer | None = None
@@ -87,6 +92,8 @@ def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
     elif not damaged and decision.outcome == "refuse":
         problems.append(decision.reason)
     broken = bool(problems)
+    if isinstance(decision, _Unknown):
+        problems.append(decision.reason)
     age = hours_since(pointer.promoted.at, moment) if pointer is not None else None
     limit = ctx.definition.spec.stale_after_hours if ctx.definition is not None else None
     listed = ctx.store.listings()
@@ -95,6 +102,10 @@ def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
     if stale and age is not None and limit is not None:
         problems.append(f"stale: promoted {age:.1f} h ago, and the limit is {limit:g} h")
     blocked = last_block(ctx, listed, active)
+    strange = inspect(ctx)
+    problems += strange[:MOST_STRANGE]
+    if len(strange) > MOST_STRANGE:
+        problems.append(f"{len(strange) - MOST_STRANGE} more stray or damaged objects")
     return StatusReport(
         query=ctx.query,
         generation=pointer.generation if pointer is not None else 0,
@@ -121,12 +132,25 @@ def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
     )
 
 
+class _Unknown(Decision):
+    """What waits cannot be told."""
+
+
 def _waiting(
     ctx: ReleaseContext, found: VersionedPointer | None, held: str | None, damaged: bool
 ) -> tuple[str | None, Decision]:
     """The newest release that waits, and what stands in its way. Under a hold: what would follow it."""
     if damaged:
         return None, Decision("refuse", "nothing is promoted over a pointer that cannot be read")
+    try:
+        return _following(ctx, found, held)
+    except ObjectStoreError:
+        raise
+    except KumoAssetsError as error:  # a table that cannot be described, or a ledger
+        return None, _Unknown("wait", f"what waits cannot be told: {error}")
+
+
+def _following(ctx: ReleaseContext, found: VersionedPointer | None, held: str | None) -> tuple[str | None, Decision]:
     if found is None or held is None:
         release, decision = next_promotion(ctx, found)
         return release, decision
@@ -147,7 +171,7 @@ def _problems(ctx: ReleaseContext, found: VersionedPointer) -> list[str]:
     except KumoAssetsError as error:
         wrong.append(str(error))
     release = pointer.served_release_id
-    if release and ctx.store.rejection(release) is not None:
+    if past([], lambda: ctx.store.rejection(release)) is not None:
         wrong.append(f"the active release {release} is rejected: a rollback was begun and not finished")
     if found.hand_edited:
         wrong.append(f"the pointer was edited by hand to {pointer.table}; promotion is held until unhold")
