@@ -14,7 +14,7 @@ from datetime import datetime
 
 from kumo_assets.documents import LedgerEntry, utc_text
 from kumo_assets.errors import ReleaseError
-from kumo_assets.pointers.store import RawPointer, Unrecorded, VersionedPointer, stored_mark
+from kumo_assets.pointers.document import RawPointer, Unrecorded, VersionedPointer, stored_mark
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import put_back
 from kumo_assets.releases.ledger import SKEW, Recorded, name_of, time_in
