@@ -16,8 +16,10 @@ from kumo_assets.resources.object_cache import ObjectCache
 @dataclass
 class ReleaseCache:
     """`objects` are parsed write-once objects; `sessions` are AWS sessions with self-refreshing credentials. `recorded` is,
-    by pointer address, which stored document (`stored_mark`) the ledger was last seen to know."""
+    by pointer address, which stored document (`stored_mark`) the ledger was last seen to know, and `faults` for which one
+    its history was last looked through, and what was wrong with it."""
 
     objects: ObjectCache = field(default_factory=ObjectCache)
     sessions: Sessions = field(default_factory=Sessions)
     recorded: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, tuple[str, list[str]]] = field(default_factory=dict)

@@ -120,6 +120,17 @@ def ledger_problems(
         return [*problems, str(error)]
 
 
+def faults_seen(ctx: ReleaseContext, current: VersionedPointer | None) -> list[str]:
+    """What is wrong with the history, for a person. A pointer that has not moved since the last call with the same cache
+    costs nothing. Raises ReleaseError."""
+    mark = stored_mark(current)
+    seen, wrong = ctx.cache.faults.get(ctx.pointers.uri, ("", []))
+    if seen != mark:
+        wrong = faults(ctx, current).sentences(ctx.query)
+        ctx.cache.faults[ctx.pointers.uri] = mark, wrong
+    return wrong
+
+
 def forget(ctx: ReleaseContext) -> None:
     """Look again at the next call: the pointer was moved."""
     ctx.cache.recorded.pop(ctx.pointers.uri, None)
