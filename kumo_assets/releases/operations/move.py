@@ -82,12 +82,16 @@ def move_pointer(
     written = ctx.pointers.write(pointer, entry, current.version if current is not None else None, kept)
     if isinstance(current, VersionedPointer) and (written.over_a_hand or forked(ctx, current, written)):
         raise give_way(ctx, current, written, kept)
-    for follow in (lambda: ctx.ledger.append(entry, written.mark), lambda: copy_plain_text(ctx)):
-        try:
-            follow()
-        except KumoAssetsError as error:
+    try:
+        ctx.ledger.append(entry, written.mark)
+    except KumoAssetsError as error:
+        if not carried:  # else it was said already that the ledger is out
             warnings.append(str(error))
-    return Moved(written, " ".join(dict.fromkeys(warnings)))
+    try:
+        copy_plain_text(ctx)
+    except KumoAssetsError as error:
+        warnings.append(f"{error} (the promotion sensor writes it again)")
+    return Moved(written, " ".join(warnings))
 
 
 def _not_recorded(
