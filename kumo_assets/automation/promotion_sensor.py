@@ -21,7 +21,7 @@ from kumo_serving.errors import KumoAssetsError, PointerMalformed
 
 from kumo_assets.assets.active_pointer import ASSET_TAG, RELEASE_TAG, folder_of
 from kumo_assets.automation.jobs import QUERY_TAG
-from kumo_assets.automation.notifications import Alarm, alarms, damaged, strange_objects
+from kumo_assets.automation.notifications import Alarm, alarms, damaged, strange_objects, unrecorded
 from kumo_assets.automation.pointer_events import Event, events_of, latest_reports, news_since, pointer_key
 from kumo_assets.config.load import QueryDefinition, read_query
 from kumo_assets.config.names import POINTER_ASSET
@@ -150,12 +150,15 @@ def _look(releases: ReleasesResource, definition: QueryDefinition, memory: _Memo
                 heard = news_since(ctx, found, cursor=memory["seen"], mark=memory["mark"], pending=memory["pending"])
             except KumoAssetsError as error:
                 reason = f"{reason} ({error})"
+                wrong = [*wrong, unrecorded(definition.name, error)]
             promotable = release if decision.outcome == "promote" else None
             return _View(promotable, reason, found, ctx.pointers.uri, heard, wrong)
     except PointerMalformed as error:
         return _View(None, str(error), alarms=[damaged(definition.name, error)])
     except KumoAssetsError as error:
         return _View(None, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this query's alone
+        return _View(None, f"{type(error).__name__}: {error}")
 
 
 def _send(query: str, found: Sequence[Alarm], told: Sequence[str]) -> list[str]:

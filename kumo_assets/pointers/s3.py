@@ -1,11 +1,15 @@
 """The pointer as an S3 object, moved by the compare-and-set of `resources.s3_objects`.
 
-An ETag is a hash of the content, so equal bytes have equal tags; the body's generation keeps every version different.
+An ETag is a hash of the content, so equal bytes have equal tags. The body's generation keeps every document of ours
+different, but a person may put an old one back while another is being decided. Where the bucket keeps versions, each
+write has an id of its own, and the one before ours shows it. A version here is `<ETag>`, or `<ETag> <S3's version id>`.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kumo_serving.pointer import Pointer
 
@@ -23,6 +27,8 @@ from kumo_assets.pointers.store import (
 )
 from kumo_assets.resources.s3_objects import ObjectStore, describing
 
+log = logging.getLogger(__name__)
+
 
 class S3PointerStore:
     """Compare-and-set on one object."""
@@ -36,7 +42,9 @@ class S3PointerStore:
     def peek(self) -> RawPointer | None:
         with describing("read the active pointer", READERS_GO_ON):
             stored = self.objects.get(self.key)
-        return RawPointer(stored.data, stored.etag, stored.modified) if stored is not None else None
+        if stored is None:
+            return None
+        return RawPointer(stored.data, f"{stored.etag} {stored.version}".rstrip(), stored.modified)
 
     def read(self) -> VersionedPointer | None:
         raw = self.peek()
@@ -50,14 +58,28 @@ class S3PointerStore:
         lost = False
         try:
             if expected:
-                lost = not self.objects.replace(self.key, data, etag=expected)
+                lost = not self.objects.replace(self.key, data, etag=expected.partition(" ")[0])
             else:
                 lost = not self.objects.create(self.key, data)
         except ObjectStoreError as caught:
             error = caught
         # Lost, surely; even where the client retried, and the 412 came of its own first write, whose answer was lost.
         # Then our document is there, which the read-back sees first.
-        return confirm(self, data, error, lost=lost)
+        written = confirm(self, data, error, lost=lost)
+        return replace(written, over_a_hand=expected is not None and self._over_a_hand(written, expected))
+
+    def _over_a_hand(self, written: VersionedPointer, expected: str) -> bool:
+        """True when what we wrote over was not the write that we had read, though its content was the same."""
+        ours = written.version.partition(" ")[2]
+        if not ours:
+            return False
+        try:
+            versions = self.objects.versions(self.key)
+        except ObjectStoreError as error:
+            log.warning("nobody knows whether a hand was on the pointer meanwhile: %s", error)
+            return False
+        before = versions[versions.index(ours) + 1 :][:1] if ours in versions else []
+        return bool(before) and before[0] != expected.partition(" ")[2]
 
     def close(self) -> None:
         """The client is shared; nothing to give back."""

@@ -16,7 +16,7 @@ from itertools import pairwise
 from kumo_serving.errors import PointerMalformed
 
 from kumo_assets.documents import LedgerEntry
-from kumo_assets.pointers.store import RawPointer, Unrecorded, VersionedPointer, from_raw, moves_told
+from kumo_assets.pointers.document import RawPointer, Unrecorded, VersionedPointer, from_raw, moves_told
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.ledger import Recorded, is_move, name_of
 

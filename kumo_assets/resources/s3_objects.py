@@ -38,17 +38,21 @@ CONFLICTS, FIRST_PAUSE_SECONDS = 8, 0.02
 # What a page is sent as. S3 sends XML, or nothing at all.
 PAGE = "text/html"
 NOT_S3S = "check AWS_ENDPOINT_URL, and any proxy in between"
+# S3's id of a version that was written while the bucket kept none.
+UNVERSIONED = "null"
 # The most keys of one DeleteObjects request (S3's limit).
 MOST_DELETED = 1000
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An object as read: its bytes, the tag that a compare-and-set compares, and when S3 says it was written."""
+    """An object as read: its bytes, the tag that a compare-and-set compares, and when S3 says it was written. `version`
+    is S3's id of this very write, "" where the bucket keeps no versions."""
 
     data: bytes
     etag: str
     modified: datetime
+    version: str = ""
 
 
 class Listed(NamedTuple):
@@ -91,7 +95,8 @@ class ObjectStore:
             raise self._failed("read", key, error) from error
         if not answer.get("ETag") or not answer.get("LastModified"):
             raise self._not_s3s("read", key, "no ETag or no Last-Modified")
-        return Stored(data, answer["ETag"], answer["LastModified"])
+        version = answer.get("VersionId", "")
+        return Stored(data, answer["ETag"], answer["LastModified"], "" if version == UNVERSIONED else version)
 
     def get_once(self, key: str, parse: Callable[[Stored], T]) -> T | None:
         """The parsed content of an object that is written once and never deleted: read at most once for each cache.
@@ -129,6 +134,17 @@ class ObjectStore:
                     yield Listed(item["Key"], item["LastModified"])
         except FAULTS as error:
             raise self._failed("list", prefix, error) from error
+
+    def versions(self, key: str) -> tuple[str, ...]:
+        """The ids of an object's newest versions, newest first; at most 1,000, deletions left out. That of a write which
+        the bucket kept no version of is "" ("null" in S3's own words)."""
+        try:
+            answer: Any = self.client.list_object_versions(Bucket=self.bucket, Prefix=key)
+        except FAULTS as error:
+            raise self._failed("list the versions of", key, error) from error
+        self._must_be_a_listing("list the versions of", key, answer)
+        ids = [item["VersionId"] for item in answer.get("Versions", []) if item["Key"] == key]
+        return tuple("" if one == UNVERSIONED else one for one in ids)
 
     def now(self, prefix: str = "") -> datetime:
         """The time by S3's clock, from the Date of a listing's answer; this machine's when the answer has none.

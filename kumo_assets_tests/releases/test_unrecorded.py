@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -13,16 +14,19 @@ import pytest
 from kumo_sandbox.testing.releases import Shop, put_raw
 from kumo_serving.pointer import MAX_BYTES, parse_pointer
 
+from kumo_assets.automation.notifications import alarms
+from kumo_assets.automation.promotion_sensor import _NOTHING, _look
 from kumo_assets.documents import LedgerEntry, utc_now
-from kumo_assets.errors import ConfigError, Refused
+from kumo_assets.errors import ConfigError, Refused, ReleaseError
 from kumo_assets.pointers.limits import MOST_REASON_BYTES
 from kumo_assets.pointers.store import MOST_UNRECORDED
 from kumo_assets.releases.context import ReleaseContext
+from kumo_assets.releases.decision import Decision
 from kumo_assets.releases.moves import faults, history, read_or_raw
 from kumo_assets.releases.operations.accept import accept_hole
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
 from kumo_assets.releases.operations.promote import promote
-from kumo_assets.releases.operations.reconcile import ledger_problems, reconcile
+from kumo_assets.releases.operations.reconcile import ledger_problems, reconcile, record_moves
 from kumo_assets.releases.operations.retire import plan, retire
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import report
@@ -277,3 +281,46 @@ def test_a_retry_of_what_the_ledger_has_already_says_nothing(
     with caplog.at_level(logging.WARNING):
         report(memory.another_context())
     assert caplog.records == []
+
+
+def test_a_hole_and_a_fork_are_alarms_and_cost_a_tick_nothing_while_the_pointer_is_still(
+    full: MemoryShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toggle(full, 2)
+    full.refuse("")
+    record_moves(full.ctx, full.ctx.pointers.read())
+    fork = LedgerEntry(query=full.query, at=utc_now(), action="hold", by="bob", generation=20)
+    full.ctx.ledger.append(fork)
+    ctx = full.another_context()
+    assert ctx.definition is not None
+
+    def sent() -> list[str]:
+        found = ctx.pointers.read()
+        decision = Decision("wait", "nothing is newer")
+        return [
+            one.title for one in alarms(ctx, ctx.definition, found, None, decision, ctx.now()) if one.kind == "ledger"
+        ]
+
+    first = sent()
+    assert [title[:50] for title in first] == [
+        "the ledger has no entry of generation 1 to 2: move",
+        "the ledger has two entries of generation 20: two w",
+    ]
+    monkeypatch.setattr(ctx.ledger, "listed_since", lambda moment=None: pytest.fail("the ledger was listed again"))
+    assert sent() == first
+
+
+@pytest.mark.parametrize("raised", [ReleaseError("append", found="503"), RuntimeError("odd")], ids=["ours", "any"])
+def test_no_querys_error_ends_the_tick_of_the_others(
+    memory: MemoryShop, monkeypatch: pytest.MonkeyPatch, raised: Exception
+) -> None:
+    """The sensor looks at each query by itself; whatever is raised is that query's reason."""
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise raised
+
+    monkeypatch.setattr("kumo_assets.automation.promotion_sensor.next_promotion", fails)
+    releases = SimpleNamespace(context=lambda definition: memory.ctx)
+    view = _look(releases, memory.ctx.definition, _NOTHING)  # type: ignore[arg-type]
+    assert view.release is None
+    assert str(raised) in view.reason

@@ -18,9 +18,10 @@ from kumo_serving.pointer import Pointer
 
 from kumo_assets.documents import Action, LedgerEntry, utc_now
 from kumo_assets.errors import GateBlocked, Refused, ReleaseError
-from kumo_assets.pointers.store import MOST_UNRECORDED, RawPointer, Unrecorded, VersionedPointer, fitted
+from kumo_assets.pointers.document import MOST_UNRECORDED, RawPointer, Unrecorded, VersionedPointer, fitted
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.moves import carried_in
+from kumo_assets.releases.operations.giving_way import forked, give_way
 from kumo_assets.releases.operations.plain_text import copy_plain_text
 from kumo_assets.releases.operations.reconcile import forget, reconcile, record_moves, unrecorded
 
@@ -79,12 +80,18 @@ def move_pointer(
         warnings.append(f"the pointer has no room for all that the ledger could not take: generation {lost} is lost")
     forget(ctx)
     written = ctx.pointers.write(pointer, entry, current.version if current is not None else None, kept)
-    for follow in (lambda: ctx.ledger.append(entry, written.mark), lambda: copy_plain_text(ctx)):
-        try:
-            follow()
-        except KumoAssetsError as error:
+    if isinstance(current, VersionedPointer) and (written.over_a_hand or forked(ctx, current, written)):
+        raise give_way(ctx, current, written, kept)
+    try:
+        ctx.ledger.append(entry, written.mark)
+    except KumoAssetsError as error:
+        if not carried:  # else it was said already that the ledger is out
             warnings.append(str(error))
-    return Moved(written, " ".join(dict.fromkeys(warnings)))
+    try:
+        copy_plain_text(ctx)
+    except KumoAssetsError as error:
+        warnings.append(f"{error} (the promotion sensor writes it again)")
+    return Moved(written, " ".join(warnings))
 
 
 def _not_recorded(

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from kumo_assets.documents import LedgerEntry, utc_text
 from kumo_assets.errors import ReleaseError
-from kumo_assets.pointers.store import RawPointer, Unrecorded, VersionedPointer, stored_mark
+from kumo_assets.pointers.document import RawPointer, Unrecorded, VersionedPointer, stored_mark
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import put_back
 from kumo_assets.releases.ledger import SKEW, Recorded, name_of, time_in
@@ -118,6 +118,17 @@ def ledger_problems(
         return problems + faults(ctx, current, newest).sentences(ctx.query)
     except ReleaseError as error:
         return [*problems, str(error)]
+
+
+def faults_seen(ctx: ReleaseContext, current: VersionedPointer | None) -> list[str]:
+    """What is wrong with the history, for a person. A pointer that has not moved since the last call with the same cache
+    costs nothing. Raises ReleaseError."""
+    mark = stored_mark(current)
+    seen, wrong = ctx.cache.faults.get(ctx.pointers.uri, ("", []))
+    if seen != mark:
+        wrong = faults(ctx, current).sentences(ctx.query)
+        ctx.cache.faults[ctx.pointers.uri] = mark, wrong
+    return wrong
 
 
 def forget(ctx: ReleaseContext) -> None:

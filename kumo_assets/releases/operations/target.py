@@ -17,7 +17,7 @@ from kumo_serving.pointer import (
 
 from kumo_assets.documents import SampleDetails, moment_in, utc_text
 from kumo_assets.errors import DamagedDocument, ReleaseError
-from kumo_assets.pointers.store import RawPointer, VersionedPointer
+from kumo_assets.pointers.document import RawPointer, VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import past
 from kumo_assets.releases.ledger import is_move
