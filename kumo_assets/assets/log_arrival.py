@@ -17,6 +17,7 @@ from kumo_assets.config.query import Schedule
 from kumo_assets.errors import LateLogs
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import quote, table
+from kumo_assets.resources.waiting import EVERY_SECONDS
 
 
 @dataclass(frozen=True)
@@ -87,5 +88,18 @@ def wait_for_logs(
                 found=f"{behind}; the cut-off was {limit.isoformat()}",
                 next="fix the stream, then materialise this partition again; the active release was not touched",
             )
-        log(f"Raw logs are late: {behind}. Waiting until {limit.isoformat()}.")
-        sleep(schedule.late_logs_poll_seconds)
+        warehouse.rest()
+        pause(
+            schedule.late_logs_poll_seconds,
+            f"Raw logs are late: {behind}. Waiting until {limit.isoformat()}.",
+            log,
+            sleep,
+        )
+
+
+def pause(seconds: float, line: str, log: Callable[[str], None], sleep: Callable[[float], None]) -> None:
+    """Sleep, and say the same line again each minute."""
+    while seconds > 0:
+        log(line)
+        sleep(min(seconds, EVERY_SECONDS))
+        seconds -= EVERY_SECONDS

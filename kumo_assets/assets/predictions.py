@@ -22,6 +22,7 @@ from kumo_assets.gates.raw.checks import raw_check_specs, run_raw_gates
 from kumo_assets.gates.take_counts import count_asset
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.snowflake import Warehouse, connect
+from kumo_assets.resources.waiting import Narrator
 from kumo_assets.sources.opening import source_of
 from kumo_assets.sources.protocol import PredictionWork, Source
 
@@ -79,17 +80,18 @@ def _predict(
     context: dg.AssetExecutionContext, step: Step, source: Source, warehouse: Warehouse, anchor: datetime
 ) -> Artefact:
     """The source's table of this release, recorded once it is proved."""
-    made = source.predict(
-        PredictionWork(
-            **run_values(context, step.definition, step.store),
-            resources=resources_of(context, source.predictions),
-            partition=step.run.partition,
-            release_id=step.release_id,
-            root_run_id=step.run.root_run_id,
-            anchor=anchor,
-            warehouse=warehouse,
-        )
+    narrator = Narrator(context.log.info)
+    work = PredictionWork(
+        **run_values(context, step.definition, step.store, narrator),
+        resources=resources_of(context, source.predictions),
+        partition=step.run.partition,
+        release_id=step.release_id,
+        root_run_id=step.run.root_run_id,
+        anchor=anchor,
+        warehouse=warehouse,
     )
+    with narrator.waiting_for(f"the predictions of {step.release_id} ({step.definition.spec.source.name})"):
+        made = source.predict(work)
     return step.prove(
         name=made.table,
         attempt=made.attempt,

@@ -122,6 +122,8 @@ def _trials(index: DefinitionsIndex) -> Iterator[tuple[str, Callable[[], str]]]:
         yield f"active pointer: read in {store}", partial(_pointer, definition)
     yield "ledger: every move is in it, once", partial(_ledgers, readable)
     yield "Dagster: instance, and one owner of each clock", partial(_dagster, readable)
+    if os.environ.get("DAGSTER_HOME"):
+        yield "runs whose process is gone", _dead_runs
 
 
 def _readable(index: DefinitionsIndex) -> list[QueryDefinition]:
@@ -323,3 +325,15 @@ def _dagster(queries: Sequence[QueryDefinition]) -> str:
             next="do what is said behind each; docs/airflow.md has why",
         )
     return f"instance at {os.environ['DAGSTER_HOME']}"
+
+
+def _dead_runs() -> str:
+    """Ends what a killed `materialize` left: Dagster counts such runs as running for ever, and its queue stops."""
+    import dagster as dg
+
+    from kumo_assets.automation.dead_runs import mark_dead_runs
+
+    with dg.DagsterInstance.get() as instance:
+        marked = mark_dead_runs(instance)
+    runs = ", ".join(f"{run.run_id[:8]} ({run.job_name})" for run in marked)
+    return f"{len(marked)} were marked as ended: {runs}" if marked else "none"

@@ -7,7 +7,6 @@ Kumo job, the same import (rule 2).
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
@@ -27,10 +26,7 @@ from kumo_assets.documents import Opened
 from kumo_assets.errors import ConfigError, GateBlocked, Refused
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.run import ROOT_RUN_TAG, person
-
-# The process that runs the chain from a terminal: a run of this machine whose process is gone is a killed one. Runs that
-# Dagster launched are Dagster's to watch (run monitoring).
-PROCESS_TAG = "kumo_assets/process"
+from kumo_assets.resources.processes import PROCESS_TAG, process_tags
 
 # Dagster's debug lines are for its UI; a terminal gets what is INFO and above, on stderr.
 TERMINAL = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
@@ -96,11 +92,13 @@ def _one_day(
 ) -> dict[str, Any]:
     import dagster as dg
 
+    from kumo_assets.automation.dead_runs import heard, mark_dead_runs
     from kumo_assets.automation.jobs import daily_job_name
 
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.get() as instance, heard(instance):
+        mark_dead_runs(instance)
         resumed = None if fresh else _to_resume(ctx, instance, day)
-        tags = {"kumo_assets/by": by, PROCESS_TAG: _process()}
+        tags = {"kumo_assets/by": by, **process_tags()}
         if resumed is not None:
             tags[ROOT_RUN_TAG] = resumed.root_run_id
             note(f"Resuming release {resumed.release_id}, opened at {resumed.opened_at}")
@@ -178,7 +176,6 @@ def _to_resume(ctx: ReleaseContext, instance: Any, day: str) -> Opened | None:
         runs = instance.get_run_records(dg.RunsFilter(run_ids=[found.run_id]))
         runs += instance.get_run_records(dg.RunsFilter(tags={ROOT_RUN_TAG: found.root_run_id}))
         alive = [record.dagster_run for record in runs if not record.dagster_run.is_finished]
-        alive = [run for run in alive if not _killed(run)]
         if alive:
             raise Refused(
                 "materialise",
@@ -190,24 +187,6 @@ def _to_resume(ctx: ReleaseContext, instance: Any, day: str) -> Opened | None:
             return None
         return found
     return None
-
-
-def _process() -> str:
-    return f"{os.getpid()}@{socket.gethostname()}"
-
-
-def _killed(run: Any) -> bool:
-    """True for a run of this command, on this machine, whose process is gone."""
-    pid, _, host = str(run.tags.get(PROCESS_TAG, "")).partition("@")
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def _root_cause(event: Any) -> str:

@@ -121,6 +121,7 @@ def _by_new_rows(
     if newest is None or newest < day.anchor:
         reaches = newest.isoformat() if newest else "nothing"
         return NotYet(f"{settings.column} of {day.name} reaches {reaches}, not yet {day.anchor.isoformat()}")
+    day.warehouse.rest()
     sleep(settings.seconds_between_looks)
     second = day.count(columns, settings.column)
     if second != first:

@@ -107,6 +107,7 @@ class TableSource:
                     "the active release was not touched",
                 )
             work.progress(f"Waiting until {limit.isoformat()} for the predictions: {reason}")
+            work.warehouse.rest()
             self._sleep(day.settings.poll_seconds)
 
     def figures(self, details: PredictionDetails) -> Figures:

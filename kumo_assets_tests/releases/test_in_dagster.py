@@ -3,6 +3,7 @@ instance of the test's own, S3 and DynamoDB on MiniStack, the webhook a real HTT
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from kumo_sandbox.testing.releases import GATES, new_query, shop
 
 from kumo_assets.releases.operations.hold import hold
 from kumo_assets.releases.operations.promote import promote
+from kumo_assets.resources.processes import PROCESS_TAG
 from kumo_assets_tests.security.policies import recorded
 from kumo_assets_tests.support.chat import Chat
 from kumo_assets_tests.support.in_dagster import Dagster, define, two
@@ -147,6 +149,17 @@ def test_a_dead_webhook_stops_no_promotion_and_its_address_is_in_no_log(
     dagster.tick()
     assert "could not be reached" in caplog.text
     assert "sesame" not in caplog.text
+
+
+def test_a_tick_ends_runs_whose_process_is_gone(dagster: Dagster) -> None:
+    from dagster._core.test_utils import create_run_for_test
+
+    tags = {PROCESS_TAG: f"999999999@{socket.gethostname()}"}
+    gone = create_run_for_test(dagster.instance, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    dagster.tick()
+    found = dagster.instance.get_run_by_id(gone.run_id)
+    assert found is not None
+    assert found.status is dg.DagsterRunStatus.FAILURE
 
 
 def test_the_pointers_freshness_is_what_the_query_allows(dagster: Dagster) -> None:

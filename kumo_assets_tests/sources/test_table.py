@@ -323,7 +323,7 @@ def test_a_table_replaced_while_it_is_read_is_copied_again_under_another_name(
 
 def between(producer: Producer, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     """The next `times` copies find one more row than was counted, which is gone once they are made."""
-    cursor = type(producer.warehouse._connection.cursor())
+    cursor = type(producer.warehouse._cursor())
     execute, left = cursor.execute, [times]
 
     def racing(self: Any, sql: str, *arguments: Any, **options: Any) -> Any:
