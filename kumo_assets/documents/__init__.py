@@ -28,6 +28,7 @@ from kumo_assets.documents.details import (
     WarehouseDetails,
 )
 from kumo_assets.documents.ledger import Action, LedgerEntry
+from kumo_assets.documents.reference import Reference, ReferredTable
 from kumo_assets.documents.release import (
     Artefact,
     Forcing,
@@ -63,6 +64,8 @@ __all__ = [
     "PostprocessedDetails",
     "PredictionDetails",
     "Record",
+    "Reference",
+    "ReferredTable",
     "Rejection",
     "Retirement",
     "SampleDetails",

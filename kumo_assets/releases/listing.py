@@ -14,6 +14,8 @@ from kumo_assets.resources.s3_objects import ObjectStore
 # The file that means each thing, under a release's prefix.
 OPENED, SEAL, REJECTED, FORCED = "opened.json", "release.json", "rejected.json", "forced.json"
 RETIRING, RETIRED, FALLBACK = "retiring.json", "retired.json", "fallback.json"
+# Folders: what the placeholders of this release stand for, and which releases are built from this one's table.
+REFERENCES, READERS = "references/", "readers/"
 
 
 @dataclass(frozen=True)

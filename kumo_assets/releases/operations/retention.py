@@ -21,6 +21,7 @@ from kumo_assets.releases.decision import decide
 from kumo_assets.releases.evidence import candidate_of, put_back
 from kumo_assets.releases.ledger import is_move, name_of
 from kumo_assets.releases.listing import OPENED, RETIRED, RETIRING, Listing
+from kumo_assets.releases.references import being_read
 from kumo_assets.resources.dynamodb import tables
 
 # No chain runs longer than its deadlines (Kumo 4 h, import 3 h by default): what is untouched for so long has ended.
@@ -93,7 +94,7 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
 
 
 def references(ctx: ReleaseContext, listed: list[Listing]) -> dict[str, str]:
-    """Release -> one that adopted artefacts of it and is not retired."""
+    """Release -> one that adopted artefacts of it and is not retired, or is being built from its table."""
     found: dict[str, str] = {}
     for item in listed:
         if RETIRED in item.files:
@@ -101,7 +102,7 @@ def references(ctx: ReleaseContext, listed: list[Listing]) -> dict[str, str]:
         opened = ctx.store.opened(item.release_id)
         for home in opened.adopted.values() if opened is not None else ():
             found.setdefault(home, item.release_id)
-    return found
+    return being_read(ctx, listed) | found
 
 
 def attempts_left_over(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing], names: list[str]) -> list[str]:
