@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 from kumo_serving.errors import KumoAssetsError
@@ -19,6 +17,7 @@ from kumo_assets.cli.loading import daily_job
 from kumo_assets.cli.output import By, Json, Query, context_of, definitions, note, show
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import ReleaseId
+from kumo_assets.config.partitions import demand_partition
 from kumo_assets.documents import Opened
 from kumo_assets.errors import ConfigError, GateBlocked, Refused
 from kumo_assets.releases.context import ReleaseContext
@@ -52,7 +51,7 @@ def materialize(
     """Build a day's release: the chain up to dynamodb_table, with its gates."""
     index = definitions()
     definition = index.query(query)
-    days = [check_partition(definition, day) for day in partition]
+    days = [demand_partition(definition, day) for day in partition]
     if not os.environ.get("DAGSTER_HOME"):
         raise ConfigError(
             "find the Dagster instance",
@@ -63,32 +62,6 @@ def materialize(
     job = daily_job(index, definition)
     done = [_one_day(ctx, definition, job, day, fresh=fresh, promote=promote, by=by or person()) for day in days]
     show(as_json, done[0] if len(done) == 1 else done, lambda: print("\n".join(item["words"] for item in done)))
-
-
-def check_partition(definition: QueryDefinition, text: str) -> str:
-    """The partition when it is a full day of this query; ConfigError naming the range otherwise."""
-    schedule = definition.spec.schedule
-    today = datetime.now(UTC).astimezone(ZoneInfo(schedule.time_zone)).date()
-    newest = today - timedelta(days=1)
-    advice = f"use a day from {schedule.start} to {newest} (the last full day in {schedule.time_zone})"
-    try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(
-            "use the partition", to=repr(text), found=str(error), next="write it like 2017-11-30"
-        ) from error
-    if len(text) != 10 or text != day.isoformat():
-        raise ConfigError(
-            "use the partition", to=repr(text), found="it is not YYYY-MM-DD", next="write it like 2017-11-30"
-        )
-    if day > newest:
-        raise ConfigError("use the partition", to=text, found="that day has not ended", next=advice)
-    if schedule.end is not None and day > schedule.end:
-        advice = f"use a day from {schedule.start} to {schedule.end}, or move schedule.end in the query's defs.yaml"
-        raise ConfigError("use the partition", to=text, found="it is after the query's last partition", next=advice)
-    if day < schedule.start:
-        raise ConfigError("use the partition", to=text, found="it is before the query's first partition", next=advice)
-    return text
 
 
 def _one_day(

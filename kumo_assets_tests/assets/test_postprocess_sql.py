@@ -62,7 +62,9 @@ def test_what_it_cannot_name_is_refused_without_network(folder: Path, sql: str, 
 
 def test_a_query_that_is_named_and_broken_is_named_with_its_fault(folder: Path) -> None:
     (folder / "spend" / "defs.yaml").write_text(QUERY.replace("raw_logs:", "rawlogs:"))
-    with pytest.raises(ConfigError, match=r"offers/postprocess\.sql: \{\{ query\.spend \}\}: .*spend/defs\.yaml: .*attributes\.rawlogs"):
+    with pytest.raises(
+        ConfigError, match=r"offers/postprocess\.sql: \{\{ query\.spend \}\}: .*spend/defs\.yaml: .*attributes\.rawlogs"
+    ):
         usable(folder, "SELECT * FROM {{ query.spend }}")
 
 
