@@ -1,7 +1,7 @@
 """`<query>/predictions`: the source's computation of one day, launched once, and its Snowflake table, proved.
 
-Order matters: the release is opened before anything is launched; the raw logs must reach the partition's end; then the
-query's source adopts or launches its computation and proves the table. What is one source's alone is in
+Order matters: the release is opened before anything is launched; Snowflake compiles the query's own SQL; the raw logs must
+reach the partition's end; then the query's source adopts or launches its computation and proves the table. What is one source's alone is in
 `kumo_assets.sources`.
 """
 
@@ -13,6 +13,9 @@ import dagster as dg
 
 from kumo_assets.assets.keys import anchor_time, code_version, key_of, raw_key
 from kumo_assets.assets.log_arrival import wait_for_logs
+from kumo_assets.assets.postprocess_inputs import resolve_references
+from kumo_assets.assets.postprocess_sql import has_file
+from kumo_assets.assets.postprocess_trial import known_columns, try_file
 from kumo_assets.assets.producing import RELEASES, resources_of, run_values
 from kumo_assets.assets.step import Step, begin
 from kumo_assets.assets.ui import Metadata, link, result, table_metadata
@@ -31,9 +34,13 @@ SNOWFLAKE = "kumo_assets_snowflake"
 
 
 def build_predictions(
-    definition: QueryDefinition, sources: Mapping[str, RawSource], partitions: dg.PartitionsDefinition
+    definition: QueryDefinition,
+    sources: Mapping[str, RawSource],
+    partitions: dg.PartitionsDefinition,
+    others: Mapping[str, QueryDefinition],
 ) -> dg.AssetsDefinition:
-    """The asset that launches, awaits and proves one day's predictions. `sources` are the raw logs."""
+    """The asset that launches, awaits and proves one day's predictions. `sources` are the raw logs, `others` the queries
+    that the query's own SQL names."""
     spec, source = definition.spec, source_of(definition)
     shown = source.predictions
 
@@ -63,12 +70,19 @@ def build_predictions(
         start, anchor = (anchor_time(end, spec.schedule.time_zone) for end in (day - timedelta(days=1), day))
         with connect(getattr(context.resources, SNOWFLAKE)) as warehouse, closing(releases.context(definition)) as ctx:
             if artefact is None:
+                if has_file(definition):
+                    known = known_columns(ctx, warehouse)
+                    partition = step.run.partition
+                    seen = try_file(definition, sources, others, warehouse, partition=partition, known=known)
+                    context.log.info(seen)
                 wait_for_logs(warehouse, sources, anchor, spec.schedule, context.log.info)
             # Before anything is launched: a bad day of logs costs no prediction job.
             yield from run_raw_gates(
                 ctx, warehouse, definition, sources, step.opened, (start, anchor), step.run.run_id, launched=adopted
             )
             if artefact is None:
+                # Recorded before the source is paid for, because a name may be refused.
+                resolve_references(step, warehouse, releases.context, others)
                 artefact = _predict(context, step, source, warehouse, anchor)
             figures = count_asset(ctx, warehouse, definition, step.opened, artefact)
             yield result(step, artefact, _metadata(source, warehouse, artefact) | figures, adopted)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from kumo_serving.errors import KumoAssetsError
@@ -23,6 +23,9 @@ from kumo_assets.config.environment import Environment
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kumo_assets.resources.snowflake import Warehouse
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,9 @@ def _trials(index: DefinitionsIndex) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "S3: write, read, conditional write, delete", _s3
     yield "DynamoDB: list and describe", _dynamodb
     yield "Snowflake: log in, create and drop a table, see raw logs", partial(_snowflake, index, readable)
+    for definition in readable:
+        if (definition.folder / "postprocess.sql").is_file():
+            yield f"postprocess.sql: {definition.name}", partial(_postprocess, index, definition)
     yield from _sources_of_predictions(readable)
     for definition in readable:
         if definition.spec.source.name == "kumo" and (definition.folder / "training.py").is_file():
@@ -136,13 +142,10 @@ def _readable(index: DefinitionsIndex) -> list[QueryDefinition]:
 
 
 def _definitions(index: DefinitionsIndex) -> str:
+    from kumo_assets.assets.definition_check import faults
+
     names = index.names()
-    wrong = []
-    for name in names:
-        try:
-            index.raw_sources(index.query(name))
-        except ConfigError as error:
-            wrong.append(error)
+    wrong = faults(index)
     if wrong:
         raise ConfigError(
             "read the definitions",
@@ -212,16 +215,9 @@ def _dynamodb() -> str:
 
 
 def _snowflake(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> str:
-    from dagster import build_init_resource_context
-
-    from kumo_assets.resources.snowflake import connect, snowflake_resource
     from kumo_assets.resources.sql import table as qualified
 
-    for variable in ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER", "SNOWFLAKE_DATABASE", "SNOWFLAKE_SCHEMA"):
-        if not os.environ.get(variable):
-            raise ConfigError("log in to Snowflake", found=f"{variable} is not set", next=f"set {variable}")
-    resource = snowflake_resource().with_replaced_resource_context(build_init_resource_context())
-    with connect(resource.process_config_and_initialize()) as warehouse:
+    with _warehouse() as warehouse:
         name = f"KUMO_ASSETS_DOCTOR_{secrets.token_hex(4).upper()}"
         where = qualified(warehouse.database, warehouse.schema, name)
         warehouse.rows(f"CREATE TABLE {where} (A NUMBER)", doing="create a table")
@@ -237,6 +233,33 @@ def _snowflake(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> s
                 )
             seen.append(source.name)
         return f"{warehouse.database}.{warehouse.schema}; raw logs {', '.join(sorted(set(seen)))}"
+
+
+def _warehouse() -> AbstractContextManager[Warehouse]:
+    """A session of Snowflake, as the pipeline opens one. ConfigError for a variable that is not set."""
+    from dagster import build_init_resource_context
+
+    from kumo_assets.resources.snowflake import connect, snowflake_resource
+
+    for variable in ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER", "SNOWFLAKE_DATABASE", "SNOWFLAKE_SCHEMA"):
+        if not os.environ.get(variable):
+            raise ConfigError("log in to Snowflake", found=f"{variable} is not set", next=f"set {variable}")
+    resource = snowflake_resource().with_replaced_resource_context(build_init_resource_context())
+    return connect(resource.process_config_and_initialize())
+
+
+def _postprocess(index: DefinitionsIndex, definition: QueryDefinition) -> str:
+    """The query's own SQL, compiled by Snowflake against empty tables. Nothing is run."""
+    from kumo_assets.assets.definition_check import demand_usable
+    from kumo_assets.assets.postprocess_trial import known_columns, try_file
+    from kumo_assets.releases.context import ReleaseContext
+
+    usable = demand_usable(index, definition)
+    with (
+        _warehouse() as warehouse,
+        closing(ReleaseContext.from_environment(definition, Environment.from_variables())) as ctx,
+    ):
+        return try_file(definition, usable.sources, usable.others, warehouse, known=known_columns(ctx, warehouse))
 
 
 def _sources(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> Iterator[RawSource]:

@@ -30,6 +30,7 @@ from kumo_assets.documents.details import (
     WarehouseDetails,
 )
 from kumo_assets.documents.ledger import Action, LedgerEntry
+from kumo_assets.documents.reference import Reference, ReferredTable
 from kumo_assets.documents.release import (
     Artefact,
     Forcing,
@@ -68,6 +69,8 @@ __all__ = [
     "PredictionDetails",
     "ReadFor",
     "Record",
+    "Reference",
+    "ReferredTable",
     "Rejection",
     "Retirement",
     "SampleDetails",

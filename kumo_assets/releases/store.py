@@ -21,6 +21,7 @@ from kumo_assets.documents import (
     Forcing,
     Opened,
     ReadFor,
+    Reference,
     Rejection,
     Retirement,
     Seal,
@@ -35,6 +36,8 @@ from kumo_assets.releases.listing import (
     FALLBACK,
     FORCED,
     OPENED,
+    READERS,
+    REFERENCES,
     REJECTED,
     RETIRED,
     RETIRING,
@@ -46,7 +49,7 @@ from kumo_assets.releases.listing import (
 from kumo_assets.resources.s3_objects import ObjectStore, Stored
 
 D = TypeVar("D", bound=Document)
-_FOLDERS: dict[str, type[Document]] = {"verdicts": Verdict}
+_FOLDERS: dict[str, type[Document]] = {"verdicts": Verdict, REFERENCES.rstrip("/"): Reference}
 _KINDS: dict[str, type[Document]] = {
     **{REJECTED: Rejection, FORCED: Forcing, RETIRING: Retirement, RETIRED: Retirement},
 }
@@ -79,7 +82,7 @@ class ReleaseStore:
         self.names = names
         self.objects = objects
 
-    # ---- opening, artefacts, statistics
+    # ---- opening, artefacts
 
     def open(self, opened: Opened) -> Opened:
         """Write `opened.json`, or return the existing one. ReleaseError when that one is of another run."""
@@ -124,6 +127,22 @@ class ReleaseStore:
 
     def artefact(self, release: str, asset: str) -> Artefact | None:
         return self._read_once(release, f"artefacts/{asset}.json", Artefact)
+
+    # ---- tables of other releases that this one is made with
+
+    def write_reference(self, reference: Reference) -> Reference:
+        """Record what a name stands for, once; the first record stays and is returned."""
+        return self._create(reference.release_id, f"{REFERENCES}{reference.name}.json", reference)
+
+    def reference(self, release: str, name: str) -> Reference | None:
+        return self._read_once(release, f"{REFERENCES}{name}.json", Reference)
+
+    def mark_read(self, release: str, reader: QueryNames, reading: str) -> None:
+        """Note beside `release` that the release `reading` of the query `reader` is built from its table. The note is its
+        name alone; retirement reads it from the listing."""
+        self.objects.create(self._key(release, f"{READERS}{reader.query}-{reading}"), b"")
+
+    # ---- statistics
 
     def write_statistics(self, release: str, asset: str, counts: dict[str, Any]) -> None:
         """Keep the counts of one asset's gates. They become the next release's baseline with the seal."""

@@ -194,26 +194,42 @@ class Warehouse:
         A SELECT is described, which Snowflake compiles and does not run: a query of INFORMATION_SCHEMA takes far longer.
         The answer is cached for the session once the table exists. Types have the names that DESCRIBE gives them.
         """
+        key = (database, schema, name)
+        if key not in self._columns:
+            where = table(database, schema, name)
+            found = self._described(f"SELECT * FROM {where}", f"read the columns of {name}", missing=True)  # noqa: S608 - quoted
+            if found is None:
+                return {}
+            self._columns[key] = found
+        return self._columns[key]
+
+    def compiled(self, select: str, *, doing: str) -> dict[str, str]:
+        """Column name -> SQL type of what a SELECT returns, in order. Snowflake compiles it and runs nothing.
+
+        `EXPLAIN` compiles and needs no running warehouse (Snowflake, "EXPLAIN"); a description gives the columns. Raises
+        WarehouseError with Snowflake's own message.
+        """
+        self.rows(f"EXPLAIN\n{select}", doing=doing)
+        return self._described(select, doing) or {}
+
+    def _described(self, select: str, doing: str, *, missing: bool = False) -> dict[str, str] | None:
+        """Column name -> SQL type of a SELECT's result; None for a table that is not there, where it may be `missing`."""
         from snowflake.connector.constants import FIELD_ID_TO_NAME
         from snowflake.connector.errors import Error
 
-        key = (database, schema, name)
-        if key in self._columns:
-            return self._columns[key]
         cursor = self._cursor()
         started = time.perf_counter()
         try:
-            with self._narrator.waiting_for(f"Snowflake to read the columns of {name}"):
-                described = cursor.describe(f"SELECT * FROM {table(database, schema, name)}")  # noqa: S608 - quoted
+            with self._narrator.waiting_for(f"Snowflake to {doing}"):
+                described = cursor.describe(select)
         except Error as error:
-            if error.errno == NOT_THERE:
-                return {}
-            raise self._failed(f"read the columns of {name}", error) from error
+            if missing and error.errno == NOT_THERE:
+                return None
+            raise self._failed(doing, error) from error
         finally:
             self._sent(cursor, started)
         types = {column.name: str(FIELD_ID_TO_NAME[column.type_code]) for column in described}
-        self._columns[key] = {column: SPELT.get(kind, kind) for column, kind in types.items()}
-        return self._columns[key]
+        return {column: SPELT.get(kind, kind) for column, kind in types.items()}
 
     def _failed(self, doing: str, error: Error) -> WarehouseError:
         from kumo_assets.resources.snowflake_cursor import no_answer

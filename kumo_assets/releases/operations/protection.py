@@ -20,6 +20,7 @@ from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import damage
 from kumo_assets.releases.listing import FORCED, OPENED, REJECTED, RETIRED, RETIRING, SEAL, Listing
 from kumo_assets.releases.moves import Faults, faults_of, missing_from
+from kumo_assets.releases.references import being_read
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def damage_in(ctx: ReleaseContext, ours: Iterable[Listing]) -> dict[str, str]:
 
 
 def references(ctx: ReleaseContext, listed: list[Listing]) -> dict[str, str]:
-    """Release -> one that adopted artefacts of it and is not retired.
+    """Release -> one that adopted artefacts of it and is not retired, or is being built from its table.
 
     What one with a damaged `opened.json` or seal adopted, nobody can say: then every release counts that has an artefact
     which that one does not have itself.
@@ -96,7 +97,7 @@ def references(ctx: ReleaseContext, listed: list[Listing]) -> dict[str, str]:
         for item, homes in zip(living, pool.map(partial(_homes, ctx, listed), living), strict=True):
             for home in homes:
                 found.setdefault(home, item.release_id)
-    return found
+    return being_read(ctx, listed) | found
 
 
 def _homes(ctx: ReleaseContext, listed: list[Listing], item: Listing) -> set[str]:

@@ -20,10 +20,11 @@ import boto3
 import duckdb
 import fakesnow.server as fake
 import snowflake.connector.errors
+import sqlglot
 import uvicorn
 from botocore.config import Config
 from fakesnow.cursor import FakeSnowflakeCursor
-from fakesnow.dialect import parse_one
+from fakesnow.dialect import parse, parse_one
 from fakesnow.instance import FakeSnow
 from fakesnow.transforms import stage
 from starlette.applications import Starlette
@@ -31,11 +32,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from kumo_sandbox.snowflake.statement import StatementError, is_unload, parse_unload
+from kumo_sandbox.snowflake.statement import StatementError, explained, is_unload, parse_unload
 from kumo_sandbox.snowflake.unload import run_unload
 
 SCHEMAS = ("PUBLIC", "RAW")
 logger = logging.getLogger("kumo_sandbox.snowflake")
+# What EXPLAIN answers here: the first of Snowflake's columns and rows. There are no partitions to tell of.
+_PLAN = (
+    'SELECT NULL::NUMBER AS "step", NULL::NUMBER AS "id", NULL::VARCHAR AS "parent", \'GlobalStats\' AS "operation", '
+    '0 AS "partitionsTotal", 0 AS "partitionsAssigned", 0 AS "bytesAssigned"'
+)
 
 
 def main() -> None:
@@ -116,7 +122,8 @@ def _create_schemas() -> None:
 
 
 def install_statements() -> None:
-    """Let fakesnow's cursor run `COPY INTO 's3://...'`, and answer whatever DuckDB says as Snowflake answers.
+    """Let fakesnow's cursor run `COPY INTO 's3://...'` and `EXPLAIN`, refuse several statements in one request, and answer
+    whatever DuckDB says as Snowflake answers.
 
     Left alone, an error fakesnow does not expect (a full disk, a number out of range) becomes an HTTP 500 without a
     reason, and Snowflake's connector asks again for minutes.
@@ -135,6 +142,10 @@ def install_statements() -> None:
     def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Any:
         if not is_unload(command):
             try:
+                if (statement := explained(command)) is not None:
+                    # Described, which binds every name and type and reads no row.
+                    original(self, f"DESCRIBE {statement}", params, *args, **kwargs)
+                    return original(self, _PLAN, None, *args, **kwargs)
                 return original(self, command, params, *args, **kwargs)
             except snowflake.connector.errors.Error:
                 raise
@@ -168,6 +179,19 @@ def install_statements() -> None:
         return original(self, _result(unload.detailed, files), None, *args, **kwargs)
 
     FakeSnowflakeCursor.execute = execute  # type: ignore[method-assign]
+    fake.parse_one = _one_statement
+
+
+def _one_statement(command: str) -> Any:
+    """The statement of a request. fakesnow takes the first of several and forgets the rest; Snowflake refuses them."""
+    found = [item for item in parse(command) if item is not None and not isinstance(item, sqlglot.exp.Semicolon)]
+    if len(found) > 1:
+        raise snowflake.connector.errors.ProgrammingError(
+            msg=f"Actual statement count {len(found)} did not match the desired statement count 1.",
+            errno=8,
+            sqlstate="0A000",
+        )
+    return found[0] if found else parse_one(command)
 
 
 def _result(detailed: bool, files: list[Any]) -> str:

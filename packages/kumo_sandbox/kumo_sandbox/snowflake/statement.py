@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 _START = re.compile(r"^\s*COPY\s+INTO\s+'(s3://[^']+)'\s+FROM\s+", re.IGNORECASE)
+_EXPLAIN = re.compile(r"^\s*EXPLAIN\s+(?:USING\s+(?:TABULAR|JSON|TEXT)\s+)?(.+)$", re.IGNORECASE | re.DOTALL)
 _OPTION = re.compile(r"([A-Z_]+)\s*=\s*", re.IGNORECASE)
 
 OPTIONS = {
@@ -54,6 +55,12 @@ class Unload:
     detailed: bool
     include_query_id: bool
     empty_for_null: bool = False
+
+
+def explained(sql: str) -> str | None:
+    """The statement that an `EXPLAIN [USING TABULAR | JSON | TEXT] <statement>` is about; None for another statement."""
+    match = _EXPLAIN.match(_without_comments(sql))
+    return match.group(1) if match is not None else None
 
 
 def is_unload(sql: str) -> bool:
