@@ -79,7 +79,7 @@ def judge_own(path: Path, release: Release, values: Mapping[str, str]) -> Judgem
         return _judge_sql(path, release, values) if path.suffix == ".sql" else _judge_python(path, release)
     except Exception as error:  # noqa: BLE001 - somebody else's code: whatever it raises is this gate's failure
         reason = str(error) if isinstance(error, KumoAssetsError) else f"{type(error).__name__}: {error}"
-        return Judgement("error", f"{path.name} could not be judged: {without_secrets(' '.join(reason.split()))[:500]}")
+        return Judgement("error", f"{path.name} could not be judged: {' '.join(without_secrets(reason).split())[:500]}")
 
 
 def _judge_sql(path: Path, release: Release, values: Mapping[str, str]) -> Judgement:
