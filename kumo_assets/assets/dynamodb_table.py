@@ -28,6 +28,7 @@ from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.dynamodb import tables
 from kumo_assets.resources.dynamodb.imports import ImportRequest, ImportState, adopt_or_import, wait_for_import
 from kumo_assets.resources.dynamodb.resource import DynamoDBResource
+from kumo_assets.resources.waiting import Narrator
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -115,17 +116,19 @@ def _import(context: dg.AssetExecutionContext, step: Step, client: "DynamoDBClie
     def whole(state: ImportState) -> bool:
         return state.errors == 0 and state.imported == source.rows and state.table != bad
 
-    attempt, state, was_adopted = adopt_or_import(
-        client, request_for, whole, lambda failed: _tag(context, step, client, failed)
-    )
-    context.log.info(f"{'Adopted' if was_adopted else 'Started'} the import into {state.table} ({state.status})")
-    state = wait_for_import(
-        client,
-        state,
-        poll_seconds=spec.table.poll_seconds,
-        deadline_seconds=spec.table.import_deadline_minutes * 60,
-        on_progress=changes(context.log.info, again_seconds=60),
-    )
+    narrator = Narrator(context.log.info)
+    with narrator.waiting_for(f"DynamoDB to import {export.prefix}"):
+        attempt, state, was_adopted = adopt_or_import(
+            client, request_for, whole, lambda failed: _tag(context, step, client, failed)
+        )
+        narrator(f"{'Adopted' if was_adopted else 'Started'} the import into {state.table} ({state.status})")
+        state = wait_for_import(
+            client,
+            state,
+            poll_seconds=spec.table.poll_seconds,
+            deadline_seconds=spec.table.import_deadline_minutes * 60,
+            on_progress=changes(narrator),
+        )
     return attempt, state, was_adopted
 
 

@@ -43,7 +43,9 @@ def anchor_time(partition: date, time_zone: str) -> datetime:
 def code_version(definition: QueryDefinition) -> str:
     """Changes with this package, the query's YAML, its SQL and its own gates: a release's record tells what built it."""
     files = (path for pattern in ("*.sql", "gates/*.sql", "gates/*.py") for path in definition.folder.glob(pattern))
-    text = definition.spec.model_dump_json() + "".join(path.read_text() for path in sorted(files))
+    text = definition.spec.model_dump_json() + "".join(
+        path.read_text(encoding="utf-8", errors="replace") for path in sorted(files)
+    )
     return f"{_package_version()}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 

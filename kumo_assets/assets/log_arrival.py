@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from kumo_assets.assets.templates import shipped
 from kumo_assets.config.load import RawSource
@@ -18,6 +17,7 @@ from kumo_assets.config.query import Schedule
 from kumo_assets.errors import LateLogs
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import quote, table
+from kumo_assets.resources.waiting import EVERY_SECONDS
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,7 @@ def missing(arrivals: list[Arrival], anchor: datetime, tolerance: timedelta) -> 
 
 def cut_off(anchor: datetime, schedule: Schedule) -> datetime:
     """The moment after which late logs are no longer waited for: the day's scheduled start plus the allowance, UTC."""
-    hour, minute = map(int, schedule.at.split(":"))
-    local = anchor.astimezone(ZoneInfo(schedule.time_zone)).replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return local.astimezone(UTC) + timedelta(minutes=schedule.late_logs_cut_off_minutes)
+    return schedule.start_of_build(anchor) + timedelta(minutes=schedule.late_logs_cut_off_minutes)
 
 
 def read_arrivals(warehouse: Warehouse, sources: Mapping[str, RawSource]) -> list[Arrival]:
@@ -90,5 +88,18 @@ def wait_for_logs(
                 found=f"{behind}; the cut-off was {limit.isoformat()}",
                 next="fix the stream, then materialise this partition again; the active release was not touched",
             )
-        log(f"Raw logs are late: {behind}. Waiting until {limit.isoformat()}.")
-        sleep(schedule.late_logs_poll_seconds)
+        warehouse.rest()
+        pause(
+            schedule.late_logs_poll_seconds,
+            f"Raw logs are late: {behind}. Waiting until {limit.isoformat()}.",
+            log,
+            sleep,
+        )
+
+
+def pause(seconds: float, line: str, log: Callable[[str], None], sleep: Callable[[float], None]) -> None:
+    """Sleep, and say the same line again each minute."""
+    while seconds > 0:
+        log(line)
+        sleep(min(seconds, EVERY_SECONDS))
+        seconds -= EVERY_SECONDS

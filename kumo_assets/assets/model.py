@@ -15,6 +15,7 @@ from kumo_assets.models.registry import Model, ModelDecision, RegisteredModels
 from kumo_assets.models.training import decide
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import author_of, root_run_of
+from kumo_assets.resources.waiting import Narrator
 from kumo_assets.sources.opening import source_of
 from kumo_assets.sources.protocol import TrainingWork
 
@@ -40,15 +41,12 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
     )
     def model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         releases: ReleasesResource = getattr(context.resources, RELEASES)
-        values = run_values(context, definition, releases.store(definition.name))
+        narrator = Narrator(context.log.info)
+        values = run_values(context, definition, releases.store(definition.name), narrator)
         before = values["registry"].read().in_use
-        trained, adopted = source.train(
-            TrainingWork(
-                **values,
-                resources=resources_of(context, shown),
-                root_run_id=root_run_of(context.run),
-            )
-        )
+        work = TrainingWork(**values, resources=resources_of(context, shown), root_run_id=root_run_of(context.run))
+        with narrator.waiting_for(f"a new model of {definition.name} ({definition.spec.source.name})"):
+            trained, adopted = source.train(work)
         return dg.MaterializeResult(
             metadata=_metadata(trained, before, adopted), data_version=dg.DataVersion(trained.training_job_id)
         )

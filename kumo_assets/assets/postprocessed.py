@@ -4,33 +4,42 @@ The asset always exists, so that gates and export have one shape to look at: ENT
 TARGET_PRED for a regression. What the table must prove is in `postprocess_proof`.
 """
 
-from contextlib import closing
+from collections.abc import Callable, Mapping
+from contextlib import closing, nullcontext
 
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
 from kumo_assets.assets.keys import code_version, key_of
+from kumo_assets.assets.postprocess_inputs import release_values, resolve_references
 from kumo_assets.assets.postprocess_proof import prove_table
+from kumo_assets.assets.postprocess_sql import FILE, has_file, user_sql
 from kumo_assets.assets.step import Step, begin, table_of
-from kumo_assets.assets.templates import render, shipped
+from kumo_assets.assets.templates import shipped
 from kumo_assets.assets.ui import Metadata, result, table_metadata
-from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.documents import Artefact, PostprocessedDetails, WarehouseDetails
 from kumo_assets.errors import ReleaseError, WarehouseError
 from kumo_assets.gates.take_counts import count_asset
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.snowflake import Warehouse, connect
-from kumo_assets.resources.sql import quote, table
+from kumo_assets.resources.sql import table
 
 ASSET = "postprocessed"
 MOST_ATTEMPTS = 20
-USER_SQL = "postprocess.sql"
 
 
-def build_postprocessed(definition: QueryDefinition, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset that turns Kumo's table into the table to serve."""
+def build_postprocessed(
+    definition: QueryDefinition,
+    partitions: dg.PartitionsDefinition,
+    sources: Mapping[str, RawSource],
+    others: Mapping[str, QueryDefinition],
+) -> dg.AssetsDefinition:
+    """The asset that turns Kumo's table into the table to serve. `sources` are the raw logs, and `others` the queries, that
+    the query's own SQL may name."""
     spec = definition.spec
-    by = f"`{USER_SQL}` of this query" if (definition.folder / USER_SQL).is_file() else f"the top {spec.top_k} by score"
+    by = f"`{FILE}` of this query" if has_file(definition) else f"the top {spec.top_k} by score"
 
     @dg.asset(
         key=key_of(definition.name, ASSET),
@@ -52,27 +61,38 @@ def build_postprocessed(definition: QueryDefinition, partitions: dg.PartitionsDe
         adopted = artefact is not None
         with connect(kumo_assets_snowflake) as warehouse, closing(kumo_assets_releases.context(definition)) as ctx:
             if artefact is None:
-                artefact = _create(step, warehouse)
+                artefact = _create(step, warehouse, kumo_assets_releases.context, sources, others)
             figures = count_asset(ctx, warehouse, definition, step.opened, artefact)
             return result(step, artefact, _metadata(warehouse, artefact) | figures, adopted)
 
     return postprocessed
 
 
-def _create(step: Step, warehouse: Warehouse) -> Artefact:
+def _create(
+    step: Step,
+    warehouse: Warehouse,
+    contexts: Callable[[QueryDefinition], ReleaseContext],
+    sources: Mapping[str, RawSource],
+    others: Mapping[str, QueryDefinition],
+) -> Artefact:
     """The first attempt whose table is whole: adopted when it exists, else created.
 
     CREATE TABLE AS is one atomic statement under a name that no other release can have. A table that exists and is not
     whole was made by an earlier `postprocess.sql`. It is left for a person to look at; the next attempt has a new name.
     """
     source = step.upstream("predictions")
+    references = resolve_references(step, warehouse, contexts, others)
     for attempt in range(1, MOST_ATTEMPTS + 1):
         name = step.names.warehouse_table(step.release_id, ASSET, attempt)
         where = table(warehouse.database, warehouse.schema, name)
         exists = bool(warehouse.columns(warehouse.database, warehouse.schema, name))
         if not exists:
-            select = select_for(step.definition, warehouse, source)
-            warehouse.rows(f"CREATE TABLE {where} AS\n{select}", doing=f"post-process {source.name} into {name}")
+            own = has_file(step.definition)
+            with (
+                release_values(step, warehouse, sources, others, references, source) if own else nullcontext() as values
+            ):
+                select = select_for(step.definition, warehouse, source, values)
+                warehouse.rows(f"CREATE TABLE {where} AS\n{select}", doing=f"post-process {source.name} into {name}")
         try:
             proof = prove_table(warehouse, name, step.definition)
         except WarehouseError:
@@ -97,20 +117,13 @@ def _create(step: Step, warehouse: Warehouse) -> Artefact:
     )
 
 
-def select_for(definition: QueryDefinition, warehouse: Warehouse, source: Artefact) -> str:
-    """The SELECT to run: the user's, else the one shipped for the query's task.
-
-    In a user's file `{{ predictions }}` is Kumo's table; `{{ top_k }}` is from the YAML, `{{ database }}` and `{{ schema }}`
-    are those of the Snowflake session.
-    """
-    values = {
-        "predictions": table_of(source),
-        "top_k": str(definition.spec.top_k),
-    }
-    user = definition.folder / USER_SQL
-    if user.is_file():
-        values |= {"database": quote(warehouse.database), "schema": quote(warehouse.schema)}
-        return render(user.read_text(), str(user), **values)
+def select_for(
+    definition: QueryDefinition, warehouse: Warehouse, source: Artefact, own: Mapping[str, str] | None
+) -> str:
+    """The SELECT to run: the user's with the values `own`, else the one shipped for the query's task."""
+    if own is not None:
+        return user_sql(definition, own)
+    values = {"predictions": table_of(source), "top_k": str(definition.spec.top_k)}
     if definition.spec.task == "binary_classification":
         return shipped(
             "binary.sql", predictions=values["predictions"], **_binary_columns(definition, warehouse, source)

@@ -1,7 +1,7 @@
 """`<query>/predictions`: the source's computation of one day, launched once, and its Snowflake table, proved.
 
-Order matters: the release is opened before anything is launched; the raw logs must reach the partition's end; then the
-query's source adopts or launches its computation and proves the table. What is one source's alone is in
+Order matters: the release is opened before anything is launched; Snowflake compiles the query's own SQL; the raw logs must
+reach the partition's end; then the query's source adopts or launches its computation and proves the table. What is one source's alone is in
 `kumo_assets.sources`.
 """
 
@@ -13,6 +13,9 @@ import dagster as dg
 
 from kumo_assets.assets.keys import anchor_time, code_version, key_of, raw_key
 from kumo_assets.assets.log_arrival import wait_for_logs
+from kumo_assets.assets.postprocess_inputs import resolve_references
+from kumo_assets.assets.postprocess_sql import has_file
+from kumo_assets.assets.postprocess_trial import known_columns, try_file
 from kumo_assets.assets.producing import RELEASES, resources_of, run_values
 from kumo_assets.assets.step import Step, begin
 from kumo_assets.assets.ui import Metadata, link, result, table_metadata
@@ -22,6 +25,7 @@ from kumo_assets.gates.raw.checks import raw_check_specs, run_raw_gates
 from kumo_assets.gates.take_counts import count_asset
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.snowflake import Warehouse, connect
+from kumo_assets.resources.waiting import Narrator
 from kumo_assets.sources.opening import source_of
 from kumo_assets.sources.protocol import PredictionWork, Source
 
@@ -30,9 +34,13 @@ SNOWFLAKE = "kumo_assets_snowflake"
 
 
 def build_predictions(
-    definition: QueryDefinition, sources: Mapping[str, RawSource], partitions: dg.PartitionsDefinition
+    definition: QueryDefinition,
+    sources: Mapping[str, RawSource],
+    partitions: dg.PartitionsDefinition,
+    others: Mapping[str, QueryDefinition],
 ) -> dg.AssetsDefinition:
-    """The asset that launches, awaits and proves one day's predictions. `sources` are the raw logs."""
+    """The asset that launches, awaits and proves one day's predictions. `sources` are the raw logs, `others` the queries
+    that the query's own SQL names."""
     spec, source = definition.spec, source_of(definition)
     shown = source.predictions
 
@@ -62,12 +70,19 @@ def build_predictions(
         start, anchor = (anchor_time(end, spec.schedule.time_zone) for end in (day - timedelta(days=1), day))
         with connect(getattr(context.resources, SNOWFLAKE)) as warehouse, closing(releases.context(definition)) as ctx:
             if artefact is None:
+                if has_file(definition):
+                    known = known_columns(ctx, warehouse)
+                    partition = step.run.partition
+                    seen = try_file(definition, sources, others, warehouse, partition=partition, known=known)
+                    context.log.info(seen)
                 wait_for_logs(warehouse, sources, anchor, spec.schedule, context.log.info)
             # Before anything is launched: a bad day of logs costs no prediction job.
             yield from run_raw_gates(
                 ctx, warehouse, definition, sources, step.opened, (start, anchor), step.run.run_id, launched=adopted
             )
             if artefact is None:
+                # Recorded before the source is paid for, because a name may be refused.
+                resolve_references(step, warehouse, releases.context, others)
                 artefact = _predict(context, step, source, warehouse, anchor)
             figures = count_asset(ctx, warehouse, definition, step.opened, artefact)
             yield result(step, artefact, _metadata(source, warehouse, artefact) | figures, adopted)
@@ -79,17 +94,18 @@ def _predict(
     context: dg.AssetExecutionContext, step: Step, source: Source, warehouse: Warehouse, anchor: datetime
 ) -> Artefact:
     """The source's table of this release, recorded once it is proved."""
-    made = source.predict(
-        PredictionWork(
-            **run_values(context, step.definition, step.store),
-            resources=resources_of(context, source.predictions),
-            partition=step.run.partition,
-            release_id=step.release_id,
-            root_run_id=step.run.root_run_id,
-            anchor=anchor,
-            warehouse=warehouse,
-        )
+    narrator = Narrator(context.log.info)
+    work = PredictionWork(
+        **run_values(context, step.definition, step.store, narrator),
+        resources=resources_of(context, source.predictions),
+        partition=step.run.partition,
+        release_id=step.release_id,
+        root_run_id=step.run.root_run_id,
+        anchor=anchor,
+        warehouse=warehouse,
     )
+    with narrator.waiting_for(f"the predictions of {step.release_id} ({step.definition.spec.source.name})"):
+        made = source.predict(work)
     return step.prove(
         name=made.table,
         attempt=made.attempt,

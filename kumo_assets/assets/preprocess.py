@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kumo_assets.assets.templates import render
 from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.config.names import QueryNames
 from kumo_assets.errors import WarehouseError
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import table
+from kumo_assets.resources.template import check_sql, read_sql, render
 
 FILE = "preprocess.sql"
 
@@ -25,6 +25,13 @@ def view_name(names: QueryNames) -> str:
 
 def has_view(definition: QueryDefinition) -> bool:
     return (definition.folder / FILE).is_file()
+
+
+def check_file(definition: QueryDefinition) -> None:
+    """ConfigError for a file with an unknown placeholder, several statements, or nothing in it. No network."""
+    if has_view(definition):
+        file = definition.folder / FILE
+        check_sql(read_sql(file), str(file), definition.spec.raw_logs)
 
 
 def create_view(
@@ -40,7 +47,7 @@ def create_view(
         name: table(source.database or warehouse.database, source.schema, source.table.table)
         for name, source in sources.items()
     }
-    select = render(file.read_text(), str(file), **values)
+    select = render(read_sql(file), str(file), **values)
     name = view_name(names)
     where = table(warehouse.database, warehouse.schema, name)
     warehouse.rows(f"CREATE OR REPLACE VIEW {where} COPY GRANTS AS\n{select}", doing=f"make the view {name}")

@@ -12,6 +12,7 @@ from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import QueryNames
 from kumo_assets.models.registry import ModelRegistry
 from kumo_assets.releases.store import ReleaseStore
+from kumo_assets.resources.waiting import Narrator
 from kumo_assets.sources.protocol import Shown
 
 RELEASES = "kumo_assets_releases"
@@ -29,15 +30,17 @@ class RunValues(TypedDict):
     cancelling: Callable[[], bool]
 
 
-def run_values(context: dg.AssetExecutionContext, definition: QueryDefinition, store: ReleaseStore) -> RunValues:
-    """The query, its model registry, and the run's log and state."""
+def run_values(
+    context: dg.AssetExecutionContext, definition: QueryDefinition, store: ReleaseStore, narrator: Narrator
+) -> RunValues:
+    """The query, its model registry, and the run's log, told through `narrator`, and state."""
     return RunValues(
         definition=definition,
         names=store.names,
         registry=registry_of(store),
-        say=context.log.info,
+        say=narrator,
         warn=context.log.warning,
-        progress=changes(context.log.info),
+        progress=changes(narrator),
         cancelling=lambda: _cancelling(context),
     )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from kumo_assets.resources.waiting import EVERY_SECONDS
+
 # Hours in a queue are fine, and are told this often, so that a log never looks dead.
-SAY_AGAIN_SECONDS = 600.0
+SAY_AGAIN_SECONDS = EVERY_SECONDS
 
 
 def changes(

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 import dagster as dg
 
 from kumo_assets.assets.keys import code_version
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import QueryNames
+from kumo_assets.config.partitions import demand_partition
 from kumo_assets.documents import Artefact, Details, Opened, WarehouseDetails, utc_now
-from kumo_assets.errors import ConfigError, ReleaseError
+from kumo_assets.errors import ReleaseError
 from kumo_assets.gates.own import gates_of
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import RunIdentity, open_release, run_of
@@ -86,7 +86,7 @@ def begin(
 ) -> Step:
     """Open this run's release, or find it open, before anything is launched.
 
-    Raises ConfigError for a partition that has not ended, ReleaseError when the run starts mid-chain and there is
+    Raises ConfigError for a day that is no partition of the query, ReleaseError when the run starts mid-chain and there is
     nothing upstream to adopt.
     """
     started = time.perf_counter()
@@ -108,17 +108,9 @@ def begin(
 
 
 def refuse_the_future(partition: str, definition: QueryDefinition, now: datetime | None = None) -> None:
-    """ConfigError for a day that has not ended in the query's time zone. Dagster's API accepts any partition key, and the
-    run would wait for that day's logs until its cut-off."""
-    zone = definition.spec.schedule.time_zone
-    newest = (now or datetime.now(UTC)).astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
-    if date.fromisoformat(partition) > newest:
-        raise ConfigError(
-            f"materialise {definition.name} for",
-            to=partition,
-            found="that day has not ended",
-            next=f"use a day up to {newest} (the last full day in {zone})",
-        )
+    """ConfigError for a day that has not ended in the query's time zone, or is outside of its schedule. Dagster's API
+    accepts any partition key, and the run would wait for that day's logs, or pay for a day that nobody wants."""
+    demand_partition(definition, partition, now, doing=f"materialise {definition.name} for")
 
 
 def table_of(artefact: Artefact) -> str:

@@ -21,6 +21,7 @@ from kumo_assets.releases.decision import Decision
 from kumo_assets.releases.evidence import put_back
 from kumo_assets.releases.inspection import inspected
 from kumo_assets.releases.operations.plain_text import copy_edited
+from kumo_assets.releases.operations.reconcile import faults_seen
 
 # Objects that one look reads for a query to find damaged ones, those written last first; the next looks read the rest. A
 # code server that starts must not read everything that a hundred queries have.
@@ -74,7 +75,23 @@ def alarms(
         found_now.append(
             Alarm(f"hand_edit {found.mark}", "hand_edit", title, (f"kumo-assets unhold {query}, once it is over",))
         )
-    return found_now
+    return [*found_now, *_of_ledger(ctx, query, found)]
+
+
+def _of_ledger(ctx: ReleaseContext, query: str, found: VersionedPointer | None) -> list[Alarm]:
+    """A hole in the history, or a fork. An error while reading it is told by whatever else reads it."""
+    try:
+        wrong = faults_seen(ctx, found)
+    except KumoAssetsError:
+        return []
+    return [Alarm(f"ledger {what}", "ledger", what, (f"kumo-assets history {query}",)) for what in wrong]
+
+
+def unrecorded(query: str, error: KumoAssetsError) -> Alarm:
+    """The message for a ledger that does not take, or give, what happened to the pointer."""
+    following = f"{error.next}; with 32 moves that are not recorded nothing more is promoted"
+    title = f"the ledger of {query} does not work: {error.found}"
+    return Alarm("ledger out", "ledger", title, (following, f"kumo-assets status {query}"))
 
 
 def strange_objects(ctx: ReleaseContext, now: datetime) -> list[Alarm]:

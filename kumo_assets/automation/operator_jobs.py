@@ -47,6 +47,7 @@ class UnholdConfig(dg.Config):
         description="The release you expect to go live next, as `kumo-assets status` or a run without this field names "
         "it; 'none' when the active one stays.",
     )
+    of: str | None = Field(default=None, description="Whose hold ends, when several people hold it; default your own.")
 
 
 class RetireConfig(dg.Config):
@@ -90,7 +91,7 @@ def hold_op(context: dg.OpExecutionContext, config: HoldConfig, kumo_assets_rele
 def unhold_op(context: dg.OpExecutionContext, config: UnholdConfig, kumo_assets_releases: ReleasesResource) -> None:
     definition = _definition_of(context)
     with closing(kumo_assets_releases.context(definition)) as ctx:
-        preview = preview_unhold(ctx)
+        preview = preview_unhold(ctx, by=author_of(context), of=config.of)
         context.log.info(f"After this, {preview.message}. The hold: {preview.hold}")
         expected = preview.next_release or "none"
         if config.next_release != expected:

@@ -20,8 +20,9 @@ import dagster as dg
 from kumo_serving.errors import KumoAssetsError, PointerMalformed
 
 from kumo_assets.assets.active_pointer import ASSET_TAG, RELEASE_TAG, folder_of
+from kumo_assets.automation.dead_runs import UNFINISHED, mark_dead_runs
 from kumo_assets.automation.jobs import QUERY_TAG
-from kumo_assets.automation.notifications import Alarm, alarms, damaged, strange_objects
+from kumo_assets.automation.notifications import Alarm, alarms, damaged, strange_objects, unrecorded
 from kumo_assets.automation.pointer_events import Event, events_of, latest_reports, news_since, pointer_key
 from kumo_assets.config.load import QueryDefinition, read_query
 from kumo_assets.config.names import POINTER_ASSET
@@ -36,13 +37,6 @@ from kumo_assets.resources.webhook import notify
 INTERVAL_SECONDS = 10
 # After a promotion that failed: 30 s, then twice as long each time, at most half an hour.
 RETRY_SECONDS, MOST_RETRY_SECONDS = 30.0, 1800.0
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def build_promotion_sensor() -> dg.SensorDefinition:
@@ -66,6 +60,7 @@ def build_promotion_sensor() -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, kumo_assets_releases: ReleasesResource
     ) -> dg.SensorResult:
         kumo_assets_releases.share(cache)
+        mark_dead_runs(context.instance)  # first of all: they may fill the queue that a promotion waits in
         definitions, unreadable = _definitions(context, load)
         before = _remembered(context.cursor)
         with ThreadPoolExecutor(max_workers=16) as pool:
@@ -150,12 +145,15 @@ def _look(releases: ReleasesResource, definition: QueryDefinition, memory: _Memo
                 heard = news_since(ctx, found, cursor=memory["seen"], mark=memory["mark"], pending=memory["pending"])
             except KumoAssetsError as error:
                 reason = f"{reason} ({error})"
+                wrong = [*wrong, unrecorded(definition.name, error)]
             promotable = release if decision.outcome == "promote" else None
             return _View(promotable, reason, found, ctx.pointers.uri, heard, wrong)
     except PointerMalformed as error:
         return _View(None, str(error), alarms=[damaged(definition.name, error)])
     except KumoAssetsError as error:
         return _View(None, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this query's alone
+        return _View(None, f"{type(error).__name__}: {error}")
 
 
 def _send(query: str, found: Sequence[Alarm], told: Sequence[str]) -> list[str]:

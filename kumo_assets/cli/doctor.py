@@ -8,20 +8,24 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.cli.clocks import clocks, judge
-from kumo_assets.cli.output import Json, definitions, show, table
+from kumo_assets.cli.output import By, Json, Reason, context_of, definitions, show, table
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kumo_assets.resources.snowflake import Warehouse
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,27 @@ class Finding:
     fix: str = ""
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    query: Annotated[str | None, typer.Argument(help="Only with --accept-hole: whose history it is.")] = None,
+    accept_hole: Annotated[
+        int | None,
+        typer.Option(
+            help="Accept that the ledger has no entry of this generation, or two, and do nothing else. Needs --reason.",
+            metavar="GENERATION",
+        ),
+    ] = None,
+    reason: Reason = "",
+    by: By = "",
+    as_json: Json = False,
+) -> None:
     """Try every outside system and permission; say what to run to fix what fails. Exit status 1 when any does."""
+    if accept_hole is not None:
+        _accept_hole(query, accept_hole, reason, by, as_json)
+        return
+    if query is not None or reason or by:
+        raise ConfigError(
+            "run doctor", found="QUERY, --reason and --by go with --accept-hole", next="run kumo-assets doctor alone"
+        )
     findings = [_try(what, trial) for what, trial in _trials(definitions())]
 
     def words() -> None:
@@ -47,6 +70,30 @@ def doctor(as_json: Json = False) -> None:
     show(as_json, {"ok": all(item.ok for item in findings), "findings": [asdict(item) for item in findings]}, words)
     if not all(item.ok for item in findings):
         raise typer.Exit(1)
+
+
+def _accept_hole(query: str | None, generation: int, reason: str, by: str, as_json: bool) -> None:
+    """For the named query, or the only one that has something wrong there."""
+    from kumo_assets.releases.moves import faults, read_or_raw, shown
+    from kumo_assets.releases.operations.accept import accept_hole
+    from kumo_assets.releases.run import person
+
+    index = definitions()
+    names = [query] if query is not None else [definition.name for definition in _readable(index)]
+    found = [name for name in names if len(names) == 1]
+    for name in names if len(names) > 1 else ():
+        with closing(context_of(name, index=index)) as ctx:
+            if faults(ctx, read_or_raw(ctx), newest=None).found_at(generation) is not None:
+                found.append(name)
+    if len(found) != 1:
+        seen = f"{', '.join(found) or 'no query'} has something wrong with generation {generation}"
+        raise ConfigError(
+            "accept a hole", found=seen, next="name the query: kumo-assets doctor QUERY --accept-hole GENERATION"
+        )
+    with closing(context_of(found[0], index=index)) as ctx:
+        span = accept_hole(ctx, generation, by=by or person(), reason=reason)
+    document = {"query": found[0], "accepted": {"first": span[0], "last": span[1]}}
+    show(as_json, document, lambda: print(f"Accepted: generation {shown(span)} of {found[0]}. Retirement works again."))
 
 
 def _try(what: str, trial: Callable[[], str]) -> Finding:
@@ -70,13 +117,19 @@ def _trials(index: DefinitionsIndex) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "S3: write, read, conditional write, delete", _s3
     yield "DynamoDB: list and describe", _dynamodb
     yield "Snowflake: log in, create and drop a table, see raw logs", partial(_snowflake, index, readable)
+    for definition in readable:
+        if (definition.folder / "postprocess.sql").is_file():
+            yield f"postprocess.sql: {definition.name}", partial(_postprocess, index, definition)
     yield from _sources_of_predictions(readable)
     for definition in readable:
         if definition.spec.source.name == "kumo" and (definition.folder / "training.py").is_file():
             yield f"query as code: {definition.name}", partial(_code, definition)
     for store, definition in {definition.spec.pointer.store: definition for definition in readable}.items():
         yield f"active pointer: read in {store}", partial(_pointer, definition)
+    yield "ledger: every move is in it, once", partial(_ledgers, readable)
     yield "Dagster: instance, and one owner of each clock", partial(_dagster, readable)
+    if os.environ.get("DAGSTER_HOME"):
+        yield "runs whose process is gone", _dead_runs
 
 
 def _readable(index: DefinitionsIndex) -> list[QueryDefinition]:
@@ -89,13 +142,10 @@ def _readable(index: DefinitionsIndex) -> list[QueryDefinition]:
 
 
 def _definitions(index: DefinitionsIndex) -> str:
+    from kumo_assets.assets.definition_check import faults
+
     names = index.names()
-    wrong = []
-    for name in names:
-        try:
-            index.raw_sources(index.query(name))
-        except ConfigError as error:
-            wrong.append(error)
+    wrong = faults(index)
     if wrong:
         raise ConfigError(
             "read the definitions",
@@ -123,10 +173,17 @@ def _s3() -> str:
 
     environment = Environment.from_variables()
     objects = ObjectStore(environment.bucket, s3_client())
-    key = f"{environment.name}/.doctor/{secrets.token_hex(8)}"
-    objects.create(key, b"1")
+    # In a folder of the ledger's name: a policy that lets pointers be written may leave it out.
+    key = f"{environment.name}/.doctor/ledger/{secrets.token_hex(8)}.json"
+    objects.put(key, b"1")
     try:
         stored = objects.get(key)
+        if objects.create(key, b"3"):
+            raise ConfigError(
+                "compare and set",
+                found="a second If-None-Match: * was accepted",
+                next="use AWS S3, or a store that honours If-None-Match",
+            )
         if objects.replace(key, b"2", etag='"0123456789abcdef0123456789abcdef"'):
             raise ConfigError(
                 "compare and set",
@@ -158,16 +215,9 @@ def _dynamodb() -> str:
 
 
 def _snowflake(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> str:
-    from dagster import build_init_resource_context
-
-    from kumo_assets.resources.snowflake import connect, snowflake_resource
     from kumo_assets.resources.sql import table as qualified
 
-    for variable in ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER", "SNOWFLAKE_DATABASE", "SNOWFLAKE_SCHEMA"):
-        if not os.environ.get(variable):
-            raise ConfigError("log in to Snowflake", found=f"{variable} is not set", next=f"set {variable}")
-    resource = snowflake_resource().with_replaced_resource_context(build_init_resource_context())
-    with connect(resource.process_config_and_initialize()) as warehouse:
+    with _warehouse() as warehouse:
         name = f"KUMO_ASSETS_DOCTOR_{secrets.token_hex(4).upper()}"
         where = qualified(warehouse.database, warehouse.schema, name)
         warehouse.rows(f"CREATE TABLE {where} (A NUMBER)", doing="create a table")
@@ -183,6 +233,33 @@ def _snowflake(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> s
                 )
             seen.append(source.name)
         return f"{warehouse.database}.{warehouse.schema}; raw logs {', '.join(sorted(set(seen)))}"
+
+
+def _warehouse() -> AbstractContextManager[Warehouse]:
+    """A session of Snowflake, as the pipeline opens one. ConfigError for a variable that is not set."""
+    from dagster import build_init_resource_context
+
+    from kumo_assets.resources.snowflake import connect, snowflake_resource
+
+    for variable in ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER", "SNOWFLAKE_DATABASE", "SNOWFLAKE_SCHEMA"):
+        if not os.environ.get(variable):
+            raise ConfigError("log in to Snowflake", found=f"{variable} is not set", next=f"set {variable}")
+    resource = snowflake_resource().with_replaced_resource_context(build_init_resource_context())
+    return connect(resource.process_config_and_initialize())
+
+
+def _postprocess(index: DefinitionsIndex, definition: QueryDefinition) -> str:
+    """The query's own SQL, compiled by Snowflake against empty tables. Nothing is run."""
+    from kumo_assets.assets.definition_check import demand_usable
+    from kumo_assets.assets.postprocess_trial import known_columns, try_file
+    from kumo_assets.releases.context import ReleaseContext
+
+    usable = demand_usable(index, definition)
+    with (
+        _warehouse() as warehouse,
+        closing(ReleaseContext.from_environment(definition, Environment.from_variables())) as ctx,
+    ):
+        return try_file(definition, usable.sources, usable.others, warehouse, known=known_columns(ctx, warehouse))
 
 
 def _sources(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> Iterator[RawSource]:
@@ -211,7 +288,7 @@ def _code(definition: QueryDefinition) -> str:
     if not sdk_is_there():
         return f"{FILE} was not compared with the tenant: kumoai is not installed (pip install 'kumo-assets[kumoai]')"
     view = view_name(Environment.from_variables().names(definition.name)) if has_view(definition) else None
-    code = run_code("describe", definition.folder / FILE, definition.spec.source.kumo.predictive_query_id, view=view)
+    code = run_code("describe", definition.folder / FILE, definition.spec.kumo.predictive_query_id, view=view)
     if code.differences:
         raise ConfigError(
             "find the tenant as the repository says",
@@ -219,7 +296,7 @@ def _code(definition: QueryDefinition) -> str:
             found="; ".join(code.differences),
             next=f"kumo-assets train {definition.name} puts the repository's definition into the tenant and trains it",
         )
-    return f"the tenant's {definition.spec.source.kumo.predictive_query_id} is what {FILE} says"
+    return f"the tenant's {definition.spec.kumo.predictive_query_id} is what {FILE} says"
 
 
 def _pointer(definition: QueryDefinition) -> str:
@@ -229,6 +306,27 @@ def _pointer(definition: QueryDefinition) -> str:
     with closing(ReleaseContext.from_environment(definition, Environment.from_variables())) as ctx:
         ctx.pointers.peek()
         return ctx.pointers.uri
+
+
+def _ledgers(queries: Sequence[QueryDefinition]) -> str:
+    """Looks at the newest thousand entries of each query, and records what the ledger could not take before."""
+    from kumo_assets.releases.cache import ReleaseCache
+    from kumo_assets.releases.context import ReleaseContext
+    from kumo_assets.releases.moves import read_or_raw
+    from kumo_assets.releases.operations.reconcile import ledger_problems
+
+    cache, problems = ReleaseCache(), []
+    for definition in queries:
+        with closing(ReleaseContext.from_environment(definition, Environment.from_variables(), cache=cache)) as ctx:
+            wrong = ledger_problems(ctx, read_or_raw(ctx), newest=1_000)
+            problems += [f"{definition.name}: {problem}" for problem in wrong]
+    if problems:
+        raise ConfigError(
+            "find every move in the ledger",
+            found="; ".join(problems),
+            next="do what is said behind each; docs/operations.md has why",
+        )
+    return f"{len(queries)} queries"
 
 
 def _dagster(queries: Sequence[QueryDefinition]) -> str:
@@ -250,3 +348,15 @@ def _dagster(queries: Sequence[QueryDefinition]) -> str:
             next="do what is said behind each; docs/airflow.md has why",
         )
     return f"instance at {os.environ['DAGSTER_HOME']}"
+
+
+def _dead_runs() -> str:
+    """Ends what a killed `materialize` left: Dagster counts such runs as running for ever, and its queue stops."""
+    import dagster as dg
+
+    from kumo_assets.automation.dead_runs import mark_dead_runs
+
+    with dg.DagsterInstance.get() as instance:
+        marked = mark_dead_runs(instance)
+    runs = ", ".join(f"{run.run_id[:8]} ({run.job_name})" for run in marked)
+    return f"{len(marked)} were marked as ended: {runs}" if marked else "none"

@@ -42,13 +42,12 @@ def status(
     index, cache = definitions(), ReleaseCache()
     reports: list[StatusReport] = []
     documents: list[dict[str, Any]] = []
-    failed: list[KumoAssetsError] = []
+    failed: list[Exception] = []
     for name in index.names():
         try:
             reports.append(report(context_of(name, index=index, cache=cache)))
             documents.append(asdict(reports[-1]))
-        except KumoAssetsError as error:
-            # One query's error never hides another's state.
+        except Exception as error:  # noqa: BLE001 - whatever one query's error is, it never hides another's state
             failed.append(error)
             documents.append({"query": name, "error": str(error)})
             note(f"{name}: {error}")
@@ -68,12 +67,14 @@ def _page(found: Any) -> str:
         by = f" by {found.promoted['by']}" if found.promoted else ""
         limit = "" if found.stale_after_hours is None else f"; limit {found.stale_after_hours:g} h"
         lines.append(("age", f"promoted {found.active_age_hours:.1f} h ago{by}{limit}{'  STALE' * found.stale}"))
-    held = found.hold
-    lines.append(("hold", "none" if held is None else f"HELD by {held['by']} at {held['at']}: {held['reason']}"))
-    if held is not None and held["to_release"]:
-        lines.append(
-            ("", f"rolled back from {held['from_release'] or 'an unreadable pointer'} to {held['to_release']}")
-        )
+    if not found.holds:
+        lines.append(("hold", "none"))
+    for held in found.holds:
+        lines.append(("hold", f"HELD by {held['by'] or 'somebody'} at {held['at']}: {held['reason']}"))
+        if held["to_release"]:
+            lines.append(
+                ("", f"rolled back from {held['from_release'] or 'an unreadable pointer'} to {held['to_release']}")
+            )
     if found.forced is not None:
         lines.append(("forced", f"by {found.forced['by']}: {found.forced['reason']}"))
     waits = f" (sealed {found.candidate_waits_hours:.1f} h ago)" if found.candidate_waits_hours is not None else ""
@@ -124,8 +125,16 @@ def history(
     pointer: PointerUri = None,
     as_json: Json = False,
 ) -> None:
-    """The ledger: who moved what, when, why. Newest first."""
-    entries = context_of(query, pointer).ledger.history(limit)
+    """The ledger, and moves that it does not have yet: who moved what, when, why. Newest first."""
+    from kumo_assets.releases.moves import history as known_history
+    from kumo_assets.releases.moves import read_or_raw
+    from kumo_assets.releases.operations.reconcile import ledger_problems
+
+    ctx = context_of(query, pointer)
+    found = read_or_raw(ctx)
+    for problem in ledger_problems(ctx, found):
+        note(problem)
+    entries = known_history(ctx, found, limit)
     show(
         as_json,
         [entry.model_dump(mode="json") for entry in entries],

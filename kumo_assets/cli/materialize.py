@@ -7,30 +7,24 @@ Kumo job, the same import (rule 2).
 from __future__ import annotations
 
 import os
-import socket
-import sys
-from datetime import UTC, date, datetime, timedelta
-from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Annotated, Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from kumo_serving.errors import KumoAssetsError
 
+from kumo_assets.cli.loading import daily_job
 from kumo_assets.cli.output import By, Json, Query, context_of, definitions, note, show
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import ReleaseId
-from kumo_assets.config.project import defs_folder, project_around
+from kumo_assets.config.partitions import demand_partition
 from kumo_assets.documents import Opened
 from kumo_assets.errors import ConfigError, GateBlocked, Refused
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.run import ROOT_RUN_TAG, person
+from kumo_assets.resources.processes import PROCESS_TAG, process_tags
 
-# The process that runs the chain from a terminal: a run of this machine whose process is gone is a killed one. Runs that
-# Dagster launched are Dagster's to watch (run monitoring).
-PROCESS_TAG = "kumo_assets/process"
+if TYPE_CHECKING:
+    import dagster as dg
 
 # Dagster's debug lines are for its UI; a terminal gets what is INFO and above, on stderr.
 TERMINAL = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
@@ -53,7 +47,7 @@ def materialize(
     """Build a day's release: the chain up to dynamodb_table, with its gates."""
     index = definitions()
     definition = index.query(query)
-    days = [check_partition(definition, day) for day in partition]
+    days = [demand_partition(definition, day) for day in partition]
     if not os.environ.get("DAGSTER_HOME"):
         raise ConfigError(
             "find the Dagster instance",
@@ -61,50 +55,32 @@ def materialize(
             next="export DAGSTER_HOME=<the folder of dagster.yaml, absolute>",
         )
     ctx = context_of(query, index=index)
-    done = [_one_day(ctx, definition, day, fresh=fresh, promote=promote, by=by or person()) for day in days]
+    job = daily_job(index, definition)
+    done = [_one_day(ctx, definition, job, day, fresh=fresh, promote=promote, by=by or person()) for day in days]
     show(as_json, done[0] if len(done) == 1 else done, lambda: print("\n".join(item["words"] for item in done)))
 
 
-def check_partition(definition: QueryDefinition, text: str) -> str:
-    """The partition when it is a full day of this query; ConfigError naming the range otherwise."""
-    schedule = definition.spec.schedule
-    today = datetime.now(UTC).astimezone(ZoneInfo(schedule.time_zone)).date()
-    newest = today - timedelta(days=1)
-    advice = f"use a day from {schedule.start} to {newest} (the last full day in {schedule.time_zone})"
-    try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(
-            "use the partition", to=repr(text), found=str(error), next="write it like 2017-11-30"
-        ) from error
-    if len(text) != 10 or text != day.isoformat():
-        raise ConfigError(
-            "use the partition", to=repr(text), found="it is not YYYY-MM-DD", next="write it like 2017-11-30"
-        )
-    if day > newest:
-        raise ConfigError("use the partition", to=text, found="that day has not ended", next=advice)
-    if schedule.end is not None and day > schedule.end:
-        advice = f"use a day from {schedule.start} to {schedule.end}, or move schedule.end in the query's defs.yaml"
-        raise ConfigError("use the partition", to=text, found="it is after the query's last partition", next=advice)
-    if day < schedule.start:
-        raise ConfigError("use the partition", to=text, found="it is before the query's first partition", next=advice)
-    return text
-
-
 def _one_day(
-    ctx: ReleaseContext, definition: QueryDefinition, day: str, *, fresh: bool, promote: bool, by: str
+    ctx: ReleaseContext,
+    definition: QueryDefinition,
+    job: dg.JobDefinition,
+    day: str,
+    *,
+    fresh: bool,
+    promote: bool,
+    by: str,
 ) -> dict[str, Any]:
     import dagster as dg
 
-    from kumo_assets.automation.jobs import daily_job_name
+    from kumo_assets.automation.dead_runs import heard, mark_dead_runs
 
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.get() as instance, heard(instance):
+        mark_dead_runs(instance)
         resumed = None if fresh else _to_resume(ctx, instance, day)
-        tags = {"kumo_assets/by": by, PROCESS_TAG: _process()}
+        tags = {"kumo_assets/by": by, **process_tags()}
         if resumed is not None:
             tags[ROOT_RUN_TAG] = resumed.root_run_id
             note(f"Resuming release {resumed.release_id}, opened at {resumed.opened_at}")
-        job = load_definitions().resolve_job_def(daily_job_name(definition.name))
         result = job.execute_in_process(
             instance=instance, partition_key=day, tags=tags, run_config=TERMINAL, raise_on_error=False
         )
@@ -133,34 +109,6 @@ def _one_day(
     return document
 
 
-def load_definitions() -> Any:
-    """The Definitions of the project around the current folder, else of the one around `KUMO_ASSETS_DEFS`, resolved.
-
-    ConfigError when there is no project, or its module has no `defs`.
-    """
-    folder = defs_folder()
-    project = project_around(Path.cwd()) or project_around(folder)
-    if project is None:
-        raise ConfigError(
-            "load the definitions in",
-            to=str(folder),
-            found="no Dagster project is around that folder, nor around the current one",
-            next="run this in the project that Dagster loads",
-        )
-    if find_spec(project.definitions.partition(".")[0]) is None:
-        sys.path.insert(0, str(project.source))  # a project that is not installed is found by path, as Dagster finds it
-    module = import_module(project.definitions)
-    found = getattr(module, "defs", None)
-    if found is None:
-        raise ConfigError(
-            "load the definitions",
-            to=project.definitions,
-            found="it has no `defs`",
-            next="assemble them with @dg.definitions",
-        )
-    return found() if callable(found) else found
-
-
 def _to_resume(ctx: ReleaseContext, instance: Any, day: str) -> Opened | None:
     """The newest unsealed release of the day that no gate stopped and no live run is building.
 
@@ -178,7 +126,6 @@ def _to_resume(ctx: ReleaseContext, instance: Any, day: str) -> Opened | None:
         runs = instance.get_run_records(dg.RunsFilter(run_ids=[found.run_id]))
         runs += instance.get_run_records(dg.RunsFilter(tags={ROOT_RUN_TAG: found.root_run_id}))
         alive = [record.dagster_run for record in runs if not record.dagster_run.is_finished]
-        alive = [run for run in alive if not _killed(run)]
         if alive:
             raise Refused(
                 "materialise",
@@ -190,24 +137,6 @@ def _to_resume(ctx: ReleaseContext, instance: Any, day: str) -> Opened | None:
             return None
         return found
     return None
-
-
-def _process() -> str:
-    return f"{os.getpid()}@{socket.gethostname()}"
-
-
-def _killed(run: Any) -> bool:
-    """True for a run of this command, on this machine, whose process is gone."""
-    pid, _, host = str(run.tags.get(PROCESS_TAG, "")).partition("@")
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def _root_cause(event: Any) -> str:

@@ -81,17 +81,19 @@ def hold(
     reason: Reason, query: MaybeQuery = None, pointer: PointerUri = None, by: By = "", as_json: Json = False
 ) -> None:
     """Stop automatic promotion; releases go on being built and gated."""
+    from kumo_assets.releases.holds import written_holds
     from kumo_assets.releases.operations.hold import hold as place
 
-    ctx = context_of(query, pointer)
-    held = place(ctx, by=by or person(), reason=reason)
+    ctx, author = context_of(query, pointer), by or person()
+    held = place(ctx, by=author, reason=reason)
     show(
         as_json,
         {
             "query": ctx.query,
             "generation": held.generation,
             "release_id": held.release_id,
-            "hold": asdict(held.hold) if held.hold else None,
+            "hold": next((asdict(one) for one in written_holds(held) if one.by == author), None),
+            "holds": [asdict(one) for one in written_holds(held)],
         },
         lambda: print(f"Held: {held.served_release_id} stays live until kumo-assets unhold {ctx.query}"),
     )
@@ -100,23 +102,30 @@ def hold(
 def unhold(
     query: MaybeQuery = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    of: Annotated[
+        str | None,
+        typer.Option(help="Whose hold ends; default your own, or the only one.", metavar="AUTHOR"),
+    ] = None,
     pointer: PointerUri = None,
     by: By = "",
     as_json: Json = False,
 ) -> None:
-    """Lift a hold; says first what will go active, and asks."""
+    """Lift a hold; says first which holds there are and what will go active, and asks."""
+    from kumo_assets.releases.holds import all_told, written_holds
     from kumo_assets.releases.operations.hold import preview_unhold
     from kumo_assets.releases.operations.hold import unhold as lift
 
-    ctx = context_of(query, pointer)
-    preview = preview_unhold(ctx)
+    ctx, author = context_of(query, pointer), by or person()
+    preview = preview_unhold(ctx, by=author, of=of)
     note(f"The hold: {preview.hold}.")
+    if preview.kept:
+        note(f"Not lifted: {all_told(preview.kept)}.")
     note(f"After this, {preview.message}.")
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError("lift the hold on", to=ctx.query, found="nobody is here to be asked", next="give --yes")
         typer.confirm("Lift the hold?", abort=True, err=True)
-    lifted = lift(ctx, preview, by=by or person())
+    lifted = lift(ctx, preview, by=author)
     show(
         as_json,
         {
@@ -124,7 +133,8 @@ def unhold(
             "generation": lifted.generation,
             "release_id": lifted.served_release_id,
             "next_release": preview.next_release,
-            "hold": None,
+            "hold": asdict(lifted.hold) if lifted.hold is not None else None,
+            "holds": [asdict(one) for one in written_holds(lifted)],
         },
         lambda: print(f"The hold is lifted; {preview.message}."),
     )

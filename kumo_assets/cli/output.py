@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.project import defs_folder
@@ -64,7 +63,7 @@ def definitions() -> DefinitionsIndex:
     return DefinitionsIndex(defs_folder())
 
 
-def end_of_several(asked: int, failed: Sequence[KumoAssetsError]) -> None:
+def end_of_several(asked: int, failed: Sequence[Exception]) -> None:
     """How a command that covers several queries ends, once it has printed what it could: 0 when every query was read, 2
     when none was and each for its configuration, 1 otherwise. A script that looks at the status alone must not take a
     state that nobody could read for a good one."""

@@ -34,7 +34,7 @@ def train(
 
     index = definitions()
     definition = index.query(query)
-    spec = definition.spec.source.kumo
+    spec = definition.spec.kumo
     registry = _registry(definition)
     view = _view(definition, index.raw_sources(definition), registry) if has_view(definition) else None
     document: dict[str, Any] = {"query": query, "view": view}
@@ -104,8 +104,8 @@ def model(
     registered = registry.read()
 
     def words() -> None:
-        if definition.spec.source.kumo.training_job_id is not None:
-            print(f"pinned in the definition: {definition.spec.source.kumo.training_job_id}")
+        if definition.spec.kumo.training_job_id is not None:
+            print(f"pinned in the definition: {definition.spec.kumo.training_job_id}")
         print(_line("in use", registered.in_use) or "in use: the newest DONE training job (none is recorded)")
         if registered.candidate is not None:
             print(_line("waits for its check", registered.candidate))
@@ -117,7 +117,7 @@ def model(
             ],
         )
 
-    show(as_json, registered.model_dump(mode="json") | {"pinned": definition.spec.source.kumo.training_job_id}, words)
+    show(as_json, registered.model_dump(mode="json") | {"pinned": definition.spec.kumo.training_job_id}, words)
 
 
 def _registry(definition: QueryDefinition) -> ModelRegistry:
@@ -153,7 +153,7 @@ TASKS = {
 
 def _expected(definition: QueryDefinition, query_id: str, task: str) -> None:
     """ConfigError when what was saved is not what the definition predicts with."""
-    spec = definition.spec.source.kumo
+    spec = definition.spec.kumo
     file = definition.folder / "defs.yaml"
     if query_id != spec.predictive_query_id and spec.predictive_query_id.startswith("pquery-"):
         raise ConfigError(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
 from pydantic import BaseModel
 
 from kumo_assets.assets.active_pointer import build_active_pointer
+from kumo_assets.assets.definition_check import demand_usable
 from kumo_assets.assets.dynamodb_table import build_dynamodb_table
 from kumo_assets.assets.keys import daily_partitions
 from kumo_assets.assets.model import build_model, build_model_check
@@ -43,11 +45,10 @@ class PredictiveQuery(dg.Component):
         return cls(QueryDefinition(name=folder.name, folder=folder, spec=attributes))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The query's definitions. ConfigError when another folder has its name, or when it names raw logs that no
-        RawLogs definition in the whole project has."""
-        index = _index_of(context)
-        index.demand_unique(self.definition.name)
-        return build_query(self.definition, index.raw_sources(self.definition))
+        """The query's definitions. ConfigError when another folder has its name, when it names raw logs that no RawLogs
+        definition in the whole project has, and for a SQL file or a gate of its own that cannot be used as it stands."""
+        usable = demand_usable(_index_of(context), self.definition)
+        return build_query(self.definition, usable.sources, usable.others)
 
 
 def _index_of(context: dg.ComponentLoadContext) -> DefinitionsIndex:
@@ -61,8 +62,13 @@ def _index_of(context: dg.ComponentLoadContext) -> DefinitionsIndex:
     return index
 
 
-def build_query(definition: QueryDefinition, sources: Mapping[str, RawSource]) -> dg.Definitions:
-    """Everything Dagster knows of one query. `sources` are the raw logs that it names. No I/O but reading its folder."""
+def build_query(
+    definition: QueryDefinition,
+    sources: Mapping[str, RawSource],
+    others: Mapping[str, QueryDefinition] = MappingProxyType({}),
+) -> dg.Definitions:
+    """Everything Dagster knows of one query. `sources` are the raw logs that it names, `others` the queries that its
+    `postprocess.sql` names. No I/O but reading its folder."""
     partitions = daily_partitions(definition)
     jobs = build_jobs(definition, partitions)
     operator_jobs = build_operator_jobs(definition)
@@ -70,8 +76,8 @@ def build_query(definition: QueryDefinition, sources: Mapping[str, RawSource]) -
     return dg.Definitions(
         assets=[
             *([build_model(definition)] if trained else []),
-            build_predictions(definition, sources, partitions),
-            build_postprocessed(definition, partitions),
+            build_predictions(definition, sources, partitions, others),
+            build_postprocessed(definition, partitions, sources, others),
             build_s3_export(definition, partitions),
             build_dynamodb_table(definition, partitions),
             build_active_pointer(definition),

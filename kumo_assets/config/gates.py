@@ -7,15 +7,18 @@ Nothing is judged here. The import's gate is not here either: no query can set i
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from kumo_assets.config.names import RELEASE_PATTERN
-from kumo_assets.config.raw_logs import IDENTIFIER, Strict
-from kumo_assets.config.registration import AskedGate, Gate, Limits, Mode, SettableAsset
+from kumo_assets.config.names import RELEASE_PATTERN, ReleaseId
+from kumo_assets.config.raw_logs import IDENTIFIER, MOST_ROWS, Strict
+from kumo_assets.config.registration import MOST, AskedGate, Gate, Limits, Mode, SettableAsset
 from kumo_assets.config.tasks import Task
 
+# A score is any finite number.
+FLOAT = sys.float_info.max
 OWN_GATE = r"^[a-z][a-z0-9_]{1,62}$"
 
 
@@ -27,8 +30,10 @@ class RawFreshness(Gate):
     advice = "look at the stream that ends early: is its connector behind, or has it stopped?"
     before_launch = True
 
-    warn_minutes: float | None = Field(default=None, ge=0, description="Default: schedule.late_logs_tolerance_minutes.")
-    block_minutes: float | None = Field(default=None, ge=0, description="Default: three times the same.")
+    warn_minutes: float | None = Field(
+        default=None, ge=0, le=MOST, description="Default: schedule.late_logs_tolerance_minutes."
+    )
+    block_minutes: float | None = Field(default=None, ge=0, le=MOST, description="Default: three times the same.")
 
 
 class RawVolume(Limits):
@@ -39,9 +44,9 @@ class RawVolume(Limits):
     advice = "compare the log's rows of the day with those of the day before: a stream that stopped, or runs twice?"
     before_launch = True
 
-    min_rows: int = Field(default=1, ge=0, description="Fewer rows in the day than this block.")
-    warn: float = Field(default=0.5, ge=0)
-    block: float = Field(default=0.9, ge=0)
+    min_rows: int = Field(default=1, ge=0, le=MOST_ROWS, description="Fewer rows in the day than this block.")
+    warn: float = Field(default=0.5, ge=0, le=MOST)
+    block: float = Field(default=0.9, ge=0, le=MOST)
 
 
 class RawDrift(Limits):
@@ -57,8 +62,8 @@ class RawDrift(Limits):
         default_factory=dict,
         description="Raw log -> column whose rows move together (a basket, a user): counts for the noise floor.",
     )
-    warn: float = Field(default=0.1, ge=0)
-    block: float = Field(default=0.25, ge=0)
+    warn: float = Field(default=0.1, ge=0, le=MOST)
+    block: float = Field(default=0.25, ge=0, le=MOST)
 
     @property
     def configured(self) -> bool:
@@ -75,7 +80,7 @@ class KumoWarnings(Gate):
     errors_always_block = True
 
     allow: list[str] = Field(default_factory=list, description="Title patterns (fnmatch) of warnings to live with.")
-    max_unlisted: int = Field(default=0, ge=0)
+    max_unlisted: int = Field(default=0, ge=0, le=10_000)
 
 
 class Volume(Limits):
@@ -85,9 +90,9 @@ class Volume(Limits):
     about = "Entities and rows predicted: a least number, and the change against the baseline."
     advice = "compare the raw logs of the day with those of the day before: are entities missing upstream?"
 
-    min_entities: int = Field(default=1, ge=1)
-    warn: float = Field(default=0.1, ge=0)
-    block: float = Field(default=0.25, ge=0)
+    min_entities: int = Field(default=1, ge=1, le=MOST_ROWS)
+    warn: float = Field(default=0.1, ge=0, le=MOST)
+    block: float = Field(default=0.25, ge=0, le=MOST)
 
 
 class Keys(Gate):
@@ -99,14 +104,24 @@ class Keys(Gate):
 
 
 class ScoreRange(Gate):
-    """Scores are finite, not all the same, and within bounds (0 to 1 for classifications unless written)."""
+    """Scores are finite, not the same for nearly everybody, within bounds (0 to 1 for classifications unless written), and
+    the class predicted is the one they make likely."""
 
     asset = "predictions"
-    about = "Scores are finite, not all the same, and within bounds."
+    about = "Scores are finite, not the same for nearly everybody, within bounds, and agree with the class predicted."
     advice = "scores that are all the same or out of bounds: a model that failed to train, or the wrong task?"
 
-    min: float | None = None
-    max: float | None = None
+    min: float | None = Field(default=None, ge=-FLOAT, le=FLOAT)
+    max: float | None = Field(default=None, ge=-FLOAT, le=FLOAT)
+    most_alike: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="Largest share of a release's scores (of one class, for a multiclass) that may be one and the same.",
+    )
+    contradicted: float = Field(
+        default=0.1, ge=0, le=1, description="Largest share of entities predicted a class that is not their likeliest."
+    )
 
     @model_validator(mode="after")
     def _rising(self) -> ScoreRange:
@@ -122,8 +137,8 @@ class ScoreDrift(Limits):
     about = "PSI of the predicted scores against the baseline, over its own quantile bins."
     advice = "look at the bin that moved most: a retrained model, a changed feature, a column gone constant?"
 
-    warn: float = Field(default=0.1, ge=0)
-    block: float = Field(default=0.15, ge=0)
+    warn: float = Field(default=0.1, ge=0, le=MOST)
+    block: float = Field(default=0.15, ge=0, le=MOST)
 
 
 class ListShape(Limits):
@@ -272,6 +287,13 @@ class GatesSpec(Strict):
     own: dict[Annotated[str, Field(pattern=OWN_GATE)], OwnGate] = Field(
         default_factory=dict, description="Mode and asset of the gates in the query's gates/ folder, by name."
     )
+
+    @field_validator("reference")
+    @classmethod
+    def _a_release(cls, value: str | None) -> str | None:
+        if value is not None and ReleaseId.parse(value) is None:
+            raise ValueError(f"{value!r} is no release: there is no such day")
+        return value
 
     @classmethod
     def registrations(cls) -> dict[str, type[Gate]]:

@@ -65,16 +65,33 @@ class DefinitionsIndex:
     def raw_logs(self) -> dict[str, RawLogsSpec]:
         """Every readable RawLogs definition, by its folder's name.
 
-        Raises ConfigError for one that is not valid, and for two folders of one name.
+        Raises ConfigError for one that is not valid, for two folders of one name, and for a raw log in two of them.
         """
-        return {path.parent.name: spec for path, spec in self._raw_logs.items()}
+        for fault in self.raw_faults():
+            raise fault
+        return {path.parent.name: spec for path, spec in self._raw_specs()}
+
+    def raw_faults(self) -> list[ConfigError]:
+        """What is wrong with the RawLogs definitions; a query that needs none of them can be used all the same."""
+        return [found for found in (*self._raw_logs.values(), *self._tables.values()) if isinstance(found, ConfigError)]
+
+    def raw_logs_of(self, definition: QueryDefinition) -> dict[str, RawLogsSpec]:
+        """The RawLogs definitions that have a raw log which the query names, by their folders' names. ConfigError as of
+        `raw_sources`."""
+        self.raw_sources(definition)
+        wanted = set(definition.spec.raw_logs)
+        return {path.parent.name: spec for path, spec in self._raw_specs() if wanted & spec.tables.keys()}
 
     def raw_sources(self, definition: QueryDefinition) -> dict[str, RawSource]:
         """The raw tables that a query names, wherever under the folder they are defined.
 
-        Raises ConfigError for one that no RawLogs definition has, or that two have.
+        Raises ConfigError for one that no RawLogs definition has, or that two have. A RawLogs definition that is wrong
+        stops only the queries that need it.
         """
-        known = self._tables
+        known = {name: source for name, source in self._tables.items() if isinstance(source, RawSource)}
+        for name in definition.spec.raw_logs:
+            if isinstance(twice := self._tables.get(name), ConfigError):
+                raise twice
         unknown = [name for name in definition.spec.raw_logs if name not in known]
         if unknown:
             raise ConfigError(
@@ -102,27 +119,34 @@ class DefinitionsIndex:
         return files if len(files) == 1 else [path for path in files if self._may_be_query(path)]
 
     @cached_property
-    def _raw_logs(self) -> dict[Path, RawLogsSpec]:
-        found: dict[Path, RawLogsSpec] = {}
+    def _raw_logs(self) -> dict[Path, RawLogsSpec | ConfigError]:
+        """Every file that says it is a RawLogs definition: its specification, or what is wrong with it."""
+        found: dict[Path, RawLogsSpec | ConfigError] = {}
         for name, files in self._files.items():
             logs = [path for path in files if self._type(path) == RAW_LOGS_TYPE]
-            if len(logs) > 1:
-                raise _twice("RawLogs", name, logs)
             for path in logs:
-                found[path] = validate(RawLogsSpec, self._document(path).get("attributes"), path)
+                try:
+                    spec = validate(RawLogsSpec, self._document(path).get("attributes"), path)
+                    found[path] = spec if len(logs) == 1 else _twice("RawLogs", name, logs)
+                except ConfigError as error:
+                    found[path] = error
         return found
 
+    def _raw_specs(self) -> list[tuple[Path, RawLogsSpec]]:
+        return [(path, spec) for path, spec in self._raw_logs.items() if isinstance(spec, RawLogsSpec)]
+
     @cached_property
-    def _tables(self) -> dict[str, RawSource]:
-        found: dict[str, RawSource] = {}
-        places: dict[str, Path] = {}
-        for path, spec in self._raw_logs.items():
+    def _tables(self) -> dict[str, RawSource | ConfigError]:
+        """Raw log -> where it is, or that two definitions have it."""
+        places: dict[str, list[tuple[Path, RawSource]]] = {}
+        for path, spec in self._raw_specs():
             for name, table in spec.tables.items():
-                if name in found:
-                    raise _twice("raw log", name, [places[name], path])
-                found[name] = RawSource(name=name, database=spec.database, schema=spec.schema_name, table=table)
-                places[name] = path
-        return found
+                source = RawSource(name=name, database=spec.database, schema=spec.schema_name, table=table)
+                places.setdefault(name, []).append((path, source))
+        return {
+            name: found[0][1] if len(found) == 1 else _twice("raw log", name, [path for path, _ in found])
+            for name, found in places.items()
+        }
 
     def _document(self, path: Path) -> dict[str, Any]:
         if path not in self._documents:
@@ -140,8 +164,11 @@ class DefinitionsIndex:
         return self._type(path) in (QUERY_TYPE, "")
 
     def _unread(self) -> str:
+        """Files that may have a raw log which nobody else has: those that cannot be read, and wrong RawLogs definitions."""
         paths = [str(path) for files in self._files.values() for path in files if not self._type(path)]
-        return f" (not looked into, because they cannot be read: {', '.join(paths)})" if paths else ""
+        unread = f" (not looked into, because they cannot be read: {', '.join(paths)})" if paths else ""
+        wrong = [f"{error.to}: {error.found}" for error in self._raw_logs.values() if isinstance(error, ConfigError)]
+        return unread + (f" (and wrong: {'; '.join(dict.fromkeys(wrong))})" if wrong else "")
 
 
 def _definition_files(folder: Path, above: frozenset[str]) -> Iterator[Path]:

@@ -7,16 +7,20 @@ models. Reading files is in `load.py`; what is built from a definition is in `ku
 from __future__ import annotations
 
 import math
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import Field, field_validator, model_validator
 
+from kumo_assets.config.cron import cron_fault
 from kumo_assets.config.gates import GatesSpec
 from kumo_assets.config.raw_logs import Owner, Strict, check_time_zone
 from kumo_assets.config.registration import AskedGate
+from kumo_assets.config.table_source import TableSettings
 from kumo_assets.config.tasks import Task
+from kumo_assets.errors import ConfigError
 
 ITEM_FORMATS: dict[str, str] = {
     "ranking": "ranking/1",
@@ -25,17 +29,28 @@ ITEM_FORMATS: dict[str, str] = {
     "multiclass_classification": "classification/1",
 }
 
+# Bounds of what a person may write: far beyond what anybody wants, and within what clocks and outside systems take.
+HOUR = 3600.0  # seconds
+WEEK_MINUTES = 7 * 24 * 60.0
+TEN_YEARS_HOURS = 10 * 366 * 24.0
+FIRST_DAY, LAST_DAY = date(1970, 1, 2), date(2199, 12, 31)
+
 
 class Poll(Strict):
     """How a Kumo job is waited for."""
 
-    first_seconds: float = Field(default=10, gt=0)
-    max_seconds: float = Field(default=60, gt=0)
+    first_seconds: float = Field(default=10, gt=0, le=HOUR)
+    max_seconds: float = Field(default=60, gt=0, le=HOUR)
     table_seconds: float = Field(
-        default=60, ge=0, description="How late the table of a job that says DONE may be before it is not believed."
+        default=60,
+        ge=0,
+        le=24 * HOUR,
+        description="How late the table of a job that says DONE may be before it is not believed.",
     )
     jitter: float = Field(default=0.1, ge=0, lt=1, description="Each pause differs by up to this fraction of itself.")
-    deadline_minutes: float = Field(default=240, gt=0, description="After this the job is cancelled and the run fails.")
+    deadline_minutes: float = Field(
+        default=240, gt=0, le=WEEK_MINUTES, description="After this the job is cancelled and the run fails."
+    )
 
 
 class Training(Strict):
@@ -54,13 +69,15 @@ class Training(Strict):
     tolerance: float = Field(
         default=0.05, ge=0, le=1, description="How much worse, as a fraction of the old value, is still as good."
     )
-    deadline_minutes: float = Field(default=1440, gt=0, description="After this the training job is cancelled.")
+    deadline_minutes: float = Field(
+        default=1440, gt=0, le=4 * WEEK_MINUTES, description="After this the training job is cancelled."
+    )
 
     @field_validator("schedule")
     @classmethod
     def _cron(cls, value: str) -> str:
-        if len(value.split()) != 5:
-            raise ValueError(f"{value!r} is not a cron schedule of five fields, such as '0 4 * * 0'")
+        if fault := cron_fault(value):
+            raise ValueError(f"{value!r} is not a cron schedule of five fields, such as '0 4 * * 0': {fault}")
         return value
 
 
@@ -82,7 +99,7 @@ class Kumo(Strict):
     send_prediction_time: bool = Field(default=True, description="False for tenants too old to know `prediction_time`.")
     num_workers: int = Field(default=1, ge=1, le=4)
     classes_per_entity: int | None = Field(
-        default=None, ge=1, description="Candidates Kumo returns per entity; default 2 x top_k + 2."
+        default=None, ge=1, le=10_000, description="Candidates Kumo returns per entity; default 2 x top_k + 2."
     )
     binary_threshold: float | None = Field(default=None, ge=0, le=1)
     poll: Poll = Field(default_factory=Poll)
@@ -94,7 +111,16 @@ class Kumo(Strict):
 class Source(Strict):
     """Where the predictions come from: one field for each source that there is, of which a definition writes one."""
 
-    kumo: Kumo
+    kumo: Kumo | None = None
+    table: TableSettings | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Source:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            allowed = ", ".join(type(self).model_fields)
+            raise ValueError(f"write exactly one of {allowed}; found {', '.join(given) or 'none'}")
+        return self
 
     @property
     def name(self) -> str:
@@ -104,17 +130,18 @@ class Source(Strict):
     @property
     def training(self) -> Training | None:
         """How the model is trained again; None when it is not, and for a source that has no models."""
-        return self.kumo.training
+        return self.kumo.training if self.kumo is not None else None
 
     @property
     def binary_threshold(self) -> float | None:
         """The probability from which on a binary prediction is true, where the source's table does not say it."""
-        return self.kumo.binary_threshold
+        chosen = self.kumo or self.table
+        return chosen.binary_threshold if chosen is not None else None
 
     @property
     def classes_per_entity(self) -> int | None:
         """Candidates asked for each entity; None for the default, or where nobody can be asked."""
-        return self.kumo.classes_per_entity
+        return self.kumo.classes_per_entity if self.kumo is not None else None
 
 
 class Export(Strict):
@@ -130,13 +157,15 @@ class Table(Strict):
 
     deletion_protection: bool = True
     point_in_time_recovery: bool = False
-    reads_per_second: int | None = Field(default=None, ge=1, description="Warm throughput to have before the swap.")
+    reads_per_second: int | None = Field(
+        default=None, ge=1, le=100_000_000, description="Warm throughput to have before the swap."
+    )
     replicas: list[str] = Field(
         default_factory=list, description="Other regions whose replica must be ACTIVE before the swap."
     )
     sample: int = Field(default=20, ge=1, le=1000, description="Items compared with their source rows.")
-    import_deadline_minutes: float = Field(default=180, gt=0)
-    poll_seconds: float = Field(default=10, gt=0)
+    import_deadline_minutes: float = Field(default=180, gt=0, le=WEEK_MINUTES)
+    poll_seconds: float = Field(default=10, gt=0, le=HOUR)
 
 
 class Pointer(Strict):
@@ -156,13 +185,21 @@ class Schedule(Strict):
     )
     at: str = Field(default="02:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Local time of day.")
     time_zone: str = "UTC"
-    start: date = Field(description="First partition.")
-    end: date | None = Field(default=None, description="Last partition, for logs that have ended; none by default.")
-    late_logs_cut_off_minutes: float = Field(default=120, ge=0, description="How long late raw logs are waited for.")
-    late_logs_poll_seconds: float = Field(default=60, gt=0)
+    start: date = Field(ge=FIRST_DAY, le=LAST_DAY, description="First partition.")
+    end: date | None = Field(
+        default=None,
+        ge=FIRST_DAY,
+        le=LAST_DAY,
+        description="Last partition, for logs that have ended; none by default.",
+    )
+    late_logs_cut_off_minutes: float = Field(
+        default=120, ge=0, le=WEEK_MINUTES, description="How long late raw logs are waited for."
+    )
+    late_logs_poll_seconds: float = Field(default=60, gt=0, le=HOUR)
     late_logs_tolerance_minutes: float = Field(
         default=60,
         ge=0,
+        le=WEEK_MINUTES,
         description="Logs count as complete when their newest event is this close to the partition's end.",
     )
 
@@ -170,6 +207,12 @@ class Schedule(Strict):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         return check_time_zone(value)
+
+    def start_of_build(self, anchor: datetime) -> datetime:
+        """When the build of the partition that ends at `anchor` is scheduled; UTC."""
+        hour, minute = map(int, self.at.split(":"))
+        local = anchor.astimezone(ZoneInfo(self.time_zone)).replace(hour=hour, minute=minute, second=0, microsecond=0)
+        return local.astimezone(UTC)
 
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> Schedule:
@@ -181,11 +224,14 @@ class Schedule(Strict):
 class Retention(Strict):
     """Which old releases are kept."""
 
-    keep: int = Field(default=7, ge=1, description="Releases kept besides active, previous, held and referenced ones.")
-    min_age_hours: float = Field(default=72, ge=0)
+    keep: int = Field(
+        default=7, ge=1, le=10_000, description="Releases kept besides active, previous, held and referenced ones."
+    )
+    min_age_hours: float = Field(default=72, ge=0, le=TEN_YEARS_HOURS)
     grace_minutes: float = Field(
         default=60,
         ge=0,
+        le=60 * TEN_YEARS_HOURS,
         description="A release that stopped being active this recently is kept; outlasts the slowest reader.",
     )
 
@@ -196,7 +242,9 @@ class PredictiveQuerySpec(Strict):
     description: str = ""
     owners: list[Owner] = Field(min_length=1, description="`team:NAME` or an e-mail address.")
     entity: str = Field(default="entity", description="What an entity is, in a word: household, user.")
-    raw_logs: list[str] = Field(min_length=1, description="Raw log assets this query needs.")
+    raw_logs: list[str] = Field(
+        description="Raw log assets this query needs; [] is allowed only where the source is a table."
+    )
     task: Task = Field(default="ranking", description="What is predicted for an entity, whoever predicts it.")
     source: Source
     top_k: int = Field(default=5, ge=1, le=100)
@@ -207,10 +255,16 @@ class PredictiveQuerySpec(Strict):
     schedule: Schedule
     retention: Retention = Field(default_factory=Retention)
     stale_after_hours: float = Field(
-        default=30, gt=0, description="An active release older than this (since promotion) is stale."
+        default=30,
+        gt=0,
+        le=TEN_YEARS_HOURS,
+        description="An active release older than this (since promotion) is stale.",
     )
     waiting_after_hours: float = Field(
-        default=6, gt=0, description="A sealed release that waits longer than this to go live is told of."
+        default=6,
+        gt=0,
+        le=TEN_YEARS_HOURS,
+        description="A sealed release that waits longer than this to go live is told of.",
     )
 
     @model_validator(mode="before")
@@ -226,6 +280,8 @@ class PredictiveQuerySpec(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> PredictiveQuerySpec:
+        if not self.raw_logs and self.source.table is None:
+            raise ValueError("raw_logs: at least one raw log asset is needed; only a source.table can do without")
         wanted = self.source.classes_per_entity
         if wanted is not None and wanted < self.top_k:
             raise ValueError(
@@ -237,6 +293,17 @@ class PredictiveQuerySpec(Strict):
     def asked_gates(self) -> dict[str, AskedGate]:
         """The built-in gates that judge this query's releases: `GatesSpec.gates_of` its task and source."""
         return self.gates.gates_of(self.task, self.source.name)
+
+    @property
+    def kumo(self) -> Kumo:
+        """The settings of Kumo's service. ConfigError for a query whose predictions come from elsewhere."""
+        if self.source.kumo is None:
+            raise ConfigError(
+                "use Kumo's service for this query",
+                found=f"its predictions come from source.{self.source.name}",
+                next="only a query with source.kumo has a model of Kumo's, trained by its service",
+            )
+        return self.source.kumo
 
     @property
     def item_format(self) -> str:

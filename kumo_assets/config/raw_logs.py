@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from kumo_assets.errors import ConfigError
 
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_$]{0,254}$"
+# More than any table has; what JSON, Snowflake and a float hold exactly.
+MOST_ROWS = 10**15
 PATH = r"^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z0-9_]+)*$"
 
 
@@ -29,9 +31,9 @@ Owner = Annotated[str, AfterValidator(check_owner)]
 
 
 class Strict(BaseModel):
-    """An unknown field is a typing mistake, never ignored."""
+    """An unknown field is a typing mistake, never ignored. No number is infinite or NaN: YAML has both (`.inf`, `.nan`)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class KafkaColumn(Strict):
@@ -61,8 +63,16 @@ class Freshness(Strict):
     the logs itself, against its own partition, before Kumo is launched.
     """
 
-    fail_after_hours: float = Field(default=36, gt=0, le=24 * 31)
-    warn_after_hours: float | None = Field(default=None, gt=0, le=24 * 31)
+    fail_after_hours: float = Field(default=36, ge=1 / 60, le=24 * 31)
+    warn_after_hours: float | None = Field(default=None, ge=1 / 60, le=24 * 31)
+
+    @model_validator(mode="after")
+    def _warns_first(self) -> Freshness:
+        if self.warn_after_hours is not None and self.warn_after_hours >= self.fail_after_hours:
+            raise ValueError(
+                f"warn_after_hours ({self.warn_after_hours:g}) must be less than fail_after_hours ({self.fail_after_hours:g})"
+            )
+        return self
 
 
 class RawTable(Strict):
@@ -80,7 +90,7 @@ class RawTable(Strict):
     kafka: KafkaShape | None = Field(
         default=None, description="Present when the Kafka connector lands this table as VARIANTs."
     )
-    min_rows: int = Field(default=1, ge=0, description="Fewer rows than this fails the volume check.")
+    min_rows: int = Field(default=1, ge=0, le=MOST_ROWS, description="Fewer rows than this fails the volume check.")
 
     @model_validator(mode="after")
     def _time_zone(self) -> RawTable:
@@ -110,7 +120,7 @@ class RawLogsSpec(Strict):
     owners: list[Owner] = Field(default_factory=list, description="`team:NAME` or an e-mail address.")
     tables: dict[str, RawTable] = Field(min_length=1, description="Asset name -> table.")
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
 
 def check_time_zone(name: str) -> str:

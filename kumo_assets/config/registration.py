@@ -13,6 +13,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from kumo_assets.config.raw_logs import Strict
 from kumo_assets.config.tasks import EVERY_TASK, Task
 
+# The greatest limit that may be written: a change by this factor is no limit any more.
+MOST = 1e9
+
 # The assets that gates look at. A query's own gates may look at the first two.
 SettableAsset = Literal["predictions", "postprocessed"]
 GatedAsset = Literal["predictions", "postprocessed", "dynamodb_table"]
@@ -77,8 +80,8 @@ class Gate(Strict):
 class Limits(Gate):
     """A gate with one figure and two limits on it. An effective limit is never below what chance alone would show."""
 
-    warn: float = Field(ge=0)
-    block: float = Field(ge=0)
+    warn: float = Field(ge=0, le=MOST)
+    block: float = Field(ge=0, le=MOST)
 
     @model_validator(mode="after")
     def _rising(self) -> Limits:

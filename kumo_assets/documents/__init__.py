@@ -15,6 +15,7 @@ from kumo_assets.documents.base import (
     utc_now,
     utc_text,
 )
+from kumo_assets.documents.completion import Completion
 from kumo_assets.documents.details import (
     Details,
     ExportDetails,
@@ -29,6 +30,7 @@ from kumo_assets.documents.details import (
     WarehouseDetails,
 )
 from kumo_assets.documents.ledger import Action, LedgerEntry
+from kumo_assets.documents.reference import Reference, ReferredTable
 from kumo_assets.documents.release import (
     Artefact,
     Forcing,
@@ -49,6 +51,7 @@ __all__ = [
     "Action",
     "Artefact",
     "ComparedWith",
+    "Completion",
     "Details",
     "Document",
     "ExportDetails",
@@ -66,6 +69,8 @@ __all__ = [
     "PredictionDetails",
     "ReadFor",
     "Record",
+    "Reference",
+    "ReferredTable",
     "Rejection",
     "Retirement",
     "SampleDetails",

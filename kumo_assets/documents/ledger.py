@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from kumo_serving.pointer import MAX_GENERATION
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from kumo_assets.documents.base import Document, moment_in
 
@@ -19,7 +19,11 @@ def _states_a_time(text: str) -> str:
 
 
 class LedgerEntry(Document):
-    """One line of history. `at` is a time with its offset, and names the entry."""
+    """One line of history. `at` is a time with its offset, and names the entry.
+
+    `accepts` are the first and the last generation of which a person accepted that the history is not whole. Its action
+    is `hand_edit`, which every version knows; the field is left out of every other entry.
+    """
 
     at: Annotated[str, AfterValidator(_states_a_time)]
     action: Action
@@ -29,3 +33,11 @@ class LedgerEntry(Document):
     to_release: str = ""
     generation: int = Field(default=0, ge=0, le=MAX_GENERATION)
     run_id: str = ""
+    accepts: tuple[int, int] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = dump(self)
+        if self.accepts is None:
+            fields.pop("accepts", None)
+        return fields

@@ -58,8 +58,15 @@ class Verdict(Document):
         """[in the baseline, in this release] by label, for the plot; None for what is no number."""
         stored = self.evidence.get("bars")
         pairs = stored.items() if isinstance(stored, dict) else ()
-        return {label: [_number(value) for value in pair] for label, pair in pairs if isinstance(pair, list)}
+        return {
+            label: [_number(value) for value in pair]
+            for label, pair in pairs
+            if isinstance(pair, list) and len(pair) == 2  # an own gate may have evidence of this name
+        }
 
 
 def _number(value: JsonValue) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:  # a whole number beyond what a float holds
+        return None

@@ -16,6 +16,7 @@ from pydantic_core import to_jsonable_python
 
 from kumo_assets.documents import ComparedWith, Opened, Verdict, utc_now
 from kumo_assets.gates.outcome import Bars
+from kumo_assets.redaction import redacted, without_secrets
 
 Severity = Literal["ok", "warn", "error"]
 SEVERITIES: tuple[Severity, ...] = ("ok", "warn", "error")
@@ -92,26 +93,35 @@ def to_verdict(judgement: Judgement, opened: Opened, gate: str, asset: str, mode
         passed=severity == "ok",
         severity=severity,
         value=judgement.value,
-        limits=_as_json(judgement.limits),
-        baseline=ComparedWith.model_validate(_as_json(judgement.baseline)),
-        message=judgement.message,
-        evidence=_as_json(evidence),
+        limits=as_json(judgement.limits),
+        baseline=ComparedWith.model_validate(as_json(judgement.baseline)),
+        # An own gate's, or a vendor's own text: stored on S3 and by Dagster, and sent as a notification.
+        message=without_secrets(judgement.message),
+        evidence=redacted(as_json(evidence)),
         decided_at=utc_now(),
         run_id=run_id,
     )
 
 
-def _as_json(values: Mapping[str, object]) -> dict[str, JsonValue]:
+def as_json(values: Mapping[str, object]) -> dict[str, JsonValue]:
+    """The values as JSON has them. An own gate's may be of any type; raises what its conversion raises."""
     return {str(name): _json_value(value) for name, value in values.items()}
 
 
 def _json_value(value: object) -> JsonValue:
     """The value as JSON has it. NaN and infinity, which JSON does not have, become their names."""
+    value = plain(value)
     if isinstance(value, Mapping):
-        return _as_json(value)
+        return as_json(value)
     if isinstance(value, list | tuple):
         return [_json_value(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     found: JsonValue = to_jsonable_python(value, fallback=str)  # an own gate's evidence may be of any type
     return found
+
+
+def plain(value: object) -> object:
+    """A number or an array of numpy's, and what is like one, as Python's own; any other value as it is."""
+    convert = getattr(value, "tolist", None)
+    return convert() if callable(convert) else value

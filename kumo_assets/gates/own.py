@@ -8,8 +8,10 @@ pass, and the other gates are still judged. The built-in gates are in `registry`
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from kumo_serving.errors import KumoAssetsError
@@ -19,14 +21,17 @@ from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.registration import AskedGate
 from kumo_assets.errors import ConfigError
 from kumo_assets.gates.against_baseline import BOOTSTRAP
-from kumo_assets.gates.judgement import ABSOLUTE, Judgement
+from kumo_assets.gates.judgement import ABSOLUTE, Judgement, as_json, plain
 from kumo_assets.gates.outcome import Outcome, Release
 from kumo_assets.gates.registry import GATES
 from kumo_assets.redaction import without_secrets
 from kumo_assets.resources.sql import literal, quote
-from kumo_assets.resources.template import placeholders, render
+from kumo_assets.resources.template import check_sql, placeholders, read_sql, render
 
 FOLDER = "gates"
+# Placeholders of a SQL gate: tables, and what `schema_values` gives.
+TABLES = ("predictions", "postprocessed", "active_predictions", "active_postprocessed")
+FURTHER = ("database", "schema", "release", "top_k")
 
 
 def own_gates(definition: QueryDefinition) -> dict[str, tuple[Path, OwnGate]]:
@@ -72,18 +77,49 @@ def gates_of(definition: QueryDefinition) -> dict[str, AskedGate]:
     return built_in | own
 
 
+def check_own_gates(definition: QueryDefinition) -> None:
+    """ConfigError as of `own_gates`, and for a SQL gate with an unknown placeholder, several statements, or nothing in it:
+    such a gate would block every release. A gate that is off is not looked at. No network."""
+    for path, settings in own_gates(definition).values():
+        if path.suffix == ".sql" and settings.mode != "off":
+            known = {*TABLES, *FURTHER, "partition"}
+            if settings.asset == "predictions":
+                known -= {"postprocessed"}
+            check_sql(read_sql(path), str(path), known)
+
+
 def judge_own(path: Path, release: Release, values: Mapping[str, str]) -> Judgement:
     """The judgement of one gate. `values` are further placeholders of a SQL file. Never raises: what raises did not
     pass."""
     try:
         return _judge_sql(path, release, values) if path.suffix == ".sql" else _judge_python(path, release)
-    except Exception as error:  # noqa: BLE001 - somebody else's code: whatever it raises is this gate's failure
-        reason = str(error) if isinstance(error, KumoAssetsError) else f"{type(error).__name__}: {error}"
-        return Judgement("error", f"{path.name} could not be judged: {without_secrets(' '.join(reason.split()))[:500]}")
+    except BaseException as error:
+        # Somebody else's code: whatever it raises is this gate's failure, `sys.exit` and a panic of a Rust library
+        # included. Only a person who stops the run is none.
+        if _is_interrupt(error):
+            raise
+        reason = _reason(error)
+        return Judgement("error", f"{path.name} could not be judged: {' '.join(without_secrets(reason).split())[:500]}")
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Ctrl-C, or Dagster ending the run."""
+    from dagster._core.errors import DagsterExecutionInterruptedError
+
+    return isinstance(error, KeyboardInterrupt | DagsterExecutionInterruptedError)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KumoAssetsError):
+        return str(error)
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - an error whose text cannot be made
+        return type(error).__name__
 
 
 def _judge_sql(path: Path, release: Release, values: Mapping[str, str]) -> Judgement:
-    text = path.read_text()
+    text = read_sql(path)
     tables = {
         "predictions": release.predictions,
         "postprocessed": release.postprocessed,
@@ -116,22 +152,38 @@ def _judge_python(path: Path, release: Release) -> Judgement:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     outcome = module.check(release)
-    if not isinstance(outcome, Outcome) or not isinstance(outcome.passed, bool):
+    if not isinstance(outcome, Outcome):
         raise TypeError(f"check() returned {type(outcome).__name__}; a gate returns kumo_assets.gates.Outcome")
-    return _judgement(outcome)
+    passed = plain(outcome.passed)
+    if not isinstance(passed, bool):
+        raise TypeError(
+            f"check() returned an Outcome whose `passed` is {outcome.passed!r}; "
+            "a gate returns kumo_assets.gates.Outcome with true or false"
+        )
+    return _judgement(replace(outcome, passed=passed))
 
 
 def _judgement(outcome: Outcome) -> Judgement:
+    """The judgement of an outcome, in plain values. Raises where one cannot be stored as JSON."""
+    message, segment = str(outcome.message), str(outcome.segment)
+    evidence = as_json(outcome.evidence)
+    bars = {str(name): _bar(pair) for name, pair in outcome.bars.items()}
+    json.dumps([message, segment, evidence, list(bars)], ensure_ascii=False).encode()
     return Judgement(
         "ok" if outcome.passed else "warn" if outcome.warn else "error",
-        without_secrets(outcome.message) or ("passed" if outcome.passed else "did not pass, and said no more"),
-        outcome.value,
+        without_secrets(message) or ("passed" if outcome.passed else "did not pass, and said no more"),
+        None if outcome.value is None else float(outcome.value),
         {},
         ABSOLUTE,
-        outcome.evidence,
-        outcome.segment,
-        outcome.bars,
+        evidence,
+        segment,
+        bars,
     )
+
+
+def _bar(pair: tuple[float | None, float]) -> tuple[float | None, float]:
+    before, now = pair
+    return (None if before is None else float(before), float(now))
 
 
 def schema_values(database: str, schema: str, release_id: str, top_k: int) -> dict[str, str]:

@@ -17,6 +17,7 @@ from kumo_assets.models.registry import Model, ModelDecision, ModelRegistry, Reg
 from kumo_assets.resources.kumo.client import KumoClient
 from kumo_assets.resources.kumo.model import KumoJob, PollPolicy, Progress, TrainedModel
 from kumo_assets.resources.kumo.snapshots import in_words
+from kumo_assets.resources.kumo.waiting import OnSilence
 from kumo_assets.resources.kumo.wire import job_of
 
 
@@ -82,6 +83,7 @@ def train(
     say: Callable[[str], object],
     on_launch: Callable[[str], None] = lambda job_id: None,
     on_progress: Callable[[KumoJob, Progress | None], None] = lambda job, progress: None,
+    on_silence: OnSilence = lambda error: None,
     plan: Mapping[str, Any] | None = None,
 ) -> tuple[Model, bool]:
     """(the new model, adopted): train on a fresh snapshot, wait, and register it as the candidate.
@@ -107,7 +109,7 @@ def train(
         job_id, adopted = client.launch_training(spec.predictive_query_id, tags, snapshot, plan)
     on_launch(job_id)
     say(f"{'Adopted' if adopted else 'Launched'} Kumo training job {job_id}")
-    model = model_entry(client.wait_training(job_id, policy, on_progress=on_progress))
+    model = model_entry(client.wait_training(job_id, policy, on_progress=on_progress, on_silence=on_silence))
     registry.change(lambda now: _as_candidate(now, model))
     return model, adopted
 

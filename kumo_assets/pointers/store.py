@@ -1,74 +1,58 @@
-"""The write side of the pointer stores: one contract, and how a hand edit is recognised (rules 4 and 9).
+"""The write side of the pointer stores: one contract, and how a write is confirmed (rule 4).
 
-The document itself, and reading it, belong to `kumo_serving.pointer`. What we write carries, beside its fields, the move
-that led to it and a digest of both: a document without them was written by a person. Each store is a module of
-its own beside this one; what moves a pointer, and when, is in `releases.operations`.
+The document is in `document`. Each store is a module of its own beside this one; what moves a pointer, and when, is in
+`releases.operations`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Protocol
 
 from kumo_serving.errors import KumoAssetsError
-from kumo_serving.pointer import (
-    Pointer,
-    Previous,
-    dump_pointer,
-    parse_pointer,
-    partition_of_release,
-    release_of_table,
-)
-from pydantic import ValidationError
+from kumo_serving.pointer import Pointer
 
 from kumo_assets.config.names import QueryNames
-from kumo_assets.documents import LedgerEntry, utc_text
+from kumo_assets.documents import LedgerEntry
 from kumo_assets.errors import LostRace, ReleaseError
+from kumo_assets.pointers.document import (
+    MOST_UNRECORDED,
+    RawPointer,
+    Unrecorded,
+    VersionedPointer,
+    digest_of,
+    document_of,
+    fitted,
+    from_raw,
+    moves_told,
+    stored_mark,
+    to_bytes,
+)
+
+__all__ = [
+    "MOST_UNRECORDED",
+    "READERS_GO_ON",
+    "PointerStore",
+    "RawPointer",
+    "Unrecorded",
+    "VersionedPointer",
+    "confirm",
+    "describe_error",
+    "digest_of",
+    "document_of",
+    "fitted",
+    "from_raw",
+    "moves_told",
+    "read_failed",
+    "stored_mark",
+    "to_bytes",
+    "write_failed",
+]
 
 # What follows when the pointer cannot be read.
 READERS_GO_ON = "readers keep the last pointer they saw"
-_DIGEST = re.compile(r"[0-9a-f]{16}\Z")
-
-
-@dataclass(frozen=True)
-class RawPointer:
-    """What a store holds: bytes, the token a compare-and-set compares, and when the store says they were written."""
-
-    data: bytes
-    version: str
-    modified: datetime
-
-    @property
-    def mark(self) -> str:
-        """8 hex digits of the content: the name under which the ledger knows a document of no digest of ours."""
-        return hashlib.sha256(self.data).hexdigest()[:8]
-
-
-@dataclass(frozen=True)
-class VersionedPointer:
-    """A pointer as read: its version, whether a person wrote it, and (when we did) the move that led to it.
-
-    `edited_over` is the move that a person's edit was made over, with its mark, as far as the document still says:
-    the process that made it may have died before the ledger knew."""
-
-    pointer: Pointer
-    version: str
-    hand_edited: bool
-    modified: datetime
-    move: LedgerEntry | None = None
-    mark: str = ""
-    edited_over: tuple[LedgerEntry, str] | None = None
-
-
-def stored_mark(current: VersionedPointer | None) -> str:
-    """Names a pointer document as it was stored: its version and time, because an S3 version is a hash, and an old
-    document that was put back has its old one."""
-    return f"{current.version} {utc_text(current.modified)}" if current is not None else "no pointer"
 
 
 class PointerStore(Protocol):
@@ -83,8 +67,11 @@ class PointerStore(Protocol):
     def read(self) -> VersionedPointer | None:
         """The pointer, None when there is none yet. PointerMalformed names the field of a damaged one."""
 
-    def write(self, pointer: Pointer, move: LedgerEntry, expected: str | None) -> VersionedPointer:
+    def write(
+        self, pointer: Pointer, move: LedgerEntry, expected: str | None, carried: Sequence[Unrecorded] = ()
+    ) -> VersionedPointer:
         """Write when the stored version is `expected` (None: when there is none); returns once that was read back.
+        `carried` are earlier moves that the ledger may not know.
 
         Raises LostRace when somebody else moved it, ReleaseError when it could not be written, or nobody can tell.
         """
@@ -93,69 +80,10 @@ class PointerStore(Protocol):
         """Give back connections."""
 
 
-def digest_of(document: Mapping[str, Any]) -> str:
-    """16 hex digits over all other fields as they are: what a person with an editor would not update.
-
-    Of the document, not of what this version makes of it: a field that only a newer writer knows is no hand edit.
-    """
-    fields = {name: value for name, value in document.items() if name != "digest"}
-    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def document_of(pointer: Pointer, move: LedgerEntry) -> dict[str, Any]:
-    """The document as we write it. Readers ignore `move` and `digest` (docs/contract.md: unknown fields)."""
-    document: dict[str, Any] = json.loads(dump_pointer(pointer))
-    document["move"] = json.loads(move.to_json())
-    document["digest"] = digest_of(document)
-    return document
-
-
-def to_bytes(pointer: Pointer, move: LedgerEntry) -> bytes:
-    """Indented, because people edit this file by hand."""
-    return (json.dumps(document_of(pointer, move), indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def from_raw(raw: RawPointer, names: QueryNames) -> VersionedPointer:
-    """Parse what a store holds. Raises PointerMalformed naming the field."""
-    pointer = parse_pointer(raw.data, names.query, names.environment)
-    document = json.loads(raw.data.decode("utf-8-sig"))
-    written = document.get("digest")
-    try:
-        move = LedgerEntry.model_validate(document["move"]) if document.get("move") else None
-    except ValidationError:
-        move = None  # a person's work on our field; the digest below says so too
-    ours = move is not None and written == digest_of(document)
-    return VersionedPointer(
-        pointer=_of_releases(pointer),
-        version=raw.version,
-        hand_edited=not ours,
-        modified=raw.modified,
-        move=move if ours else None,
-        mark=str(written)[:8] if ours else raw.mark,
-        edited_over=(move, str(written)[:8]) if not ours and move is not None and _DIGEST.match(str(written)) else None,
-    )
-
-
-def _of_releases(pointer: Pointer) -> Pointer:
-    """The same, where a person named as previous what can be no release, an impossible date say: then the entry's table
-    says which release it is of, or that it is a table of no release."""
-
-    def known(item: Previous) -> Previous:
-        if not item.release_id or partition_of_release(item.release_id):
-            return item
-        release = release_of_table(item.table) or ""
-        return replace(item, release_id=release, partition=partition_of_release(release))
-
-    return pointer.replace(previous=tuple(map(known, pointer.previous)))
-
-
-def confirm(
-    store: PointerStore, wanted: Pointer, move: LedgerEntry, error: Exception | None, *, lost: bool
-) -> VersionedPointer:
+def confirm(store: PointerStore, sent: bytes, error: Exception | None, *, lost: bool) -> VersionedPointer:
     """What came of a write, by reading back: a failed write must not be reported as good, nor a good one as failed.
 
-    `error` is what the store raised, None when it did not; `lost` says that the store is sure that another writer was
+    `sent` is the document, from `to_bytes`; `error` is what the store raised, None when it did not; `lost` says that the store is sure that another writer was
     first. With neither, the store said that it wrote. Returns our document when it is the current one, or was and a later
     move followed. Raises LostRace or ReleaseError.
     """
@@ -169,15 +97,15 @@ def confirm(
         else:
             what = "the store took it, but it could not be read back"
         raise _unsure(store.uri, what, unread) from unread
-    if current is not None and current.pointer == wanted and current.move == move:
+    wanted = from_raw(RawPointer(sent, "", datetime.now(UTC)), store.names)
+    if current is not None and (current.pointer, current.move) == (wanted.pointer, wanted.move):
         return current
     if lost:
         raise _lost(store.uri, current)
     if error is None:
-        if current is not None and current.pointer.generation > wanted.generation:
+        if current is not None and current.pointer.generation > wanted.pointer.generation:
             # The store said yes, so this generation was ours; somebody has moved on from it since.
-            mark = document_of(wanted, move)["digest"][:8]
-            return VersionedPointer(wanted, current.version, False, current.modified, move, mark)
+            return replace(wanted, modified=current.modified)
         raise ReleaseError(
             "write the active pointer",
             to=store.uri,
@@ -185,7 +113,7 @@ def confirm(
             + (f"the pointer is at generation {current.pointer.generation}" if current else "there is no pointer"),
             next="look at `kumo-assets status`; nothing was promoted",
         )
-    if current is None or current.pointer.generation < wanted.generation:
+    if current is None or current.pointer.generation < wanted.pointer.generation:
         raise write_failed(store.uri, error) from error
     raise _lost(store.uri, current)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,7 @@ from kumo_assets.documents import LedgerEntry
 from kumo_assets.errors import ConfigError, ReleaseError
 from kumo_assets.pointers.store import (
     RawPointer,
+    Unrecorded,
     VersionedPointer,
     confirm,
     from_raw,
@@ -80,12 +82,14 @@ class ZooKeeperPointerStore:
         raw = self.peek()
         return from_raw(raw, self.names) if raw is not None else None
 
-    def write(self, pointer: Pointer, move: LedgerEntry, expected: str | None) -> VersionedPointer:
+    def write(
+        self, pointer: Pointer, move: LedgerEntry, expected: str | None, carried: Sequence[Unrecorded] = ()
+    ) -> VersionedPointer:
         from kazoo.exceptions import BadVersionError, KazooException, NoAuthError, NodeExistsError, NoNodeError
         from kazoo.handlers.threading import KazooTimeoutError
 
         client = self._connected()
-        data = to_bytes(pointer, move)
+        data = to_bytes(pointer, move, carried)
         failure: Exception | None = None
         try:
             if expected is None:
@@ -113,7 +117,7 @@ class ZooKeeperPointerStore:
             # A lost session or a time-out may hide a success: the read-back shows it.
             failure = error
         lost = isinstance(failure, (BadVersionError, NodeExistsError, NoNodeError))
-        return confirm(self, pointer, move, failure, lost=lost)
+        return confirm(self, data, failure, lost=lost)
 
     def environment(self) -> dict[str, bytes]:
         """Every pointer of the environment, by address, whoever's it is. ReleaseError when ZooKeeper does not answer."""

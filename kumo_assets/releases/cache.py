@@ -27,10 +27,12 @@ class Inspections:
 @dataclass
 class ReleaseCache:
     """`objects` are parsed write-once objects; `sessions` are AWS sessions with self-refreshing credentials. `recorded` is,
-    by pointer address, which stored document (`stored_mark`) the ledger was last seen to know. `inspections` are what looks
-    for stray and damaged objects found (`releases.inspection`)."""
+    by pointer address, which stored document (`stored_mark`) the ledger was last seen to know, and `faults` for which one
+    its history was last looked through, and what was wrong with it. `inspections` are what looks for stray and damaged
+    objects found (`releases.inspection`)."""
 
     objects: ObjectCache = field(default_factory=ObjectCache)
     sessions: Sessions = field(default_factory=Sessions)
     recorded: dict[str, str] = field(default_factory=dict)
     inspections: Inspections = field(default_factory=Inspections)
+    faults: dict[str, tuple[str, list[str]]] = field(default_factory=dict)

@@ -158,7 +158,7 @@ def _names_in(data: bytes, uri: str) -> QueryNames:
     try:
         parts = json.loads(data.decode("utf-8-sig"))["releases"].removeprefix("s3://").split("/")
         return QueryNames(bucket=parts[0], environment=parts[1], query=parts[2])
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise PointerMalformed(
             "read the active pointer",
             to=uri,

@@ -10,13 +10,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from kumo_serving.pointer import Pointer, partition_of_release
+from kumo_serving.pointer import Hold, Pointer, partition_of_release
 
 from kumo_assets.config.names import owner_of
+from kumo_assets.documents import utc_text
 from kumo_assets.errors import DamagedDocument
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Active, Candidate
+from kumo_assets.releases.holds import HAND, all_told, written_holds
 from kumo_assets.releases.ledger import is_move
 from kumo_assets.releases.listing import FORCED, Listing
 from kumo_assets.resources.dynamodb import tables
@@ -89,9 +91,17 @@ def active_of(ctx: ReleaseContext, current: VersionedPointer | None) -> Active |
         partition=partition_of_release(release),
         generation=pointer.generation,
         order=ctx.store.order_of(release),
-        held=f"{pointer.hold.reason} ({pointer.hold.by}, {pointer.hold.at})" if pointer.hold is not None else None,
+        held=all_told(written_holds(pointer)) or None,
         hand_edited=current.hand_edited,
     )
+
+
+def holds_on(ctx: ReleaseContext, current: VersionedPointer) -> tuple[Hold, ...]:
+    """Every hold that exists, oldest first: those that the document shows, and that of a hand on it (rule 9)."""
+    pointer = current.pointer
+    reason = f"edited by hand to {pointer.table}" if current.hand_edited else put_back(ctx, current)
+    of_hand = (Hold(by=HAND, at=utc_text(current.modified), reason=reason),) if reason is not None else ()
+    return (*written_holds(pointer), *of_hand)
 
 
 def put_back(ctx: ReleaseContext, current: VersionedPointer | None) -> str | None:

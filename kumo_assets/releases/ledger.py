@@ -27,12 +27,12 @@ SKEW = timedelta(hours=1)
 STAMP = "%Y%m%dT%H%M%S.%fZ"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9a-f]{8}\.json")
-RECORDED_LATER = "what was done holds, and is recorded when the ledger answers again"
+RECORDED_LATER = "what was done holds; the next command or sensor tick of this query records it"
 
 
 def is_move(entry: LedgerEntry) -> bool:
     """True for what wrote a pointer document (a retirement does so once, and has an entry for each release too)."""
-    return entry.action in MOVES and entry.generation > 0
+    return entry.action in MOVES and entry.generation > 0 and entry.accepts is None
 
 
 def name_of(entry: LedgerEntry, mark: str) -> str:
@@ -73,7 +73,7 @@ class Ledger:
         by us (a retry after a lost answer) or by whoever found it unrecorded."""
         key = self.names.ledger_prefix + name_of(entry, mark or secrets.token_hex(4))
         with describing("append to the ledger", RECORDED_LATER):
-            self.objects.create(key, entry.to_json())
+            self.objects.create_once(key, entry.to_json())
 
     def names_since(self, moment: datetime | None = None) -> list[str]:
         """Names of the entries from `moment` (less clock skew) on, oldest first; all without one. One listing."""

@@ -16,6 +16,8 @@ from kumo_assets.resources.s3_objects import Listed, ObjectStore
 # The file that means each thing, under a release's prefix.
 OPENED, SEAL, REJECTED, FORCED = "opened.json", "release.json", "rejected.json", "forced.json"
 RETIRING, RETIRED, FALLBACK = "retiring.json", "retired.json", "fallback.json"
+# Folders: what the placeholders of this release stand for, and which releases are built from this one's table.
+REFERENCES, READERS = "references/", "readers/"
 
 # The folders of a release that we fill by unloading, and these with all that we write beside them. Whatever else is in a
 # release's folder is foreign.
@@ -23,7 +25,8 @@ EXPORT_FOLDER = re.compile(rf"export{ATTEMPT_PATTERN}/")
 WRITTEN_IN_RELEASE = re.compile(
     rf"export{ATTEMPT_PATTERN}/.*"
     r"|(?:opened|release|rejected|forced|retiring|retired|fallback)\.json\Z"
-    r"|(?:artefacts|verdicts|statistics)/[^/]+\.json\Z"
+    rf"|(?:artefacts|verdicts|statistics|{REFERENCES[:-1]})/[^/]+\.json\Z"
+    rf"|{READERS}[^/]+\Z"
 )
 
 

@@ -47,9 +47,9 @@ class ReleaseDocuments:
 
     def _create(self, release: str, name: str, document: D) -> D:
         """Write once; the document that exists then. After a write whose answer was lost, that is our own."""
-        if self.objects.create(self._key(release, name), document.to_json()):
-            return document
-        return self._read(release, name, type(document)) or document
+        key = self._key(release, name)
+        existing = self.objects.create_once(key, document.to_json())
+        return document if existing is None else self._parsed(release, name, type(document), existing)
 
     def _mark(self, release: str, name: str, document: D) -> D:
         """The same, of a document whose being there is what counts: a damaged one stops the release just as well."""

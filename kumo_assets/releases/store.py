@@ -13,13 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from kumo_assets.config.names import ReleaseId
+from kumo_assets.config.names import QueryNames, ReleaseId
 from kumo_assets.documents import (
     IMPORT_GATE,
     Artefact,
     Document,
     Forcing,
     Opened,
+    Reference,
     Rejection,
     Retirement,
     Seal,
@@ -33,6 +34,8 @@ from kumo_assets.releases.listing import (
     FALLBACK,
     FORCED,
     OPENED,
+    READERS,
+    REFERENCES,
     REJECTED,
     RETIRED,
     RETIRING,
@@ -44,7 +47,7 @@ from kumo_assets.releases.listing import (
 from kumo_assets.releases.release_documents import ReleaseDocuments
 from kumo_assets.resources.s3_objects import Stored
 
-_FOLDERS: dict[str, type[Document]] = {"verdicts": Verdict}
+_FOLDERS: dict[str, type[Document]] = {"verdicts": Verdict, REFERENCES.rstrip("/"): Reference}
 _KINDS: dict[str, type[Document]] = {
     **{REJECTED: Rejection, FORCED: Forcing, RETIRING: Retirement, RETIRED: Retirement},
 }
@@ -73,7 +76,7 @@ class ReleaseStore(ReleaseDocuments):
     """The release objects of one query in one environment. Raises DamagedDocument for a document that is not what it was
     read for, ObjectStoreError when S3 does not answer. A text that is no release id names no release: nothing is found."""
 
-    # ---- opening, artefacts, statistics
+    # ---- opening, artefacts
 
     def open(self, opened: Opened) -> Opened:
         """Write `opened.json`, or return the existing one. ReleaseError when that one is of another run."""
@@ -119,6 +122,22 @@ class ReleaseStore(ReleaseDocuments):
     def artefact(self, release: str, asset: str) -> Artefact | None:
         return self._read_once(release, f"artefacts/{asset}.json", Artefact)
 
+    # ---- tables of other releases that this one is made with
+
+    def write_reference(self, reference: Reference) -> Reference:
+        """Record what a name stands for, once; the first record stays and is returned."""
+        return self._create(reference.release_id, f"{REFERENCES}{reference.name}.json", reference)
+
+    def reference(self, release: str, name: str) -> Reference | None:
+        return self._read_once(release, f"{REFERENCES}{name}.json", Reference)
+
+    def mark_read(self, release: str, reader: QueryNames, reading: str) -> None:
+        """Note beside `release` that the release `reading` of the query `reader` is built from its table. The note is its
+        name alone; retirement reads it from the listing."""
+        self.objects.create(self._key(release, f"{READERS}{reader.query}-{reading}"), b"")
+
+    # ---- statistics
+
     def write_statistics(self, release: str, asset: str, counts: dict[str, Any]) -> None:
         """Keep the counts of one asset's gates. They become the next release's baseline with the seal."""
         self.objects.put(self._key(release, f"statistics/{asset}.json"), json.dumps(counts).encode())
@@ -160,10 +179,13 @@ class ReleaseStore(ReleaseDocuments):
         arrive, and an existing one is returned as it is."""
         key = self._key(verdict.release_id, f"verdicts/{verdict.gate}.json")
         data = verdict.to_json()
-        if self.objects.create(key, data):
+        existing = self.objects.create_once(key, data)
+        if existing is None:
             return verdict
         if self.objects.exists(self._key(verdict.release_id, SEAL)):
-            return self.verdict(verdict.release_id, verdict.gate) or verdict
+            return self.verdict(verdict.release_id, verdict.gate) or Verdict.from_json(
+                existing.data, self.objects.uri(key)
+            )
         self.objects.put(key, data)
         return verdict
 

@@ -35,17 +35,24 @@ MISSING = ("NoSuchKey", "404")
 FAULTS = (ClientError, BotoCoreError, OSError)
 # Tries of one write that is answered with 409: eight take 2.5 s.
 CONFLICTS, FIRST_PAUSE_SECONDS = 8, 0.02
+# What a page is sent as. S3 sends XML, or nothing at all.
+PAGE = "text/html"
+NOT_S3S = "check AWS_ENDPOINT_URL, and any proxy in between"
+# S3's id of a version that was written while the bucket kept none.
+UNVERSIONED = "null"
 # The most keys of one DeleteObjects request (S3's limit).
 MOST_DELETED = 1000
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An object as read: its bytes, the tag that a compare-and-set compares, and when S3 says it was written."""
+    """An object as read: its bytes, the tag that a compare-and-set compares, and when S3 says it was written. `version`
+    is S3's id of this very write, "" where the bucket keeps no versions."""
 
     data: bytes
     etag: str
     modified: datetime
+    version: str = ""
 
 
 class Listed(NamedTuple):
@@ -87,13 +94,9 @@ class ObjectStore:
                 return None
             raise self._failed("read", key, error) from error
         if not answer.get("ETag") or not answer.get("LastModified"):
-            raise ObjectStoreError(
-                "read",
-                to=self.uri(key),
-                found="the answer has no ETag or no Last-Modified: it is not S3's",
-                next="check AWS_ENDPOINT_URL, and any proxy in between",
-            )
-        return Stored(data, answer["ETag"], answer["LastModified"])
+            raise self._not_s3s("read", key, "no ETag or no Last-Modified")
+        version = answer.get("VersionId", "")
+        return Stored(data, answer["ETag"], answer["LastModified"], "" if version == UNVERSIONED else version)
 
     def get_once(self, key: str, parse: Callable[[Stored], T]) -> T | None:
         """The parsed content of an object that is written once and never deleted: read at most once for each cache.
@@ -117,6 +120,7 @@ class ObjectStore:
             answer = self.client.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1)
         except FAULTS as error:
             raise self._failed("look for", key, error) from error
+        self._must_be_a_listing("look for", key, answer)
         return any(item.get("Key") == key for item in answer.get("Contents", []))
 
     def folders(self, prefix: str) -> list[str]:
@@ -134,10 +138,22 @@ class ObjectStore:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **start)
         try:
             for page in pages:
+                self._must_be_a_listing("list", prefix, page)
                 for item in page.get("Contents", []):
                     yield Listed(item["Key"], item["LastModified"])
         except FAULTS as error:
             raise self._failed("list", prefix, error) from error
+
+    def versions(self, key: str) -> tuple[str, ...]:
+        """The ids of an object's newest versions, newest first; at most 1,000, deletions left out. That of a write which
+        the bucket kept no version of is "" ("null" in S3's own words)."""
+        try:
+            answer: Any = self.client.list_object_versions(Bucket=self.bucket, Prefix=key)
+        except FAULTS as error:
+            raise self._failed("list the versions of", key, error) from error
+        self._must_be_a_listing("list the versions of", key, answer)
+        ids = [item["VersionId"] for item in answer.get("Versions", []) if item["Key"] == key]
+        return tuple("" if one == UNVERSIONED else one for one in ids)
 
     def now(self, prefix: str = "") -> datetime:
         """The time by S3's clock, from the Date of a listing's answer; this machine's when the answer has none.
@@ -149,6 +165,7 @@ class ObjectStore:
             answer: Any = self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, MaxKeys=1)
         except FAULTS as error:
             raise self._failed("list", prefix, error) from error
+        self._must_be_a_listing("list", prefix, answer)
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
         return parsedate_to_datetime(date) + timedelta(seconds=1) if date else datetime.now(UTC)
 
@@ -159,8 +176,32 @@ class ObjectStore:
         self._put(key, data, content_type, {})
 
     def create(self, key: str, data: bytes, *, content_type: str = JSON) -> bool:
-        """Write the object if there is none (`If-None-Match: *`). False when there is one."""
+        """Write the object if there is none (`If-None-Match: *`). False when S3 says that there is one."""
         return self._put(key, data, content_type, {"IfNoneMatch": "*"})
+
+    def create_once(self, key: str, data: bytes, *, content_type: str = JSON) -> Stored | None:
+        """Write the object if there is none: None then. Otherwise the one that exists, which after a write whose answer was
+        lost is our own.
+
+        That there is one is looked at, and never only believed. Raises ObjectStoreError when S3 says that there is one,
+        and there is none.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        for last in (False, False, True):
+            if self.create(key, data, content_type=content_type):
+                return None
+            existing = self.get(key)
+            if existing is not None:
+                return existing
+            if not last:  # it may have been deleted in between
+                time.sleep(pause)
+                pause *= 2
+        raise ObjectStoreError(
+            "write",
+            to=self.uri(key),
+            found="the store says that the object exists, and there is none",
+            next="use AWS S3, or a store that honours If-None-Match; `kumo-assets doctor` tries it",
+        )
 
     def replace(self, key: str, data: bytes, *, etag: str, content_type: str = JSON) -> bool:
         """Write the object if it is the one with this tag (`If-Match`). False when it is another, or gone.
@@ -175,8 +216,9 @@ class ObjectStore:
         left = iter(keys)
         while batch := list(islice(left, MOST_DELETED)):
             try:
+                # Not quietly: an answer that names nothing may be a proxy's page.
                 answer = self.client.delete_objects(
-                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in batch]}
                 )
             except FAULTS as error:
                 raise self._failed("delete", batch[0], error) from error
@@ -187,12 +229,19 @@ class ObjectStore:
                     found=f"{wrong.get('Code', '')}: {wrong.get('Message', '')}",
                     next="grant s3:DeleteObject (deploy/iam), and try again",
                 )
+            unknown = set(batch) - {done.get("Key", "") for done in answer.get("Deleted", [])}
+            if unknown:
+                raise self._not_s3s("delete", min(unknown), "no word of it")
 
     def _put(self, key: str, data: bytes, content_type: str, condition: dict[str, Any]) -> bool:
         attempt = 1
         while True:
             try:
-                self.client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type, **condition)
+                answer: Any = self.client.put_object(
+                    Bucket=self.bucket, Key=key, Body=data, ContentType=content_type, **condition
+                )
+                if not answer.get("ETag") or _is_page(answer):
+                    raise self._not_s3s("write", key, "no ETag, or it is a page")
                 return True
             except FAULTS as error:
                 code = code_of(error)
@@ -203,9 +252,23 @@ class ObjectStore:
             time.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
             attempt += 1
 
+    def _must_be_a_listing(self, doing: str, prefix: str, answer: Any) -> None:
+        """S3 always says whether there is more (ListObjectsV2, IsTruncated). A page that happens to be XML does not, and
+        would read as an empty listing."""
+        if "IsTruncated" not in answer or _is_page(answer):
+            raise self._not_s3s(doing, prefix, "no IsTruncated, or it is a page")
+
+    def _not_s3s(self, doing: str, key: str, found: str) -> ObjectStoreError:
+        return ObjectStoreError(doing, to=self.uri(key), found=f"the answer has {found}: it is not S3's", next=NOT_S3S)
+
     def _failed(self, doing: str, key: str, error: Exception) -> ObjectStoreError:
         found, advice = explain_error(error, "try again")
         return ObjectStoreError(doing, to=self.uri(key), found=found, next=advice)
+
+
+def _is_page(answer: Any) -> bool:
+    kind = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-type", "")
+    return kind.startswith(PAGE)
 
 
 @contextmanager

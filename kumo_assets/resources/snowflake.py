@@ -1,21 +1,25 @@
 """Snowflake: the dagster-snowflake resource made from the environment, and the few ways this project talks through it.
 
-`Warehouse` runs statements, fetches small results only, and keeps the time Snowflake took apart from ours. SQL text is
-built elsewhere (`.sql` files and one builder per statement); identifiers are quoted in `sql.py`.
+`Warehouse` runs statements, fetches small results only, and keeps the time Snowflake took apart from ours. A session is
+given up while something else is waited for. How requests time out is in `snowflake_cursor`. SQL text is built elsewhere
+(`.sql` files and one builder per statement); identifiers are quoted in `sql.py`.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
 from kumo_assets.errors import ConfigError, WarehouseError
+from kumo_assets.redaction import holds_a_secret, without_secrets
 from kumo_assets.resources.sql import table
+from kumo_assets.resources.waiting import Narrator
 
 if TYPE_CHECKING:
     from dagster_snowflake import SnowflakeConnection as ResourceInContext
@@ -29,6 +33,13 @@ MOST_ROWS_FETCHED = 50_000
 
 # A result's row by column name. Only the statement knows its types, so a reader converts each value: `int(row["N"])`.
 Row: TypeAlias = dict[str, Any]
+
+# A request whose answer does not come is sent again for so long, in seconds; then the statement fails. A statement that
+# runs for hours is no such request: Snowflake answers every 45 s that it is still in progress. The connector's own default
+# is for ever.
+NETWORK_SECONDS = 300
+# Reading one answer, in seconds (the connector's own default).
+SOCKET_SECONDS = 60
 
 # "Object does not exist or not authorized": the one error number for a table, schema or database that is not there.
 NOT_THERE = 2003
@@ -47,14 +58,25 @@ SESSION = {
 }
 
 
+# Ways to log in that need a token, by SNOWFLAKE_AUTHENTICATOR (Snowflake, "Python connector: authentication").
+TOKEN_AUTHENTICATORS = ("OAUTH", "PROGRAMMATIC_ACCESS_TOKEN")
+
+
 def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeResource:
     """dagster-snowflake's resource with each SNOWFLAKE_* variable that is set, as `EnvVar`: no secret is read here.
 
-    SNOWFLAKE_HOST, _PORT and _PROTOCOL (the sandbox, or a private link) are passed to the connector as they are.
+    SNOWFLAKE_HOST, _PORT and _PROTOCOL (the sandbox, or a private link) are passed to the connector as they are. Raises
+    ConfigError where the variables contradict each other, or one holds a key that should name its file.
     """
-    from dagster_snowflake import SnowflakeResource
+    from kumo_assets.resources.snowflake_login import SnowflakeWithToken
 
     source = os.environ if environ is None else environ
+    if holds_a_secret(source.get("SNOWFLAKE_PRIVATE_KEY_PATH") or "/"):
+        raise ConfigError(
+            "log in to Snowflake",
+            found="SNOWFLAKE_PRIVATE_KEY_PATH holds no path but something that looks like the key itself",
+            next="put the key into SNOWFLAKE_PRIVATE_KEY, or the path of its file into SNOWFLAKE_PRIVATE_KEY_PATH",
+        )
     optional = {
         "password": "SNOWFLAKE_PASSWORD",
         "private_key": "SNOWFLAKE_PRIVATE_KEY",
@@ -65,6 +87,9 @@ def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeRes
         "database": "SNOWFLAKE_DATABASE",
         "schema": "SNOWFLAKE_SCHEMA",
         "authenticator": "SNOWFLAKE_AUTHENTICATOR",
+        "token": "SNOWFLAKE_TOKEN",
+        "token_file_path": "SNOWFLAKE_TOKEN_FILE_PATH",
+        "workload_identity_provider": "SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER",
     }
     fields: dict[str, Any] = {name: dg.EnvVar(variable) for name, variable in optional.items() if source.get(variable)}
     extra: dict[str, object] = {
@@ -72,6 +97,7 @@ def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeRes
         # At each login connector 4 asks clouds' metadata addresses and AWS STS where it runs, for its telemetry: up to
         # 0.6 s, four times a day's run (snowflake/connector/platform_detection.py; measured 0.72 s against 0.07 s).
         "platform_detection_timeout_seconds": 0.0,
+        "socket_timeout": SOCKET_SECONDS,
     }
     for name in ("host", "protocol"):
         if source.get(f"SNOWFLAKE_{name.upper()}"):
@@ -85,34 +111,77 @@ def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeRes
             found=f"{' and '.join(optional[name] for name in secrets)} are set",
             next="keep one: a key pair for a service, a password for a laptop's sandbox",
         )
-    if not secrets and "authenticator" not in fields:
+    authenticator = source.get("SNOWFLAKE_AUTHENTICATOR", "").upper()
+    tokens = [name for name in ("token", "token_file_path") if name in fields]
+    if tokens and not authenticator and not secrets:
+        raise ConfigError(
+            "log in to Snowflake",
+            found=f"{optional[tokens[0]]} is set, and SNOWFLAKE_AUTHENTICATOR does not say what kind of token it is",
+            next=f"set SNOWFLAKE_AUTHENTICATOR to one of: {', '.join(TOKEN_AUTHENTICATORS)}, WORKLOAD_IDENTITY",
+        )
+    if authenticator in TOKEN_AUTHENTICATORS and not tokens:
+        # An unset variable fails at run time with its name; without it the connector would send an empty token.
+        fields["token"] = dg.EnvVar("SNOWFLAKE_TOKEN")
+    if not secrets and not authenticator:
         # dagster-snowflake insists on one of them; an unset variable then fails at run time with its name.
         fields["password"] = dg.EnvVar("SNOWFLAKE_PASSWORD")
-    return SnowflakeResource(
+    return SnowflakeWithToken(
         account=dg.EnvVar("SNOWFLAKE_ACCOUNT"),
         user=dg.EnvVar("SNOWFLAKE_USER"),
         login_timeout=30,
+        network_timeout=NETWORK_SECONDS,
         additional_snowflake_connection_args=extra,
         **fields,
     )
 
 
-class Warehouse:
-    """One Snowflake session. `seconds` is the time spent waiting for it, `statements` how many were sent."""
+@dataclass(frozen=True)
+class Session:
+    """One login, and how to give it up: `close` is told whether Snowflake answers; if not, nothing more is asked of it."""
 
-    def __init__(self, connection: SnowflakeConnection) -> None:
-        self._connection = connection
+    connection: SnowflakeConnection
+    close: Callable[[bool], None]
+
+
+class Warehouse:
+    """One Snowflake session at a time. `seconds` is the time spent waiting for it, `statements` how many were sent.
+
+    `log_in` opens another session once `rest` has given up this one; without it a session is kept to the end.
+    """
+
+    def __init__(
+        self,
+        session: Session | SnowflakeConnection,
+        log_in: Callable[[], Session] | None = None,
+        narrator: Narrator | None = None,
+    ) -> None:
+        first = session if isinstance(session, Session) else Session(session, lambda answers: None)
+        self._session: Session | None = first
+        self._log_in = log_in
+        self._narrator = narrator or Narrator(lambda line: None)
+        self.database, self.schema = str(first.connection.database), str(first.connection.schema)
         self.seconds = 0.0
         self.statements = 0
+        self._answers = True
         self._columns: dict[tuple[str, str, str], dict[str, str]] = {}
 
-    @property
-    def database(self) -> str:
-        return str(self._connection.database)
+    def rest(self) -> None:
+        """Give up the session, before a wait for something else: one that idles through a job of hours may be ended by a
+        session policy (5 minutes at least; Snowflake, "Snowflake sessions and session policies"). The next statement
+        logs in again."""
+        if self._log_in is not None and self._session is not None:
+            self._session.close(self._answers)
+            self._session = None
 
-    @property
-    def schema(self) -> str:
-        return str(self._connection.schema)
+    def _cursor(self) -> SnowflakeCursor:
+        from kumo_assets.resources.snowflake_cursor import UnhurriedCursor
+
+        if self._session is None:
+            assert self._log_in is not None, "only a warehouse that can log in again gives up its session"
+            started = time.perf_counter()
+            self._session, self._answers = self._log_in(), True
+            self.seconds += time.perf_counter() - started
+        return self._session.connection.cursor(UnhurriedCursor)
 
     def rows(self, sql: str, *, doing: str = "query Snowflake") -> list[Row]:
         """Run one statement and fetch its (small) result.
@@ -121,14 +190,15 @@ class Warehouse:
         """
         from snowflake.connector.errors import Error
 
+        cursor = self._cursor()
         started = time.perf_counter()
-        cursor = self._connection.cursor()
         try:
-            cursor.execute(sql)
-            names = [column[0] for column in cursor.description or ()]
-            fetched = cursor.fetchmany(MOST_ROWS_FETCHED)
+            with self._narrator.waiting_for(f"Snowflake to {doing}"):
+                cursor.execute(sql)
+                names = [column[0] for column in cursor.description or ()]
+                fetched = cursor.fetchmany(MOST_ROWS_FETCHED)
         except Error as error:
-            raise _failed(doing, error) from error
+            raise self._failed(doing, error) from error
         finally:
             self._sent(cursor, started)
         return [dict(zip(names, row, strict=True)) for row in fetched]
@@ -150,25 +220,56 @@ class Warehouse:
         A SELECT is described, which Snowflake compiles and does not run: a query of INFORMATION_SCHEMA takes far longer.
         The answer is cached for the session once the table exists. Types have the names that DESCRIBE gives them.
         """
+        key = (database, schema, name)
+        if key not in self._columns:
+            where = table(database, schema, name)
+            found = self._described(f"SELECT * FROM {where}", f"read the columns of {name}", missing=True)  # noqa: S608 - quoted
+            if found is None:
+                return {}
+            self._columns[key] = found
+        return self._columns[key]
+
+    def compiled(self, select: str, *, doing: str) -> dict[str, str]:
+        """Column name -> SQL type of what a SELECT returns, in order. Snowflake compiles it and runs nothing.
+
+        `EXPLAIN` compiles and needs no running warehouse (Snowflake, "EXPLAIN"); a description gives the columns. Raises
+        WarehouseError with Snowflake's own message.
+        """
+        self.rows(f"EXPLAIN\n{select}", doing=doing)
+        return self._described(select, doing) or {}
+
+    def _described(self, select: str, doing: str, *, missing: bool = False) -> dict[str, str] | None:
+        """Column name -> SQL type of a SELECT's result; None for a table that is not there, where it may be `missing`."""
         from snowflake.connector.constants import FIELD_ID_TO_NAME
         from snowflake.connector.errors import Error
 
-        key = (database, schema, name)
-        if key in self._columns:
-            return self._columns[key]
+        cursor = self._cursor()
         started = time.perf_counter()
-        cursor = self._connection.cursor()
         try:
-            described = cursor.describe(f"SELECT * FROM {table(database, schema, name)}")  # noqa: S608 - quoted
+            with self._narrator.waiting_for(f"Snowflake to {doing}"):
+                described = cursor.describe(select)
         except Error as error:
-            if error.errno == NOT_THERE:
-                return {}
-            raise _failed(f"read the columns of {name}", error) from error
+            if missing and error.errno == NOT_THERE:
+                return None
+            raise self._failed(doing, error) from error
         finally:
             self._sent(cursor, started)
         types = {column.name: str(FIELD_ID_TO_NAME[column.type_code]) for column in described}
-        self._columns[key] = {column: SPELT.get(kind, kind) for column, kind in types.items()}
-        return self._columns[key]
+        return {column: SPELT.get(kind, kind) for column, kind in types.items()}
+
+    def _failed(self, doing: str, error: Error) -> WarehouseError:
+        from kumo_assets.resources.snowflake_cursor import no_answer
+
+        advice = "fix the SQL or the grant it names, then materialise again"
+        if no_answer(error):
+            self._answers = False
+            advice = "check the network and Snowflake's status page, then materialise again: what was begun is adopted"
+        return WarehouseError(
+            doing,
+            to=f"(Snowflake query {error.sfqid or 'not started'})",
+            found=_message(error),
+            next=advice,
+        )
 
     def _sent(self, cursor: SnowflakeCursor, started: float) -> None:
         self.seconds += time.perf_counter() - started
@@ -176,38 +277,46 @@ class Warehouse:
         cursor.close()
 
 
-def _failed(doing: str, error: Error) -> WarehouseError:
-    return WarehouseError(
-        doing,
-        to=f"(Snowflake query {error.sfqid or 'not started'})",
-        found=_message(error),
-        next="fix the SQL or the grant it names, then materialise again",
-    )
-
-
 @contextmanager
-def connect(snowflake: SnowflakeResource | ResourceInContext) -> Iterator[Warehouse]:
-    """A session from the Dagster resource, as an argument or from `context.resources`. WarehouseError when Snowflake cannot be reached or refuses the login."""
-    from snowflake.connector.errors import Error
-
+def connect(snowflake: SnowflakeResource | ResourceInContext, narrator: Narrator | None = None) -> Iterator[Warehouse]:
+    """A session from the Dagster resource, as an argument or from `context.resources`. WarehouseError when Snowflake cannot
+    be reached or refuses the login. What is waited for is said in the run's log, or to `narrator`."""
+    telling = narrator or Narrator(dg.get_dagster_logger().info)
     started = time.perf_counter()
-    try:
-        manager = snowflake.get_connection()
-        connection = manager.__enter__()
-    except Error as error:
-        raise WarehouseError(
-            "log in to Snowflake",
-            found=_message(error),
-            next="check SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and the password or key; `kumo-assets doctor` tries each",
-        ) from error
-    warehouse = Warehouse(connection)
+    first = _log_in(snowflake, telling)
+    warehouse = Warehouse(first, lambda: _log_in(snowflake, telling), telling)
     warehouse.seconds += time.perf_counter() - started
     try:
         yield warehouse
     finally:
-        manager.__exit__(None, None, None)
+        warehouse.rest()
+
+
+def _log_in(snowflake: SnowflakeResource | ResourceInContext, narrator: Narrator) -> Session:
+    from snowflake.connector.errors import Error
+
+    from kumo_assets.resources.snowflake_login import advice
+
+    try:
+        with narrator.waiting_for("Snowflake to log in"):
+            manager = snowflake.get_connection()
+            connection = manager.__enter__()
+    except Exception as error:
+        # Not the connector's errors alone: a key that cannot be read is a ValueError, a missing file an OSError.
+        raise WarehouseError("log in to Snowflake", found=_message(error), next=advice(error)) from error
+
+    def close(answers: bool) -> None:
+        # dagster-snowflake commits first, which would wait once more for a Snowflake that is away.
+        with suppress(Error):
+            if answers:
+                manager.__exit__(None, None, None)
+            else:
+                connection.close(retry=False)
+
+    return Session(connection, close)
 
 
 def _message(error: Exception) -> str:
-    """Snowflake's message on one line. The connector keeps passwords out of its messages."""
-    return " ".join(str(getattr(error, "raw_msg", None) or error).split())[:800]
+    """Snowflake's message on one line. Secrets are taken out before it is cut, or half of one could stay."""
+    message = str(getattr(error, "raw_msg", None) or error) or type(error).__name__
+    return " ".join(without_secrets(message).split())[:800]

@@ -17,7 +17,7 @@ from kumo_assets.models.registry import Model
 from kumo_assets.models.training import policy_of, train, training_tags
 from kumo_assets.resources.kumo.client import KumoClient
 from kumo_assets.resources.kumo.environment import client_from_environment
-from kumo_assets.sources.kumo_job import in_progress, run_job
+from kumo_assets.sources.kumo_job import in_progress, in_silence, run_job
 from kumo_assets.sources.protocol import Figures, Link, Predicted, PredictionWork, Shown, TrainingWork, Work
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class KumoSource:
 
     def train(self, work: TrainingWork) -> tuple[Model, bool]:
         """One Kumo training job, found again by its tags. Raises KumoApiError."""
-        spec = work.definition.spec.source.kumo
+        spec = work.definition.spec.kumo
         launched: list[str] = []
         with _client(work) as client:
             try:
@@ -74,6 +74,7 @@ class KumoSource:
                     say=work.say,
                     on_launch=launched.append,
                     on_progress=in_progress(work.progress, "Kumo training job", " trials"),
+                    on_silence=in_silence(work.progress, "Kumo training job"),
                 )
             except BaseException as error:
                 # A job that ended needs no cancelling. A worker that dies leaves the job alone: its re-execution adopts it.
@@ -90,7 +91,7 @@ class KumoSource:
             names = {str(item.get("name")) for item in client.connectors()}
             seen = []
             for definition in queries:
-                spec = definition.spec.source.kumo
+                spec = definition.spec.kumo
                 if spec.connector not in names:
                     raise ConfigError(
                         "find the connector of",

@@ -16,6 +16,7 @@ from kumo_assets.resources.kumo.errors import KumoOutputUnproved
 from kumo_assets.resources.kumo.model import KumoJob, Launch, Notice, PollPolicy, Progress, TrainedModel
 from kumo_assets.resources.kumo.output import OutputProof, prove_output, prove_when_written
 from kumo_assets.resources.kumo.snapshots import in_words
+from kumo_assets.resources.kumo.waiting import OnSilence
 from kumo_assets.resources.sql import table
 from kumo_assets.sources.protocol import Predicted, PredictionWork
 
@@ -24,7 +25,7 @@ def run_job(work: PredictionWork, client: KumoClient) -> Predicted:
     """Adopt or launch the release's job, wait for its end, prove its table."""
     started = time.perf_counter()
     query, warehouse = work.definition.spec, work.warehouse
-    spec = query.source.kumo
+    spec = query.kumo
     policy = poll_policy(spec.poll)
 
     def identify(attempt: int) -> Launch:
@@ -56,14 +57,18 @@ def run_job(work: PredictionWork, client: KumoClient) -> Predicted:
 
     def prove(attempt: int, done: KumoJob) -> OutputProof:
         name = work.table(attempt)
-        return prove_output(
-            lambda sql: warehouse.row(sql, doing=f"prove the table {name}"),
-            warehouse.columns(warehouse.database, warehouse.schema, name),
-            table(warehouse.database, warehouse.schema, name),
-            done,
-            query.task,
-            work.anchor if spec.send_prediction_time and client.sends_time else None,
-        )
+        try:
+            return prove_output(
+                lambda sql: warehouse.row(sql, doing=f"prove the table {name}"),
+                warehouse.columns(warehouse.database, warehouse.schema, name),
+                table(warehouse.database, warehouse.schema, name),
+                done,
+                query.task,
+                work.anchor if spec.send_prediction_time and client.sends_time else None,
+            )
+        except KumoOutputUnproved:
+            warehouse.rest()  # what follows is a pause, or another job
+            raise
 
     def believe(attempt: int, done: KumoJob) -> bool:
         # An earlier attempt that is DONE and whose table is wrong would otherwise be adopted, and refused, for ever.
@@ -75,12 +80,20 @@ def run_job(work: PredictionWork, client: KumoClient) -> Predicted:
             return False
         return True
 
+    # No session of Snowflake's is held while Kumo works: a policy may end it, and the proof would fail on a paid job.
+    warehouse.rest()
     attempt, job, adopted = client.adopt_or_launch(identify, make_launch, believe)
     work.say(
         f"{'Adopted' if adopted else 'Launched'} Kumo job {job.job_id} ({job.raw_status}) {job.tracking_url or ''}"
     )
+    warehouse.rest()
     try:
-        job = client.wait(job, policy, on_progress=in_progress(work.progress, "Kumo job"))
+        job = client.wait(
+            job,
+            policy,
+            on_progress=in_progress(work.progress, "Kumo job"),
+            on_silence=in_silence(work.progress, f"Kumo job {job.job_id}"),
+        )
     except BaseException:
         # A worker that merely dies leaves the job alone: the re-execution adopts it.
         if work.cancelling():
@@ -123,6 +136,11 @@ def in_progress(
     return on_progress
 
 
+def in_silence(progress: Callable[[str], object], what: str) -> OnSilence:
+    """Passes on that Kumo does not answer, and that it is waited for."""
+    return lambda error: progress(f"{what}: Kumo does not answer, and is asked again: {error.found}")
+
+
 def poll_policy(poll: Poll) -> PollPolicy:
     """How a prediction job is waited for."""
     return PollPolicy(
@@ -140,7 +158,7 @@ def _recorded(notices: Iterable[Notice]) -> tuple[KumoNotice, ...]:
 
 def _model(work: PredictionWork, client: KumoClient) -> TrainedModel:
     """The model to predict with: the one pinned in the YAML, else the one in use, else the newest that is DONE."""
-    spec = work.definition.spec.source.kumo
+    spec = work.definition.spec.kumo
     chosen = spec.training_job_id
     if chosen is None:
         in_use = work.registry.read().in_use

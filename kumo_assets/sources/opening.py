@@ -17,8 +17,14 @@ def _kumo() -> Source:
     return KumoSource()
 
 
+def _table() -> Source:
+    from kumo_assets.sources.table import TableSource
+
+    return TableSource()
+
+
 # The name under `source:` -> what opens it. A source's module is imported only when a definition names it.
-SOURCES: dict[str, Callable[[], Source]] = {"kumo": _kumo}
+SOURCES: dict[str, Callable[[], Source]] = {"kumo": _kumo, "table": _table}
 
 
 def source_of(definition: QueryDefinition) -> Source:

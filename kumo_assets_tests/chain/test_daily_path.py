@@ -167,3 +167,39 @@ def test_the_pointer_shows_what_is_live_and_what_was(chain: Chain) -> None:
     assert metadata["generation"].value == 2
     assert metadata["dagster/uri"].value.endswith("/active.json")
     assert event.materialization.tags["dagster/data_version"].startswith("2-")
+
+
+def test_no_session_of_snowflakes_is_open_while_kumo_works(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session policy may end one that idles through a job of hours; the proof would then fail on a paid job."""
+    import snowflake.connector
+    from snowflake.connector import SnowflakeConnection
+
+    from kumo_assets.resources.kumo.transport import Transport
+
+    open_now: set[int] = set()
+    logins = 0
+    log_in, close, send = snowflake.connector.connect, SnowflakeConnection.close, Transport._send
+    open_at: list[int] = []
+
+    def connect(**options: Any) -> SnowflakeConnection:
+        nonlocal logins
+        made = log_in(**options)
+        open_now.add(id(made))
+        logins += 1
+        return made
+
+    def closing(self: SnowflakeConnection, *values: Any, **named: Any) -> None:
+        open_now.discard(id(self))
+        close(self, *values, **named)
+
+    def asked(self: Transport, *values: Any, **named: Any) -> object:
+        open_at.append(len(open_now))
+        return send(self, *values, **named)
+
+    monkeypatch.setattr(snowflake.connector, "connect", connect)
+    monkeypatch.setattr(SnowflakeConnection, "close", closing)
+    monkeypatch.setattr(Transport, "_send", asked)
+    assert chain.run(assets=("predictions",)).success
+    assert logins > 1
+    assert open_at
+    assert set(open_at) == {0}

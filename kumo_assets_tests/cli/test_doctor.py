@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
+from dagster._core.test_utils import create_run_for_test
 from kumo_sandbox.testing import SandboxHandle
 
+from kumo_assets.resources.processes import PROCESS_TAG
 from kumo_assets_tests.chain.conftest import QUERY, SHIPPED
 from kumo_assets_tests.cli.conftest import kumo_assets
 
@@ -25,7 +29,15 @@ def findings(status: int) -> dict[str, dict[str, Any]]:
 
 
 def test_a_machine_that_is_set_up_right_passes() -> None:
-    assert all(item["ok"] for item in findings(0).values())
+    killed = {PROCESS_TAG: f"999999999@{socket.gethostname()}"}
+    with dg.DagsterInstance.get() as instance:
+        gone = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags=killed)
+        found = findings(0)
+        ended = instance.get_run_by_id(gone.run_id)
+    assert all(item["ok"] for item in found.values())
+    assert ended is not None
+    assert ended.status is dg.DagsterRunStatus.FAILURE
+    assert gone.run_id[:8] in found["runs whose process is gone"]["seen"]
     words = kumo_assets("doctor").out
     assert "Snowflake" in words
     assert "FAIL" not in words

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import httpx
 import pytest
 from kumo_sandbox.testing import SandboxHandle
@@ -145,3 +146,6 @@ def test_a_killed_process_is_resumed_by_the_same_command(home: Path, sandbox: Sa
     assert found["release_id"] == begun.release_id
     assert f"Resuming release {begun.release_id}" in again.stderr
     assert len(kumo_jobs(sandbox)) == 1
+    with dg.DagsterInstance.get() as instance:
+        statuses = sorted(run.status.value for run in instance.get_runs())
+    assert statuses == ["FAILURE", "SUCCESS"], "the killed run does not fill Dagster's queue for ever"

@@ -42,7 +42,7 @@ def test_the_form_of_version_0_1_is_refused_with_the_same_lines_in_the_new_one(f
     lines = re.findall(r"`((?:task|source): .+?)`(?: and|\. Next)", str(refused.value))
     write(folder, "new", QUERY.replace("source: {kumo: {predictive_query_id: q1, connector: c}}", "\n  ".join(lines)))
     spec = DefinitionsIndex(folder).query("new").spec
-    assert (spec.task, spec.source.kumo.predictive_query_id, spec.source.kumo.poll.max_seconds) == (
+    assert (spec.task, spec.kumo.predictive_query_id, spec.kumo.poll.max_seconds) == (
         "regression",
         "q1",
         5,

@@ -6,13 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.query import PredictiveQuerySpec
+from kumo_assets.documents import Verdict
 from kumo_assets.errors import ConfigError, WarehouseError
 from kumo_assets.gates import Release
-from kumo_assets.gates.own import gates_of, judge_own, own_gates, schema_values
+from kumo_assets.gates.judgement import to_verdict
+from kumo_assets.gates.own import check_own_gates, gates_of, judge_own, own_gates, schema_values
+from kumo_assets.gates.reporting import check_result
+from kumo_assets_tests.support.opened import OPENED
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "gates"
 
@@ -156,6 +161,86 @@ HEAD = "from kumo_assets.gates import Outcome\n"
 def test_a_python_gate(gate: Any, text: str, severity: str, words: str) -> None:
     judgement = judge_own(gate("g.py", text), release(), VALUES)
     assert (judgement.severity, words in judgement.message) == (severity, True), judgement.message
+
+
+NUMPY = "import numpy as np\n" + HEAD
+
+
+def test_values_of_numpy_are_plain_numbers_in_the_verdict(gate: Any) -> None:
+    text = NUMPY + (
+        "def check(release):\n"
+        "    return Outcome(np.bool_(True), np.float64(1.5), evidence={'n': np.int64(3), 'share': np.float32(0.5), "
+        "'many': np.arange(2), 'nested': {'a': [np.float64('nan')]}}, bars={'x': (None, np.int64(2))})"
+    )
+    judgement = judge_own(gate("g.py", text), release(), VALUES)
+    assert (judgement.severity, judgement.value) == ("ok", 1.5), judgement.message
+    assert judgement.evidence == {"n": 3, "share": 0.5, "many": [0, 1], "nested": {"a": ["nan"]}}
+    assert stored(judgement).bars == {"x": [None, 2.0]}
+
+
+def stored(judgement: Any) -> Verdict:
+    """The verdict of a judgement, as it is read back from its document."""
+    verdict = to_verdict(judgement, OPENED, "mine", "postprocessed", "block", "run")
+    return Verdict.from_json(verdict.to_json(), "here")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("import sys; sys.exit(0)", "SystemExit: 0"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("raise type('Panic', (BaseException,), {})('a library of Rust')", "Panic: a library of Rust"),
+        ("raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})()", "Mute"),
+        ("loop = {}; loop['a'] = loop; return Outcome(True, evidence=loop)", "RecursionError"),
+        ("return Outcome(True, evidence={'a': b'\\xff'})", "UnicodeDecodeError"),
+        ("return Outcome(True, evidence={'a': '\\ud800'})", "UnicodeEncodeError"),
+        ("return Outcome(True, message='\\udfff')", "UnicodeEncodeError"),
+        ("return Outcome(True, evidence={'a': 10 ** 5000})", "ValueError"),
+        ("return Outcome(True, evidence=[1])", "AttributeError"),
+        ("return Outcome(True, 10 ** 400)", "OverflowError"),
+        ("return Outcome(True, bars={'x': (1, 2, 3)})", "ValueError"),
+        ("return Outcome(True, bars={'x': ('a', 2)})", "ValueError"),
+        ("return Outcome(passed='yes')", "`passed` is 'yes'"),
+    ],
+)
+def test_whatever_a_python_gate_does_is_its_own_error(gate: Any, body: str, words: str) -> None:
+    text = HEAD + "def check(release):\n    " + body
+    judgement = judge_own(gate("g.py", text), release(), VALUES)
+    assert judgement.severity == "error"
+    assert words in judgement.message
+    assert stored(judgement).blocks
+
+
+@pytest.mark.parametrize("bars", [{"x": [1, 2, 3]}, {"x": [10**400, 2]}, 5, {"x": 1}])
+def test_evidence_that_is_named_as_a_plot_is_no_plot_and_stops_no_gate(gate: Any, bars: Any) -> None:
+    judgement = judge_own(
+        gate("g.py", HEAD + f"def check(r): return Outcome(True, evidence={{'bars': {bars}}})"), release(), VALUES
+    )
+    assert check_result(dg.AssetKey("a"), stored(judgement)).passed
+
+
+def test_a_person_who_stops_the_run_is_no_verdict(gate: Any) -> None:
+    for body in ("raise KeyboardInterrupt", "import dagster; raise dagster.DagsterExecutionInterruptedError"):
+        with pytest.raises((KeyboardInterrupt, dg.DagsterExecutionInterruptedError)):
+            judge_own(gate("g.py", f"def check(release):\n    {body}"), release(), VALUES)
+
+
+@pytest.mark.parametrize(
+    ("text", "asset", "words"),
+    [
+        ("SELECT * FROM {{ predicted }}", "postprocessed", r"mine\.sql: unknown placeholder \{\{ predicted \}\}"),
+        ("SELECT * FROM {{ postprocessed }}", "predictions", "unknown placeholder"),
+        ("SELECT 1; SELECT 2", "postprocessed", "a second statement"),
+        ("-- to come", "postprocessed", "it is empty"),
+    ],
+)
+def test_a_sql_gate_that_would_block_every_release_is_refused_when_definitions_load(
+    gate: Any, tmp_path: Path, text: str, asset: str, words: str
+) -> None:
+    gate("mine.sql", text)
+    with pytest.raises(ConfigError, match=words):
+        check_own_gates(definition(tmp_path, own={"mine": {"asset": asset}}))
+    check_own_gates(definition(tmp_path, own={"mine": {"asset": asset, "mode": "off"}}))
 
 
 def test_the_examples_of_the_documentation_are_well_formed_gates(tmp_path: Path) -> None:

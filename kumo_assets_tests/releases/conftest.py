@@ -11,6 +11,7 @@ from kumo_sandbox.testing import ministack_server
 from kumo_sandbox.testing.releases import BUCKET, Shop, client, shop
 
 from kumo_assets_tests.support.in_dagster import dagster  # noqa: F401 - a fixture
+from kumo_assets_tests.support.memory_shop import MemoryShop, memory_shop
 from kumo_assets_tests.support.zookeeper import restartable_zookeeper
 
 
@@ -59,6 +60,12 @@ def either(request: pytest.FixtureRequest, aws: str) -> Iterator[Shop]:
     made = shop(request.param, hosts)
     yield made
     made.ctx.close()
+
+
+@pytest.fixture
+def memory() -> MemoryShop:
+    """A fresh query with its pointer on S3, everything in memory."""
+    return memory_shop()
 
 
 @pytest.fixture

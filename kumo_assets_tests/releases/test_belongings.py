@@ -8,7 +8,7 @@ from kumo_sandbox.testing.releases import Shop
 from kumo_assets.config.names import owner_of
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.retire import plan, retire
-from kumo_assets_tests.support.memory_shop import memory_of, memory_shop
+from kumo_assets_tests.support.memory_shop import memory_shop
 
 
 def drop(names: list[str]) -> None:
@@ -48,23 +48,23 @@ def test_tables_that_somebody_made_beside_ours_are_listed_and_left(found: Shop) 
     assert plan(found.ctx).leftovers == []
     assert plan(found.ctx).orphans == []
     assert first in retire(found.ctx, drop, by="daily")
-    assert theirs <= memory_of(found).tables.keys()
-    assert old not in memory_of(found).tables
+    assert theirs <= found.memory.tables.keys()
+    assert old not in found.memory.tables
     assert set(plan(found.ctx).foreign) == theirs
 
 
 def test_an_untagged_table_of_a_going_release_stays(found: Shop) -> None:
     first, *_ = found.built
     table = found.ctx.names.dynamodb_table(first)
-    memory_of(found).tables[table]["tags"] = []
+    found.memory.tables[table]["tags"] = []
     assert plan(found.ctx).foreign == [table]
     assert first in retire(found.ctx, drop, by="daily")
-    assert table in memory_of(found).tables
+    assert table in found.memory.tables
     assert plan(found.ctx).foreign == [table]
 
 
 def test_objects_that_somebody_put_beside_a_releases_own_are_listed_and_left(found: Shop) -> None:
-    names, memory = found.ctx.names, memory_of(found)
+    names, memory = found.ctx.names, found.memory
     home = names.release_prefix(found.built[0])
     theirs = [f"{home}{name}" for name in ("export-copy/part-0.csv.gz", "export.txt", "exported/x", "notes.txt")]
     theirs += [f"{names.releases_prefix}{name}" for name in ("readme.txt", "20171131-0a0b0c0d/export/part-0")]

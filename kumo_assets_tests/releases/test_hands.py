@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from kumo_sandbox.testing.releases import BUCKET, Shop, put_raw
+from kumo_sandbox.testing.releases import BUCKET, put_raw
 
 from kumo_assets.automation.notifications import alarms
 from kumo_assets.errors import ConfigError
@@ -21,14 +21,14 @@ from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.states import releases
 from kumo_assets.releases.operations.status import report
 from kumo_assets_tests.support.memory_aws import Memory
-from kumo_assets_tests.support.memory_shop import memory_of, memory_shop
+from kumo_assets_tests.support.memory_shop import MemoryShop, memory_shop
 
 
 def drop(names: list[str]) -> None:
     """No warehouse here."""
 
 
-def days(found: Shop, first: int, last: int) -> list[str]:
+def days(found: MemoryShop, first: int, last: int) -> list[str]:
     built = []
     for day in range(first, last + 1):
         built.append(found.build(f"2017-11-{day}"))
@@ -36,14 +36,14 @@ def days(found: Shop, first: int, last: int) -> list[str]:
     return built
 
 
-def point_at(found: Shop, table: str) -> None:
+def point_at(found: MemoryShop, table: str) -> None:
     """A person changes the table, and nothing else."""
     current = found.ctx.pointers.read()
     assert current is not None
     found.edit(lambda text: text.replace(f'"table": "{current.pointer.table}"', f'"table": "{table}"', 1))
 
 
-def pointer_document(found: Shop) -> dict[str, Any]:
+def pointer_document(found: MemoryShop) -> dict[str, Any]:
     raw = found.ctx.pointers.peek()
     assert raw is not None
     document: dict[str, Any] = json.loads(raw.data)
@@ -84,8 +84,8 @@ def test_the_release_that_vouches_for_an_asset_is_the_one_that_s3_saw_opened_las
         found.artefact(opened, "predictions", "T")
     key = found.ctx.names.release_prefix(first.release_id) + "opened.json"
     behind = first.model_copy(update={"opened_at": "2031-01-01T00:00:00.000Z"})  # that machine's clock is years ahead
-    memory_of(found).objects[key] = (behind.to_json(), memory_of(found).objects[key][1])
-    assert memory_shop(memory_of(found), found.query).ctx.store.newest_with("2017-11-28", "predictions") == (
+    found.memory.objects[key] = (behind.to_json(), found.memory.objects[key][1])
+    assert memory_shop(found.memory, found.query).ctx.store.newest_with("2017-11-28", "predictions") == (
         second.release_id
     )
 
@@ -100,8 +100,8 @@ def test_history_is_by_s3s_clock_whatever_the_writers_said() -> None:
     found.ctx.ledger.append(behind)
     assert found.ctx.ledger.history() == [behind, ahead, *entries]
     assert found.ctx.ledger.history(1) == [behind]
-    at = max(modified for _, modified in memory_of(found).objects.values())
-    memory_of(found).objects = {key: (data, at) for key, (data, _) in memory_of(found).objects.items()}
+    at = max(modified for _, modified in found.memory.objects.values())
+    found.memory.objects = {key: (data, at) for key, (data, _) in found.memory.objects.items()}
     moves = [entry.generation for entry in found.ctx.ledger.history() if entry.generation]
     assert moves == [3, 2, 1], "of one second, the generation says which was last"
 
@@ -123,7 +123,7 @@ def test_no_number_of_blocked_releases_hides_one_that_may_go_live() -> None:
 
 
 @pytest.fixture
-def two() -> tuple[Shop, Shop, str]:
+def two() -> tuple[MemoryShop, MemoryShop, str]:
     """A query whose pointer a person edited to an old table of another, and that table."""
     memory = Memory()
     ours, theirs = memory_shop(memory), memory_shop(memory)
@@ -135,7 +135,9 @@ def two() -> tuple[Shop, Shop, str]:
     return ours, theirs, table
 
 
-def test_whose_the_table_is_that_is_served_is_said_by_status_and_unhold(two: tuple[Shop, Shop, str]) -> None:
+def test_whose_the_table_is_that_is_served_is_said_by_status_and_unhold(
+    two: tuple[MemoryShop, MemoryShop, str],
+) -> None:
     ours, theirs, table = two
     assert any(theirs.query in problem and table in problem for problem in report(ours.ctx).problems)
     preview = preview_unhold(ours.ctx)
@@ -145,7 +147,9 @@ def test_whose_the_table_is_that_is_served_is_said_by_status_and_unhold(two: tup
 
 
 @pytest.mark.parametrize("lifted", [False, True])
-def test_a_table_that_another_query_serves_is_not_retired(two: tuple[Shop, Shop, str], lifted: bool) -> None:
+def test_a_table_that_another_query_serves_is_not_retired(
+    two: tuple[MemoryShop, MemoryShop, str], lifted: bool
+) -> None:
     ours, theirs, table = two
     if lifted:
         unhold(ours.ctx, preview_unhold(ours.ctx), by="ann")
@@ -153,7 +157,7 @@ def test_a_table_that_another_query_serves_is_not_retired(two: tuple[Shop, Shop,
     assert release is not None
     assert plan(theirs.ctx).kept[release] == f"its table is named by {ours.ctx.pointers.uri}"
     assert release not in retire(theirs.ctx, drop, by="daily")
-    assert table in memory_of(theirs).tables
+    assert table in theirs.memory.tables
     rollback(ours.ctx, to=ours.built[0], by="ann", reason="it is not ours")
     for day in range(12):  # until it is no previous one either
         ours.build(f"2017-12-{day + 1:02d}")
@@ -275,7 +279,7 @@ def test_a_hand_edit_with_an_impossible_date_is_of_no_release_and_everything_wor
     if "move" in changed:
         changed["move"] = document["move"] | changed["move"]
     document |= changed
-    if document["table"] not in memory_of(found).tables:
+    if document["table"] not in found.memory.tables:
         found.table(document["table"], first)
     put_raw(found.ctx, json.dumps(document).encode())
     shown = report(found.ctx)
@@ -329,7 +333,7 @@ def test_an_edited_plain_text_copy_is_said_and_its_table_kept() -> None:
     assert told() == [problem]
     assert report(found.ctx).next_command.startswith("nothing")
     assert plan(found.ctx).kept[old] == f"its table is named by {found.ctx.objects.uri(key)}"
-    del memory_of(found).objects[key]
+    del found.memory.objects[key]
     assert "is gone" in told()[0]
     found.ctx.objects.put(key, found.ctx.names.dynamodb_table(active).encode() + b"\n")
     assert told() == []
@@ -339,7 +343,7 @@ def test_a_copy_that_a_move_has_not_written_yet_is_no_edit() -> None:
     found = memory_shop(pointer={"plain_text_copy": True})
     days(found, 21, 22)
     key = found.ctx.names.pointer_text_key
-    old = memory_of(found).objects[key]
+    old = found.memory.objects[key]
     days(found, 23, 23)
-    memory_of(found).objects[key] = old
+    found.memory.objects[key] = old
     assert report(found.ctx).problems == []

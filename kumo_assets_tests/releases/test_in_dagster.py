@@ -3,6 +3,7 @@ instance of the test's own, S3 and DynamoDB on MiniStack, the webhook a real HTT
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from kumo_sandbox.testing.releases import GATES, new_query, shop
 
 from kumo_assets.releases.operations.hold import hold
 from kumo_assets.releases.operations.promote import promote
+from kumo_assets.resources.processes import PROCESS_TAG
 from kumo_assets_tests.security.policies import recorded
 from kumo_assets_tests.support.chat import Chat
 from kumo_assets_tests.support.in_dagster import Dagster, define, two
@@ -149,6 +151,17 @@ def test_a_dead_webhook_stops_no_promotion_and_its_address_is_in_no_log(
     assert "sesame" not in caplog.text
 
 
+def test_a_tick_ends_runs_whose_process_is_gone(dagster: Dagster) -> None:
+    from dagster._core.test_utils import create_run_for_test
+
+    tags = {PROCESS_TAG: f"999999999@{socket.gethostname()}"}
+    gone = create_run_for_test(dagster.instance, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    dagster.tick()
+    found = dagster.instance.get_run_by_id(gone.run_id)
+    assert found is not None
+    assert found.status is dg.DagsterRunStatus.FAILURE
+
+
 def test_the_pointers_freshness_is_what_the_query_allows(dagster: Dagster) -> None:
     from datetime import timedelta
 
@@ -177,10 +190,11 @@ def test_a_second_tick_reads_each_pointer_and_lists_each_querys_releases_and_no_
 
     sensor = Dagster(dagster.shop, dagster.instance, define(tmp_path / "many", *queries))
     first = tick(sensor)
-    assert (first["active.json"], first["opened.json"], first["release.json"]) == (5, 5, 10)
+    # Each seal is held against its opened.json, the active ones' too.
+    assert (first["active.json"], first["opened.json"], first["release.json"]) == (5, 10, 10)
     verdicts = {f"{gate}.json": 5 for gate in (*GATES, "import_complete")}
     # The blocked release may be decided again, so its verdicts, and whether it was rejected or retired, are read each time.
     changing = {"rejected.json": 5, "retired.json": 5, "retiring.json": 5, **verdicts}
     assert tick(sensor) == Counter({"active.json": 5, "list releases": 5, **changing})
     another = Dagster(dagster.shop, dagster.instance, define(tmp_path / "another", *queries))
-    assert tick(another)["opened.json"] == 5
+    assert tick(another)["opened.json"] == 10

@@ -192,7 +192,7 @@ def test_a_hold_stops_promotion_and_lifting_it_says_what_comes(either: Shop) -> 
     with pytest.raises(Refused, match="looking at it"):
         promote(either.ctx, second, by="sensor")
     with pytest.raises(Refused, match="on hold already: looking at it"):
-        hold(either.ctx, by="bob", reason="me too")
+        hold(either.ctx, by="ann", reason="still looking")
     preview = preview_unhold(either.ctx)
     assert preview.next_release == second
     unhold(either.ctx, preview, by="ann")

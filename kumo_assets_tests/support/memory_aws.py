@@ -43,6 +43,8 @@ class Memory:
 
     clock: Clock = field(default_factory=Clock)
     objects: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
+    versioned: bool = False
+    versions: dict[str, list[str]] = field(default_factory=dict)  # by key, oldest first
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     before: Callable[[str], None] = lambda operation: None
     number: int = field(default_factory=itertools.count().__next__)
@@ -72,13 +74,30 @@ class MemoryS3:
             if etag(standing[0]) != options["IfMatch"]:
                 raise answer("PreconditionFailed", 412, "PutObject")
         self.memory.objects[Key] = (Body, self.memory.clock.tick())
-        return {"ETag": etag(Body)}
+        return {"ETag": etag(Body), **self._version(Key, new=True)}
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         found = self.memory.objects.get(Key)
         if found is None:
             raise answer("NoSuchKey", 404, "GetObject")
-        return {"Body": io.BytesIO(found[0]), "ETag": etag(found[0]), "LastModified": found[1]}
+        return {"Body": io.BytesIO(found[0]), "ETag": etag(found[0]), "LastModified": found[1], **self._version(Key)}
+
+    def _version(self, key: str, *, new: bool = False) -> dict[str, str]:
+        if not self.memory.versioned:
+            return {}
+        kept = self.memory.versions.setdefault(key, [])
+        if new:
+            kept.append(f"v{len(kept)}")
+        return {"VersionId": kept[-1]}
+
+    def list_object_versions(self, *, Bucket: str, Prefix: str) -> dict[str, Any]:
+        found = [
+            {"Key": key, "VersionId": version}
+            for key, kept in sorted(self.memory.versions.items())
+            if key.startswith(Prefix)
+            for version in reversed(kept)
+        ]
+        return {"IsTruncated": False, "Versions": found}
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         if Key not in self.memory.objects:
@@ -94,7 +113,7 @@ class MemoryS3:
         self.memory.before("DeleteObjects")
         for item in Delete["Objects"]:
             self.memory.objects.pop(item["Key"], None)
-        return {}
+        return {"Deleted": Delete["Objects"]}
 
     def list_objects_v2(
         self, *, Bucket: str, Prefix: str, StartAfter: str = "", MaxKeys: int = 1000, Delimiter: str = ""
@@ -108,8 +127,8 @@ class MemoryS3:
         if Delimiter:
             names = {item["Key"].removeprefix(Prefix) for item in found}
             folders = sorted({name.split(Delimiter)[0] + Delimiter for name in names if Delimiter in name})
-            return {"CommonPrefixes": [{"Prefix": Prefix + folder} for folder in folders]}
-        return {"Contents": found, "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
+            return {"IsTruncated": False, "CommonPrefixes": [{"Prefix": Prefix + folder} for folder in folders]}
+        return {"IsTruncated": False, "Contents": found, "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
 
     def get_paginator(self, name: str) -> Any:
         assert name == "list_objects_v2"

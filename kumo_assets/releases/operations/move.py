@@ -2,7 +2,8 @@
 What to move it to is decided by `promote`, `rollback`, `hold` and `retire`; nothing else writes a pointer.
 
 A crash after the compare-and-set loses nothing: the document carries the ledger's entry, and `reconcile`, of the sensor
-or of the next move, completes it before another document takes its place.
+or of the next command, records it. While the ledger cannot be written each document carries on what those before it could
+not record, at most 32 moves; with no room left nothing is promoted, and only what people do still moves the pointer.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from kumo_serving.pointer import Pointer
 
 from kumo_assets.documents import Action, LedgerEntry, utc_now
 from kumo_assets.errors import GateBlocked, Refused, ReleaseError
-from kumo_assets.pointers.store import RawPointer, VersionedPointer
+from kumo_assets.pointers.document import MOST_UNRECORDED, RawPointer, Unrecorded, VersionedPointer, fitted
 from kumo_assets.releases.context import ReleaseContext
+from kumo_assets.releases.moves import carried_in
+from kumo_assets.releases.operations.giving_way import forked, give_way
 from kumo_assets.releases.operations.plain_text import copy_plain_text
-from kumo_assets.releases.operations.reconcile import forget, reconcile
+from kumo_assets.releases.operations.reconcile import forget, reconcile, record_moves, unrecorded
 
 log = logging.getLogger(__name__)
+# Moves that are made even when the pointer has no room for what the ledger could not take: the oldest of it is lost then.
+BY_A_PERSON = ("rollback", "hold", "unhold")
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,9 @@ def move_pointer(
     at: str | None = None,
 ) -> Moved:
     """Write `pointer` over `current` (None: where there is none), then record it. Raises LostRace, or ReleaseError when
-    nothing moved.
+    nothing moved; Refused for a promotion or a retirement when the pointer has no room for one more unrecorded move.
 
-    A ledger or copy that cannot be written after the move is no failure of the move: it is reported in `warning`.
+    A ledger or copy that cannot be written is no failure of the move: it is reported in `warning`.
     """
     entry = LedgerEntry(
         query=ctx.query,
@@ -65,21 +70,59 @@ def move_pointer(
         generation=pointer.generation,
         run_id=run_id,
     )
-    warnings = []
+    warnings: list[str] = []
+    carried = _not_recorded(ctx, current, warnings)
+    if action not in BY_A_PERSON:
+        must_have_room(ctx, current)
+    pointer, kept = fitted(pointer, entry, carried)
+    if len(kept) < len(carried):
+        lost = ", ".join(str(move.generation) for move, _ in carried[: len(carried) - len(kept)])
+        warnings.append(f"the pointer has no room for all that the ledger could not take: generation {lost} is lost")
+    forget(ctx)
+    written = ctx.pointers.write(pointer, entry, current.version if current is not None else None, kept)
+    if isinstance(current, VersionedPointer) and (written.over_a_hand or forked(ctx, current, written)):
+        raise give_way(ctx, current, written, kept)
+    try:
+        ctx.ledger.append(entry, written.mark)
+    except KumoAssetsError as error:
+        if not carried:  # else it was said already that the ledger is out
+            warnings.append(str(error))
+    try:
+        copy_plain_text(ctx)
+    except KumoAssetsError as error:
+        warnings.append(f"{error} (the promotion sensor writes it again)")
+    return Moved(written, " ".join(warnings))
+
+
+def _not_recorded(
+    ctx: ReleaseContext, current: VersionedPointer | RawPointer | None, warnings: list[str]
+) -> tuple[Unrecorded, ...]:
+    """Record what the current document tells of, or say what the next one must carry because the ledger is out."""
     try:
         if isinstance(current, VersionedPointer):
             reconcile(ctx, current)
+        else:
+            record_moves(ctx, current)
     except KumoAssetsError as error:
-        # A ledger that is down must not stop a rollback.
+        # A ledger that is out must not stop a rollback.
         warnings.append(str(error))
-    forget(ctx)
-    written = ctx.pointers.write(pointer, entry, current.version if current is not None else None)
-    for follow in (lambda: ctx.ledger.append(entry, written.mark), lambda: copy_plain_text(ctx)):
-        try:
-            follow()
-        except KumoAssetsError as error:
-            warnings.append(f"{error} (`kumo-assets status` or the promotion sensor makes it good)")
-    return Moved(written, " ".join(warnings))
+        return unrecorded(ctx, current)
+    return ()
+
+
+def must_have_room(ctx: ReleaseContext, current: VersionedPointer | RawPointer | None) -> None:
+    """Refused when the pointer tells of as many moves as it has room for, and the ledger still takes none of them."""
+    if len(carried_in(ctx.query, current)) < MOST_UNRECORDED:
+        return
+    try:
+        record_moves(ctx, current)
+    except KumoAssetsError as error:
+        raise Refused(
+            "move the active pointer of",
+            to=ctx.query,
+            found=f"{MOST_UNRECORDED} moves are not in the ledger, and it cannot be written: {error.found}",
+            next=f"{error.next or 'let the ledger be written'}; rollback, hold and unhold still work",
+        ) from error
 
 
 @contextmanager

@@ -12,12 +12,14 @@ from kumo_serving.pointer import Forced, Pointer
 
 from kumo_assets.documents import Forcing, utc_now
 from kumo_assets.errors import ConfigError, GateBlocked, Refused
+from kumo_assets.pointers.limits import check_texts
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Active, Decision, decide
 from kumo_assets.releases.evidence import active_of, candidate_of, put_back, with_table
 from kumo_assets.releases.listing import Listing
-from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
+from kumo_assets.releases.operations.move import move_pointer, must_have_room, refusals_recorded
+from kumo_assets.releases.operations.reconcile import record_quietly
 from kumo_assets.releases.operations.target import pointer_to, try_lookups
 
 # Of the newest candidates everything is read anew each time; of those behind them, which the sensor would read again every
@@ -100,7 +102,9 @@ def promote(
             found="no reason or no release",
             next="name the release, and give --reason TEXT",
         )
+    check_texts("promote a release of", ctx.query, by=by, reason=forced or "")
     current = ctx.pointers.read()
+    record_quietly(ctx, current)
     if release is None:
         release, decision = next_promotion(ctx, current)
     else:
@@ -133,6 +137,7 @@ def _go_live(
     """Try the release, then move the pointer to it, from the one that it is `leaving`."""
     sealed = ctx.store.sealed(release)
     assert sealed is not None, "the decision promotes sealed releases only"
+    must_have_room(ctx, current)
     try_lookups(ctx, sealed)
     now = utc_now()
     note = None

@@ -15,9 +15,12 @@ from functools import partial
 from kumo_assets.config.names import CHAIN
 from kumo_assets.documents import LedgerEntry
 from kumo_assets.errors import DamagedDocument
+from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import damage
 from kumo_assets.releases.listing import FORCED, OPENED, REJECTED, RETIRED, RETIRING, SEAL, Listing
+from kumo_assets.releases.moves import Faults, faults_of, missing_from
+from kumo_assets.releases.references import being_read
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class LedgerFacts:
     dated: list[tuple[LedgerEntry, datetime]]
     times: dict[str, datetime]
     unread: list[datetime]
+    faults: Faults
 
     @property
     def entries(self) -> list[LedgerEntry]:
@@ -50,13 +54,17 @@ class LedgerFacts:
         return Suspects(whole - forced, forced)
 
 
-def read_ledger(ctx: ReleaseContext) -> LedgerFacts:
-    """The whole ledger. Raises ObjectStoreError."""
+def read_ledger(ctx: ReleaseContext, found: VersionedPointer) -> LedgerFacts:
+    """The whole ledger, and the moves that only the pointer document tells of. Raises ObjectStoreError."""
     times = ctx.ledger.listed_since()
     recorded = ctx.ledger.read(list(times))
-    dated = [(one.entry, max(datetime.fromisoformat(one.entry.at), times[one.name])) for one in recorded]
     unread = times.keys() - {one.name for one in recorded}
-    return LedgerFacts(dated, times, [times[name] for name in unread])
+    told = missing_from(recorded, ctx.query, found)
+    recorded += told
+    # S3 dates them no later than the document that tells of them.
+    times |= dict.fromkeys((record.name for record in told), found.modified)
+    dated = [(one.entry, max(datetime.fromisoformat(one.entry.at), times[one.name])) for one in recorded]
+    return LedgerFacts(dated, times, [times[name] for name in unread], faults_of(recorded, found))
 
 
 def retired_in(ctx: ReleaseContext, listed: Iterable[Listing]) -> set[str]:
@@ -77,7 +85,7 @@ def damage_in(ctx: ReleaseContext, ours: Iterable[Listing]) -> dict[str, str]:
 
 
 def references(ctx: ReleaseContext, listed: list[Listing]) -> dict[str, str]:
-    """Release -> one that adopted artefacts of it and is not retired.
+    """Release -> one that adopted artefacts of it and is not retired, or is being built from its table.
 
     What one with a damaged `opened.json` or seal adopted, nobody can say: then every release counts that has an artefact
     which that one does not have itself.
@@ -89,7 +97,7 @@ def references(ctx: ReleaseContext, listed: list[Listing]) -> dict[str, str]:
         for item, homes in zip(living, pool.map(partial(_homes, ctx, listed), living), strict=True):
             for home in homes:
                 found.setdefault(home, item.release_id)
-    return found
+    return being_read(ctx, listed) | found
 
 
 def _homes(ctx: ReleaseContext, listed: list[Listing], item: Listing) -> set[str]:

@@ -20,6 +20,7 @@ from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext, definition_of
 from kumo_assets.releases.decision import decide
 from kumo_assets.releases.evidence import candidate_of, past, put_back
+from kumo_assets.releases.holds import written_holds
 from kumo_assets.releases.ledger import is_move, name_of
 from kumo_assets.releases.listing import OPENED, RETIRING, Listing
 from kumo_assets.releases.operations.belongings import foreign, named_elsewhere, own_table
@@ -57,13 +58,14 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
     ours = [item for item in listed if OPENED in item.files and item.release_id not in retired]
     stop = _stop(ctx, found)
     if stop is not None or found is None:
-        kept = {item.release_id: stop or "" for item in ours}
-        return Plan({}, kept, orphans, foreign=foreign(ctx, listed, untagged, names))
+        return _nothing_goes(ctx, stop or "", listed, ours, orphans, untagged, names)
     protected = _protected(ctx, found.pointer, ours, moment)
     for release, damaged in damage_in(ctx, ours).items():
         protected.setdefault(release, f"what it protects is unknown: {damaged}")
     policy = definition_of(ctx).spec.retention
-    told = read_ledger(ctx)
+    told = read_ledger(ctx, found)
+    if told.faults.holes:
+        return _nothing_goes(ctx, told.faults.sentences(ctx.query)[0], listed, ours, orphans, untagged, names)
     suspects = told.suspects(ours)
     known_good = _known_good(ctx, found.pointer, told.entries, ours) - suspects.forced - set(protected)
     newest = sorted(known_good, key=_order(ours), reverse=True)[: policy.keep]
@@ -116,6 +118,19 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
     return Plan(going, kept, orphans, leftovers, foreign(ctx, listed, untagged, names))
 
 
+def _nothing_goes(
+    ctx: ReleaseContext,
+    why: str,
+    listed: list[Listing],
+    ours: list[Listing],
+    orphans: list[str],
+    untagged: list[str],
+    names: list[str],
+) -> Plan:
+    kept = dict.fromkeys((item.release_id for item in ours), why)
+    return Plan({}, kept, orphans, foreign=foreign(ctx, listed, untagged, names))
+
+
 def attempts_left_over(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing], names: list[str]) -> list[str]:
     """Tables of failed import attempts of releases that were sealed with a later one. None that the pointer names."""
     named = {pointer.table, *(entry.table for entry in pointer.previous)}
@@ -145,8 +160,8 @@ def _protected(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing], momen
     if pointer.previous:
         first = pointer.previous[0]
         found.setdefault(first.release_id or release_of_table(first.table) or "", "active before the active one")
-    if pointer.hold is not None:
-        for release in (pointer.hold.from_release, pointer.hold.to_release):
+    for hold in written_holds(pointer):
+        for release in (hold.from_release, hold.to_release):
             found.setdefault(release, "named by the hold")
     for release, user in references(ctx, ours).items():
         found.setdefault(release, f"adopted by {user}")
@@ -197,7 +212,7 @@ def _last_edit(found: VersionedPointer, told: LedgerFacts) -> datetime | None:
     """When a person last wrote the pointer, as far as anybody can tell. Of several edits in a row only the last is ever
     seen, and one that was taken back is told by nothing but the pointer's time, which is then later than the ledger's. An
     entry that cannot be read may be of an edit."""
-    edits = [at for entry, at in told.dated if entry.action == "hand_edit"] + told.unread
+    edits = [at for entry, at in told.dated if entry.action == "hand_edit" and entry.accepts is None] + told.unread
     ours = told.times.get(name_of(found.move, found.mark)) if found.move is not None else None
     if ours is not None and found.modified > ours + WHOLE_SECOND:
         edits.append(found.modified)

@@ -16,12 +16,15 @@ from kumo_serving.pointer import Pointer
 
 from kumo_assets.documents import LedgerEntry, Retirement, utc_now
 from kumo_assets.errors import Refused, ReleaseError
+from kumo_assets.pointers.limits import check_texts
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import past
+from kumo_assets.releases.holds import written_holds
 from kumo_assets.releases.operations.belongings import export_keys, named_elsewhere, own_table
-from kumo_assets.releases.operations.move import move_pointer, record, refusals_recorded
+from kumo_assets.releases.operations.move import move_pointer, must_have_room, record, refusals_recorded
 from kumo_assets.releases.operations.protection import references
+from kumo_assets.releases.operations.reconcile import record_quietly
 from kumo_assets.releases.operations.retention import Plan, plan
 from kumo_assets.releases.operations.target import as_ours, next_generation
 from kumo_assets.resources.dynamodb import tables
@@ -42,6 +45,8 @@ def retire(
     Raises Refused (LostRace when the pointer moved meanwhile; then nothing was deleted), ReleaseError after all others
     were tried when something of a release could not be deleted: it stays marked, and is finished next time.
     """
+    check_texts("retire releases of", ctx.query, by=by)
+    record_quietly(ctx, ctx.pointers.read())
     planned = plan(ctx, now)
     with refusals_recorded(ctx, "retire", by=by, run_id=run_id):
         return _retire(ctx, planned, drop_tables, by, run_id)
@@ -52,6 +57,7 @@ def _retire(ctx: ReleaseContext, planned: Plan, drop_tables: DropTables, by: str
         _delete_tables(ctx, [table])
     if not planned.going:
         return []
+    must_have_room(ctx, ctx.pointers.read())
     for release, reason in planned.going.items():
         ctx.store.mark_retiring(Retirement(query=ctx.query, release_id=release, at=utc_now(), by=by, reason=reason))
     try:
@@ -116,8 +122,8 @@ def _unmark_what_is_live(ctx: ReleaseContext, planned: Plan) -> None:
 
 
 def _named(pointer: Pointer) -> set[str]:
-    hold = pointer.hold
-    return {pointer.served_release_id, *((hold.from_release, hold.to_release) if hold is not None else ())}
+    ends = [end for hold in written_holds(pointer) for end in (hold.from_release, hold.to_release)]
+    return {pointer.served_release_id, *ends}
 
 
 def _must_not_name(ctx: ReleaseContext, going: dict[str, str]) -> VersionedPointer:

@@ -15,11 +15,15 @@ from kumo_serving.pointer import MAX_PREVIOUS, Hold, Pointer, Previous, partitio
 from kumo_assets.config.query import Table
 from kumo_assets.documents import Rejection, utc_now
 from kumo_assets.errors import ConfigError, Refused, ReleaseError
+from kumo_assets.pointers.limits import check_texts
 from kumo_assets.pointers.store import RawPointer, VersionedPointer, from_raw
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Active, Candidate, Decision, decide
 from kumo_assets.releases.evidence import active_of, candidate_of, past, served_release
+from kumo_assets.releases.holds import of_others, with_holds, written_holds
+from kumo_assets.releases.moves import faults, known_moves
 from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
+from kumo_assets.releases.operations.reconcile import record_quietly
 from kumo_assets.releases.operations.target import next_generation, pointer_to, previous_after, try_lookups, usable
 from kumo_assets.releases.store import SealedRelease
 from kumo_assets.resources.dynamodb import tables
@@ -48,8 +52,10 @@ def rollback(ctx: ReleaseContext, *, by: str, reason: str, to: str | None = None
         raise ConfigError(
             "roll back", to=ctx.query, found="no reason", next="give --reason TEXT, for whoever comes after you"
         )
+    check_texts("roll back", ctx.query, by=by, reason=reason)
     raw = ctx.pointers.peek()
     found = _readable(ctx, raw)
+    record_quietly(ctx, found or raw)
     leaving = served_release(ctx, found.pointer) if found is not None else ""
     with refusals_recorded(ctx, "rollback", by=by, run_id=run_id, from_release=leaving, to_release=to or ""):
         return _roll_back(ctx, raw, found, by=by, reason=reason, to=to, run_id=run_id)
@@ -82,6 +88,9 @@ def _roll_back(
     if leaving:
         # First: from here on it can never come back by itself, even if this process dies before the pointer moves.
         ctx.store.reject(Rejection(query=ctx.query, release_id=leaving, at=now, by=by, reason=reason))
+    note = Hold(by=by, at=now, reason=reason, from_release=leaving, to_release=target.release_id)
+    # A hand edit is answered by this: what it put live is left, or becomes regular. Holds that were placed are not.
+    others = of_others(written_holds(found.pointer), by) if found is not None else ()
     pointer = pointer_to(
         ctx,
         target,
@@ -89,13 +98,12 @@ def _roll_back(
         at=now,
         by=by,
         run_id=run_id,
-        hold=Hold(by=by, at=now, reason=reason, from_release=leaving, to_release=target.release_id),
-        generation=next_generation(ctx, found),
+        generation=next_generation(ctx, found or raw),
         previous=previous_after(ctx, found, target.seal.table) if found is not None else _previous_told(ctx, target),
     )
     moved = move_pointer(
         ctx,
-        pointer,
+        with_holds(pointer, (*others, note)),
         found or raw,
         action="rollback",
         by=by,
@@ -108,6 +116,7 @@ def _roll_back(
     message = (
         f"{target.release_id} (partition {target.seal.partition}) is live again, after {left}"
         f"{', which is rejected' if leaving else ''}. Promotion is on hold until `kumo-assets unhold {ctx.query}`"
+        f"{', and until those of ' + ', '.join(sorted({one.by for one in others})) + ' end too' if others else ''}"
     )
     if moved.warning:
         message += f". But: {moved.warning}"
@@ -128,20 +137,21 @@ def _must_not_be_held(ctx: ReleaseContext, found: VersionedPointer | None) -> No
     """A second rollback must say where to: by default it would leave what the first one chose."""
     if found is None:
         return
-    hold = found.pointer.hold
-    if hold is not None and hold.to_release:
-        told = (
+    rolled_back = [hold for hold in written_holds(found.pointer) if hold.to_release]
+    if rolled_back:
+        hold = rolled_back[-1]
+        stopped = (
             f"{hold.by} rolled back from {hold.from_release or 'an unreadable pointer'} to {hold.to_release} at {hold.at}"
             f" ({hold.reason})"
         )
     elif found.hand_edited:
-        told = f"the pointer was edited by hand to {found.pointer.table}"
+        stopped = f"the pointer was edited by hand to {found.pointer.table}"
     else:
         return
     raise Refused(
         "roll back",
         to=ctx.query,
-        found=f"it is on hold already: {told}",
+        found=f"it is on hold already: {stopped}",
         next=f"name the target, if you want another: kumo-assets rollback {ctx.query} --to RELEASE --reason TEXT",
     )
 
@@ -165,38 +175,38 @@ def _left_by_hand(ctx: ReleaseContext, found: VersionedPointer, target: str) -> 
     can have typed any text in its place."""
     if found.pointer.release_id != target and partition_of_release(found.pointer.release_id):
         return found.pointer.release_id
-    last = [entry.to_release for entry in ctx.ledger.moves() if entry.to_release][-1:]
+    last = [entry.to_release for entry in known_moves(ctx, found) if entry.to_release][-1:]
     return next((release for release in last if release != target and partition_of_release(release)), "")
 
 
-def _candidate(ctx: ReleaseContext, release: str, *, was_active: bool) -> Candidate:
+def _candidate(ctx: ReleaseContext, found: VersionedPointer | None, release: str, *, was_active: bool) -> Candidate:
     """The evidence about a target, its table looked at with a rollback's lesser demands."""
     candidate = candidate_of(ctx, release)
     fault = None
     if candidate.sealed is not None and not candidate.rejected and not candidate.retired and not candidate.damaged:
         fault = tables.fault(tables.describe(ctx.dynamodb, candidate.sealed.seal.table), ENOUGH)
-    forced = candidate.forced and _went_live_by_force(ctx, release)
+    forced = candidate.forced and _went_live_by_force(ctx, found, release)
     return replace(candidate, table_fault=fault, forced=forced, was_active=was_active)
 
 
-def _went_live_by_force(ctx: ReleaseContext, release: str) -> bool:
+def _went_live_by_force(ctx: ReleaseContext, found: VersionedPointer | None, release: str) -> bool:
     """`forced.json` is written before the pointer moves, and that move may have lost its race: the ledger knows. One that
-    is down, or has an entry that cannot be read, proves nothing."""
+    is down, lost moves, or has an entry that cannot be read, proves nothing."""
     try:
         names = ctx.ledger.names_since()
-        entries = [recorded.entry for recorded in ctx.ledger.read(names)]
+        damaged = len(ctx.ledger.read(names)) < len(names)
+        forced = any(entry.action == "force" and entry.to_release == release for entry in known_moves(ctx, found))
+        return forced or damaged or bool(faults(ctx, found, newest=None).holes)
     except ReleaseError:
         return True
-    forced = any(entry.action == "force" and entry.to_release == release for entry in entries)
-    return forced or len(entries) < len(names)
 
 
 def _named(
     ctx: ReleaseContext, found: VersionedPointer | None, active: Active | None, release: str
 ) -> tuple[SealedRelease | None, Decision]:
     ctx.names.release_prefix(release)  # ConfigError for what is no release id
-    was_active = release in _named_in(found) or release in _told_by_ledger(ctx)
-    candidate = _candidate(ctx, release, was_active=was_active)
+    was_active = release in _named_in(found) or release in _told_by_ledger(ctx, found)
+    candidate = _candidate(ctx, found, release, was_active=was_active)
     decision = decide(candidate, active, rollback=True)
     return (candidate.sealed if decision.outcome == "promote" else None), decision
 
@@ -208,11 +218,11 @@ def _newest_known_good(
     orders = {item.release_id: item.order for item in ctx.store.listings() if item.sealed}
     left = orders.get(leaving)
     decision = Decision("refuse", "no earlier known good release is left", f"kumo-assets releases {ctx.query}")
-    known = (_named_in(found) | _told_by_ledger(ctx)) & orders.keys()
+    known = (_named_in(found) | _told_by_ledger(ctx, found)) & orders.keys()
     for release in sorted(known, key=orders.__getitem__, reverse=True):
         if left is not None and orders[release] >= left:
             continue
-        candidate = _candidate(ctx, release, was_active=True)
+        candidate = _candidate(ctx, found, release, was_active=True)
         tried = decide(candidate, active, rollback=True)
         if tried.outcome == "promote":
             return candidate.sealed, tried
@@ -227,8 +237,8 @@ def _named_in(found: VersionedPointer | None) -> set[str]:
     return {item.release_id for item in found.pointer.previous if item.release_id} if found is not None else set()
 
 
-def _told_by_ledger(ctx: ReleaseContext) -> set[str]:
-    return {entry.to_release for entry in ctx.ledger.moves() if entry.to_release}
+def _told_by_ledger(ctx: ReleaseContext, found: VersionedPointer | None) -> set[str]:
+    return {entry.to_release for entry in known_moves(ctx, found) if entry.to_release}
 
 
 def _previous_told(ctx: ReleaseContext, target: SealedRelease) -> tuple[Previous, ...]:

@@ -1,30 +1,34 @@
 """Status: what an on-call engineer reads first. Derived from the pointer, the release objects and the table's state.
 
-Changes nothing, and asks neither Snowflake, Kumo nor Dagster. A damaged pointer is a finding, not an error. The list of
+Changes nothing but for recording moves that the ledger could not take before, and asks neither Snowflake, Kumo nor
+Dagster. A damaged pointer is a finding, not an error. The list of
 releases is in `states`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from kumo_serving.errors import KumoAssetsError, PointerMalformed
-from kumo_serving.pointer import Pointer
+from kumo_serving.pointer import Hold, Pointer
 
-from kumo_assets.documents import hours_since, utc_text
+from kumo_assets.documents import hours_since
 from kumo_assets.errors import ObjectStoreError
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Decision
-from kumo_assets.releases.evidence import past, served_release
+from kumo_assets.releases.evidence import holds_on, past, served_release
+from kumo_assets.releases.holds import all_told
 from kumo_assets.releases.inspection import inspect
 from kumo_assets.releases.listing import Listing
 from kumo_assets.releases.operations.belongings import owner_of_served
-from kumo_assets.releases.operations.hold import hold_reason, would_follow
+from kumo_assets.releases.operations.hold import would_follow
 from kumo_assets.releases.operations.plain_text import copy_edited
 from kumo_assets.releases.operations.promote import next_promotion
+from kumo_assets.releases.operations.reconcile import ledger_problems
 from kumo_assets.releases.operations.states import ReleaseView, last_block, releases
 from kumo_assets.resources.dynamodb import tables
 
@@ -38,7 +42,8 @@ MOST_BUILDING = 10
 
 @dataclass(frozen=True)
 class StatusReport:
-    """The page for 3 a.m. Ages in hours, by S3's clock. `hold` is set for a hand edit too (rule 9). `candidate` is the
+    """The page for 3 a.m. Ages in hours, by S3's clock. `hold` is set for a hand edit too (rule 9); `holds` are all that
+    exist, each with its author, oldest first. `candidate` is the
     newest release that waits, `candidate_words` why it does, `candidate_waits_hours` since its seal; `problems` are
     sentences about what is wrong with what is live, worst first. `stale_after_hours` is None when only a pointer's address
     was given."""
@@ -63,6 +68,7 @@ class StatusReport:
     candidate_waits_hours: float | None = None
     promoted: dict[str, str] | None = None
     previous: list[str] = field(default_factory=list)
+    holds: list[dict[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -79,7 +85,8 @@ def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
         damaged = True
         problems.append(str(error))
     pointer = found.pointer if found is not None else None
-    held = hold_reason(ctx, found) if found is not None else None
+    holds = holds_on(ctx, found) if found is not None else ()
+    held = all_told(holds) or None
     release, decision = _waiting(ctx, found, held, damaged)
     active = served_release(ctx, pointer) if pointer is not None else ""
     if found is not None:
@@ -110,7 +117,7 @@ def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
         release_id=active or None,
         partition=(pointer.served_partition or None) if pointer is not None else None,
         table=pointer.table if pointer is not None else None,
-        hold=_hold(found, held),
+        hold=_hold(found, holds),
         forced=vars(pointer.forced) if pointer is not None and pointer.forced is not None else None,
         hand_edited=found is not None and found.hand_edited,
         active_age_hours=round(age, 2) if age is not None else None,
@@ -125,7 +132,8 @@ def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
         pointer=ctx.pointers.uri,
         promoted=vars(pointer.promoted) if pointer is not None else None,
         previous=[item.release_id for item in pointer.previous] if pointer is not None else [],
-        problems=problems,
+        holds=[vars(one) for one in holds],
+        problems=[*problems, *ledger_problems(ctx, found)],
     )
 
 
@@ -178,12 +186,11 @@ def _problems(ctx: ReleaseContext, found: VersionedPointer) -> list[str]:
     return wrong
 
 
-def _hold(found: VersionedPointer | None, words: str | None) -> dict[str, str] | None:
-    if found is None or words is None:
+def _hold(found: VersionedPointer | None, holds: Sequence[Hold]) -> dict[str, str] | None:
+    """The hold that the document shows, else the one of a hand on it."""
+    if found is None or not holds:
         return None
-    if found.pointer.hold is not None:
-        return vars(found.pointer.hold)
-    return {"by": "a hand edit", "at": utc_text(found.modified), "reason": words, "from_release": "", "to_release": ""}
+    return vars(found.pointer.hold or holds[-1])
 
 
 def _is_building(item: Listing, blocked: dict[str, str] | None) -> bool:

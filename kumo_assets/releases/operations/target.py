@@ -6,6 +6,7 @@ Pure but for the trial; writing the document is `move`'s.
 from __future__ import annotations
 
 from kumo_serving.pointer import (
+    MAX_GENERATION,
     MAX_PREVIOUS,
     Forced,
     Hold,
@@ -16,10 +17,11 @@ from kumo_serving.pointer import (
 
 from kumo_assets.documents import SampleDetails, moment_in, utc_text
 from kumo_assets.errors import DamagedDocument, ReleaseError
-from kumo_assets.pointers.store import VersionedPointer
+from kumo_assets.pointers.document import RawPointer, VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import past
 from kumo_assets.releases.ledger import is_move
+from kumo_assets.releases.moves import carried_in
 from kumo_assets.releases.store import SealedRelease
 
 
@@ -87,7 +89,7 @@ def usable(ctx: ReleaseContext, release: str) -> bool:
 
 
 def as_ours(ctx: ReleaseContext, found: VersionedPointer, generation: int) -> Pointer:
-    """The document that stands, told as we would have written it: a person's edit made regular. Its hold is kept.
+    """The document that stands, told as we would have written it: a person's edit made regular. Its holds are kept.
 
     The table is never changed. One of no release of ours stays what it is, with no release named.
     """
@@ -117,7 +119,7 @@ def as_ours(ctx: ReleaseContext, found: VersionedPointer, generation: int) -> Po
         hold=old.hold,
         generation=generation,
         previous=_previous_of_edit(ctx, old),
-    )
+    ).replace(more_holds=old.more_holds)
 
 
 def _previous_of_edit(ctx: ReleaseContext, old: Pointer) -> tuple[Previous, ...]:
@@ -130,15 +132,17 @@ def _previous_of_edit(ctx: ReleaseContext, old: Pointer) -> tuple[Previous, ...]
     return (*_to_fall_back_to(ctx, (item,)), *kept)
 
 
-def next_generation(ctx: ReleaseContext, found: VersionedPointer | None) -> int:
-    """One more than any generation there was: a person may have written a smaller one, or put an old document back."""
-    since = None
-    if found is not None:
+def next_generation(ctx: ReleaseContext, found: VersionedPointer | RawPointer | None) -> int:
+    """One more than any generation there was: a person may have written a smaller one, or put an old document back. One
+    that a person wrote and that leaves no room for a next counts for nothing."""
+    since, written = None, 0
+    if isinstance(found, VersionedPointer):
         since = moment_in(found.move.at if found.move is not None else found.pointer.promoted.at)
-    known = [
-        record.entry.generation for record in ctx.ledger.read(ctx.ledger.names_since(since)) if is_move(record.entry)
-    ]
-    return max([found.pointer.generation if found is not None else 0, *known]) + 1
+        written = found.pointer.generation
+    entries = [record.entry for record in ctx.ledger.read(ctx.ledger.names_since(since))]
+    entries += [entry for entry, _ in carried_in(ctx.query, found)]
+    known = [written, *(entry.generation for entry in entries if is_move(entry))]
+    return max((one for one in known if one < MAX_GENERATION), default=0) + 1
 
 
 def try_lookups(ctx: ReleaseContext, sealed: SealedRelease) -> None:

@@ -20,7 +20,7 @@ from kumo_assets.resources.kumo.model import JobStatus, KumoJob, Launch, PollPol
 from kumo_assets.resources.kumo.snapshots import OnStages, refresh
 from kumo_assets.resources.kumo.training import Training
 from kumo_assets.resources.kumo.transport import Transport
-from kumo_assets.resources.kumo.waiting import OnProgress, Routes, end_job, wait_for
+from kumo_assets.resources.kumo.waiting import OnProgress, OnSilence, Routes, end_job, wait_for
 from kumo_assets.resources.kumo.wire import array, mapping, model_of
 
 DIALECTS: dict[str, type[SdkDialect] | type[PqueryDialect]] = {"sdk": SdkDialect, "pquery": PqueryDialect}
@@ -177,8 +177,10 @@ class KumoClient:
         policy: PollPolicy,
         on_progress: OnProgress = lambda job, progress: None,
         should_cancel: Callable[[], bool] = lambda: False,
+        on_silence: OnSilence = lambda error: None,
     ) -> KumoJob:
-        """Poll until DONE. QUEUED for hours is fine; an unknown status is polled on; outages are ridden out.
+        """Poll until DONE. QUEUED for hours is fine; an unknown status is polled on; outages are ridden out, and each poll
+        that was not answered is reported to `on_silence`.
 
         The deadline is of this wait, not of the job: whoever runs it again gives it more time. Raises KumoJobFailed
         (FAILED, CANCELLED), KumoJobUnusable (UNTRAINED, MISSING), KumoJobTimedOut after the deadline and
@@ -186,7 +188,7 @@ class KumoClient:
         that ended DONE all the same is said to have.
         """
         routes = Routes(self.get, self.progress, self.cancel, "get predictions from Kumo job")
-        return wait_for(routes, job, policy, self._sleep, on_progress, should_cancel)
+        return wait_for(routes, job, policy, self._sleep, on_progress, should_cancel, on_silence)
 
     # ---- training
 
@@ -213,6 +215,7 @@ class KumoClient:
         policy: PollPolicy,
         on_progress: OnProgress = lambda job, progress: None,
         should_cancel: Callable[[], bool] = lambda: False,
+        on_silence: OnSilence = lambda error: None,
     ) -> TrainedModel:
         """The model of a training job, once it is DONE. Raises as `wait` does."""
         routes = Routes(
@@ -221,7 +224,7 @@ class KumoClient:
             self._training.cancel,
             "get a model from Kumo training job",
         )
-        return model_of(wait_for(routes, job_id, policy, self._sleep, on_progress, should_cancel).raw)
+        return model_of(wait_for(routes, job_id, policy, self._sleep, on_progress, should_cancel, on_silence).raw)
 
     def model(self, job_id: str) -> TrainedModel:
         """One training job. Raises KumoRefused when it is not there or not DONE."""

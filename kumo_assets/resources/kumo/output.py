@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from kumo_assets.config.tasks import OUTPUT_COLUMNS
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
 from kumo_assets.resources.kumo.model import KumoJob, PollPolicy
 from kumo_assets.resources.kumo.wire import moment
@@ -18,13 +19,6 @@ from kumo_assets.resources.kumo.wire import moment
 if TYPE_CHECKING:
     from kumo_assets.resources.snowflake import Row
 
-# Columns by task (kumo_api.md, "Output columns"); binary has an older form.
-OUTPUT_COLUMNS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "ranking": (("ENTITY", "CLASS", "SCORE"),),
-    "regression": (("ENTITY", "TARGET_PRED"),),
-    "binary_classification": (("ENTITY", "TARGET_PRED", "TRUE_PROB"), ("ENTITY", "SCORE")),
-    "multiclass_classification": (("ENTITY", "CLASS", "SCORE", "PREDICTED"),),
-}
 # Kumo's clock and ours may differ; a table from the release before is hours or days older.
 CLOCK_TOLERANCE = timedelta(minutes=10)
 # Whether ANCHOR_TIMESTAMP is exactly the `prediction_time` asked for is not public. A tenant too old to know

@@ -15,12 +15,16 @@ from kumo_assets.resources.kumo.errors import (
     KumoJobFailed,
     KumoJobTimedOut,
     KumoJobUnusable,
+    KumoMalformed,
+    KumoUnreachable,
 )
 from kumo_assets.resources.kumo.model import JobStatus, KumoJob, PollPolicy, Progress
 from kumo_assets.resources.kumo.polling import readings
 from kumo_assets.resources.kumo.wire import together
 
 OnProgress = Callable[[KumoJob, Progress | None], None]
+# Given the error of a poll that Kumo did not answer and that is ridden out.
+OnSilence = Callable[[KumoApiError], object]
 _log = logging.getLogger(__name__)
 
 
@@ -41,12 +45,21 @@ def wait_for(
     sleep: Callable[[float], None],
     on_progress: OnProgress,
     should_cancel: Callable[[], bool],
+    on_silence: OnSilence = lambda error: None,
 ) -> KumoJob:
     """See KumoClient.wait."""
+
+    def get() -> KumoJob:
+        try:
+            return routes.get(job_id)
+        except (KumoUnreachable, KumoMalformed) as error:
+            on_silence(error)
+            raise
+
     job_id = job if isinstance(job, str) else job.job_id
     launch_warnings = () if isinstance(job, str) else job.warnings
     last: KumoJob | None = None
-    for reading in readings(lambda: routes.get(job_id), policy, sleep):
+    for reading in readings(get, policy, sleep):
         last = replace(reading, warnings=together(launch_warnings, reading.warnings))
         on_progress(last, routes.progress(job_id) if last.status is JobStatus.RUNNING else None)
         if not last.status.live:

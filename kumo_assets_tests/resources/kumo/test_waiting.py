@@ -17,6 +17,7 @@ from kumo_assets.resources.kumo.errors import (
 )
 from kumo_assets.resources.kumo.model import JobStatus, KumoJob, PollPolicy, Progress
 from kumo_assets.resources.kumo.polling import readings
+from kumo_assets.resources.kumo.transport import TRIES
 from kumo_assets_tests.resources.kumo.scripted import Answer, Asked, ScriptedServer, ok
 
 QUICK = PollPolicy(first_seconds=0.001, max_seconds=0.002, deadline_seconds=5, outage_seconds=1, cancel_seconds=1)
@@ -126,6 +127,18 @@ def test_end_says_what_became_of_the_job_and_never_raises(server: ScriptedServer
     assert client.end("bp-job-1", QUICK) == "is now CANCELLED"
     server.script = lambda asked: Answer(401)
     assert "not known" in client.end("bp-job-1", QUICK)
+
+
+def test_each_poll_that_is_not_answered_is_reported_while_it_is_ridden_out(server: ScriptedServer) -> None:
+    kumo = Kumo(server, "DONE")
+    away = [Answer(503)] * (2 * TRIES)
+    server.script = lambda asked: away.pop() if away else kumo.answer(asked)
+    silent: list[str] = []
+    with open_client(server.url, "acme:secret", sleep=lambda seconds: None) as hasty:
+        done = hasty.wait("bp-job-1", QUICK, on_silence=lambda error: silent.append(error.found))
+    assert done.status is JobStatus.DONE
+    assert len(silent) == 2
+    assert "503" in silent[0]
 
 
 def test_a_key_that_stops_working_ends_the_wait_at_once(server: ScriptedServer, client: KumoClient) -> None:

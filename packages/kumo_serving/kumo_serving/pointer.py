@@ -103,7 +103,7 @@ class Pointer:
     """The active pointer of one query. Only `query` and `table` are needed to read; the rest has a neutral default.
 
     `release_id`, `partition` and `fallback` are as written, and are stale when a person changed `table` alone: what is
-    really served is in the `served_*` properties.
+    really served is in the `served_*` properties. `more_holds` are the holds that exist beside `hold`, oldest first.
     """
 
     query: str
@@ -120,6 +120,7 @@ class Pointer:
     promoted: Promoted = field(default_factory=Promoted)
     previous: tuple[Previous, ...] = ()
     hold: Hold | None = None
+    more_holds: tuple[Hold, ...] = ()
     forced: Forced | None = None
 
     def replace(self, **changes: Any) -> Pointer:
@@ -198,21 +199,24 @@ def parse_pointer(data: bytes, query: str, environment: str | None = None) -> Po
         promoted=_note(fields, "promoted", Promoted) or Promoted(),
         previous=_previous(fields),
         hold=_note(fields, "hold", Hold),
+        more_holds=_notes(fields, "more_holds", Hold),
         forced=_note(fields, "forced", Forced),
     )
 
 
 def dump_pointer(pointer: Pointer) -> bytes:
-    """Stable, indented JSON (people edit it), ending in a newline. The inverse of `parse_pointer`."""
+    """Stable, indented JSON (people edit it), ending in a newline. The inverse of `parse_pointer`. `more_holds` is left
+    out when there are none."""
     fields = dataclasses.asdict(pointer)
     fields["previous"] = fields["previous"][:MAX_PREVIOUS]
-    document = {"schema_version": SCHEMA_VERSION} | {name: fields[name] for name in _ORDER}
+    order = _ORDER if pointer.more_holds else (name for name in _ORDER if name != "more_holds")
+    document = {"schema_version": SCHEMA_VERSION} | {name: fields[name] for name in order}
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 _ORDER = (
     *("query", "environment", "generation", "release_id", "partition", "table", "region", "key", "item_format"),
-    *("fallback", "releases", "promoted", "previous", "hold", "forced"),
+    *("fallback", "releases", "promoted", "previous", "hold", "more_holds", "forced"),
 )
 
 
@@ -308,10 +312,29 @@ def _note(fields: _Fields, name: str, kind: Callable[..., T]) -> T | None:
 
     A note never stops a reader: it is for the side that writes, and a hold must not be lost for being badly written.
     """
+    return _note_in(fields.document.get(name), kind)
+
+
+def _notes(fields: _Fields, name: str, kind: Callable[..., T]) -> tuple[T, ...]:
+    """A list of notes, as leniently: what is no list counts as its one item."""
     value = fields.document.get(name)
+    found = (_note_in(item, kind) for item in (value if isinstance(value, list) else [value]))
+    return tuple(note for note in found if note is not None)
+
+
+def _note_in(value: object, kind: Callable[..., T]) -> T | None:
     if value is None or value is False:
         return None
     if not isinstance(value, dict):
-        return kind(**({"reason": str(value)} if kind is not Promoted else {"at": str(value)}))
+        return kind(**({"reason": _text(value)} if kind is not Promoted else {"at": _text(value)}))
     known = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    return kind(**{key: str(text) for key, text in value.items() if key in known and text is not None})
+    return kind(**{key: _text(text) for key, text in value.items() if key in known and text is not None})
+
+
+def _text(value: object) -> str:
+    """Text that can be printed and written again: half a surrogate pair, which JSON allows as an escape, cannot. Nor can
+    lists within lists without end."""
+    try:
+        return str(value).encode("utf-8", "replace").decode()
+    except (RecursionError, ValueError):
+        return f"a {type(value).__name__} that cannot be shown"

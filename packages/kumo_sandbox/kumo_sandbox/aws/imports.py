@@ -87,31 +87,43 @@ def shadow(s3: Any, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """The request to send on and the number of abandoned objects.
 
     When every line can be an item, the request itself. Else a copy of the objects, each cut before its first bad line,
-    under a prefix of the sandbox's own, and a request that reads those.
+    under a prefix of the sandbox's own, and a request that reads those. Objects are copied too where MiniStack would take
+    a character inside a line for the line's end.
     """
     source = request["S3BucketSource"]
     bucket, prefix = source["S3Bucket"], source.get("S3KeyPrefix", "")
     zipped = request.get("InputCompressionType") == "GZIP"
     key = request["TableCreationParameters"]["KeySchema"][0]["AttributeName"]
-    cut: dict[str, bytes] = {}
+    changed: dict[str, bytes] = {}
+    abandoned = 0
     whole: list[str] = []
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for item in page.get("Contents", []):
             data = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
             text = (gzip.decompress(data) if zipped else data).decode("utf-8", "replace")
             good = good_part(text, request["InputFormat"], key)
-            if good is None:
+            abandoned += good is not None
+            sent = for_ministack(text if good is None else good, request["InputFormat"])
+            if sent == text:
                 whole.append(item["Key"])
             else:
-                cut[item["Key"]] = gzip.compress(good.encode()) if zipped else good.encode()
-    if not cut:
+                changed[item["Key"]] = gzip.compress(sent.encode()) if zipped else sent.encode()
+    if not changed:
         return request, 0
     place = f".sandbox-import/{uuid.uuid4()}/"
-    for name, data in cut.items():
+    for name, data in changed.items():
         s3.put_object(Bucket=bucket, Key=place + name, Body=data)
     for name in whole:
         s3.copy_object(Bucket=bucket, Key=place + name, CopySource={"Bucket": bucket, "Key": name})
-    return {**request, "S3BucketSource": {**source, "S3KeyPrefix": place}}, len(cut)
+    return {**request, "S3BucketSource": {**source, "S3KeyPrefix": place}}, abandoned
+
+
+def for_ministack(text: str, kind: str) -> str:
+    """The same items, with each character escaped that MiniStack's `str.splitlines` ends a line at and JSON does not."""
+    if kind != "CSV":
+        for separator in ("\u0085", "\u2028", "\u2029"):
+            text = text.replace(separator, f"\\u{ord(separator):04x}")
+    return text
 
 
 def good_part(text: str, kind: str, key: str) -> str | None:
@@ -135,7 +147,8 @@ def good_part(text: str, kind: str, key: str) -> str | None:
         out = io.StringIO()
         csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(kept)
         return out.getvalue()
-    lines = text.splitlines()
+    # Lines end in a line feed alone: str.splitlines would also end one at U+2028, U+0085 and others, which JSON allows.
+    lines = text.split("\n")
     for number, line in enumerate(lines):
         if line.strip() and not _is_item(line, key):
             return "\n".join(lines[:number]) + "\n"

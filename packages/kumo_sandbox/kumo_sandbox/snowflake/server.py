@@ -20,10 +20,11 @@ import boto3
 import duckdb
 import fakesnow.server as fake
 import snowflake.connector.errors
+import sqlglot
 import uvicorn
 from botocore.config import Config
 from fakesnow.cursor import FakeSnowflakeCursor
-from fakesnow.dialect import parse_one
+from fakesnow.dialect import parse, parse_one
 from fakesnow.instance import FakeSnow
 from fakesnow.transforms import stage
 from starlette.applications import Starlette
@@ -31,11 +32,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from kumo_sandbox.snowflake.statement import StatementError, is_unload, parse_unload
+from kumo_sandbox.snowflake.floats import as_snowflake_writes
+from kumo_sandbox.snowflake.floats import install as install_floats
+from kumo_sandbox.snowflake.names import Catalogue, check_names
+from kumo_sandbox.snowflake.statement import StatementError, explained, is_unload, parse_unload
 from kumo_sandbox.snowflake.unload import run_unload
 
 SCHEMAS = ("PUBLIC", "RAW")
+NOTHING_DROPPED = "SELECT 'Drop statement executed successfully (it does not exist or not authorized).' AS \"status\""
 logger = logging.getLogger("kumo_sandbox.snowflake")
+# What EXPLAIN answers here: the first of Snowflake's columns and rows. There are no partitions to tell of.
+_PLAN = (
+    'SELECT NULL::NUMBER AS "step", NULL::NUMBER AS "id", NULL::VARCHAR AS "parent", \'GlobalStats\' AS "operation", '
+    '0 AS "partitionsTotal", 0 AS "partitionsAssigned", 0 AS "bytesAssigned"'
+)
 
 
 def main() -> None:
@@ -116,12 +126,15 @@ def _create_schemas() -> None:
 
 
 def install_statements() -> None:
-    """Let fakesnow's cursor run `COPY INTO 's3://...'`, and answer whatever DuckDB says as Snowflake answers.
+    """Let fakesnow's cursor run `COPY INTO 's3://...'` and `EXPLAIN`, refuse several statements in one request, and answer
+    whatever DuckDB says as Snowflake answers.
 
     Left alone, an error fakesnow does not expect (a full disk, a number out of range) becomes an HTTP 500 without a
     reason, and Snowflake's connector asks again for minutes.
     """
     original = FakeSnowflakeCursor.execute
+    transform = FakeSnowflakeCursor._transform
+    install_floats(fake.shared_fs.duck_conn)
     local = threading.local()
 
     def client() -> Any:
@@ -132,9 +145,23 @@ def install_statements() -> None:
             )
         return local.s3
 
+    def transformed(self: Any, expression: Any, params: Any) -> Any:
+        return as_snowflake_writes(transform(self, expression, params))
+
+    def named_right(self: Any, expression: Any) -> bool:
+        conn = self._conn
+        return check_names(expression, Catalogue(self._duck_conn, conn.database or "", conn.schema or ""))
+
     def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Any:
         if not is_unload(command):
             try:
+                if (statement := explained(command)) is not None:
+                    named_right(self, parse_one(self._inline_variables(statement)))
+                    # Described, which binds every name and type and reads no row.
+                    original(self, f"DESCRIBE {statement}", params, *args, **kwargs)
+                    return original(self, _PLAN, None, *args, **kwargs)
+                if not named_right(self, parse_one(self._inline_variables(command))):
+                    return original(self, NOTHING_DROPPED, None, *args, **kwargs)
                 return original(self, command, params, *args, **kwargs)
             except snowflake.connector.errors.Error:
                 raise
@@ -152,6 +179,7 @@ def install_statements() -> None:
 
             def batches() -> Any:
                 expression = parse_one(unload.source)
+                named_right(self, expression)
                 self.check_db_and_schema(expression)
                 sql = self._transform(expression, None).sql(dialect="duckdb")
                 reader = self._duck_conn.execute(sql).to_arrow_reader(100_000)
@@ -168,6 +196,20 @@ def install_statements() -> None:
         return original(self, _result(unload.detailed, files), None, *args, **kwargs)
 
     FakeSnowflakeCursor.execute = execute  # type: ignore[method-assign]
+    FakeSnowflakeCursor._transform = transformed  # type: ignore[method-assign]
+    fake.parse_one = _one_statement
+
+
+def _one_statement(command: str) -> Any:
+    """The statement of a request. fakesnow takes the first of several and forgets the rest; Snowflake refuses them."""
+    found = [item for item in parse(command) if item is not None and not isinstance(item, sqlglot.exp.Semicolon)]
+    if len(found) > 1:
+        raise snowflake.connector.errors.ProgrammingError(
+            msg=f"Actual statement count {len(found)} did not match the desired statement count 1.",
+            errno=8,
+            sqlstate="0A000",
+        )
+    return found[0] if found else parse_one(command)
 
 
 def _result(detailed: bool, files: list[Any]) -> str:
@@ -186,7 +228,7 @@ def _check_integration(name: str | None) -> None:
     known = os.environ.get("KUMO_ASSETS_STORAGE_INTEGRATION", "")
     if name is None:
         raise StatementError("the sandbox unloads through a STORAGE_INTEGRATION only: credentials never stand in SQL")
-    if name.upper() != known.upper():
+    if name != known:
         raise StatementError(f"Integration '{name}' does not exist or not authorized.")
 
 

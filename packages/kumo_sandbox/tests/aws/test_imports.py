@@ -34,8 +34,9 @@ def test_csv_is_kept_up_to_the_first_line_that_is_no_item(text: str, kept: str |
         ('{"Item":{"e":{"S":"1"}}}\n{"Item":{"e":{"S":"2"}}}\n', None),
         ('{"Item":{"e":{"S":"1"}}}\nno json\n{"Item":{"e":{"S":"3"}}}\n', '{"Item":{"e":{"S":"1"}}}\n'),
         ('{"Item":{"e":{"S":"1"}}}\n{"Item":{"p":{"S":"2"}}}\n', '{"Item":{"e":{"S":"1"}}}\n'),
+        ('{"Item":{"e":{"S":"1\u2028\u2029\u0085"}}}\n{"Item":{"e":{"S":"2"}}}\r\n', None),
     ],
-    ids=["good", "not json", "no key"],
+    ids=["good", "not json", "no key", "separators that JSON allows"],
 )
 def test_json_is_kept_up_to_the_first_line_that_is_no_item(text: str, kept: str | None) -> None:
     assert good_part(text, "DYNAMODB_JSON", "e") == kept

@@ -150,6 +150,16 @@ def test_bad_line_of_json_does_the_same(imported: Imported) -> None:
     assert imported.entities() == {"0", "1"}
 
 
+def test_a_line_of_json_ends_at_a_line_feed_alone(imported: Imported) -> None:
+    imported.format = "DYNAMODB_JSON"
+    entities = {f"a{separator}b" for separator in ("\u0085", "\u2028", "\u2029")} | {"plain"}
+    lines = [json.dumps({"Item": {"e": {"S": entity}}}, ensure_ascii=False) for entity in sorted(entities)]
+    imported.put(0, "\n".join(lines) + "\n")
+    found = imported.end(imported.start(imported.name)["ImportArn"])
+    assert (found["ImportedItemCount"], found["ErrorCount"]) == (4, 0)
+    assert imported.entities() == entities
+
+
 # ---- credentials
 
 

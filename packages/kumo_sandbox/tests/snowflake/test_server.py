@@ -68,3 +68,27 @@ def test_staged_files_lie_with_the_sandboxs_state(sandbox: SandboxHandle, cursor
         assert list((sandbox.settings.state / "snowflake-stages").rglob("rows.csv"))
     finally:
         cursor.execute("DROP TABLE KUMO.PUBLIC.STAGED")
+
+
+def test_several_statements_in_one_request_are_refused_and_none_runs(cursor: Any) -> None:
+    cursor.execute("CREATE OR REPLACE TABLE KUMO.PUBLIC.SEVERAL (A NUMBER)")
+    try:
+        with pytest.raises(ProgrammingError, match="Actual statement count 2 did not match the desired") as refused:
+            cursor.execute("INSERT INTO KUMO.PUBLIC.SEVERAL VALUES (1); DROP TABLE KUMO.PUBLIC.SEVERAL")
+        assert refused.value.errno == 8
+        with pytest.raises(ProgrammingError, match="statement count"):
+            cursor.describe("SELECT 1 AS A; SELECT 2 AS B")
+        assert cursor.execute(
+            "SELECT COUNT(*) FROM KUMO.PUBLIC.SEVERAL WHERE 'a;b' <> '' ; -- one; only"
+        ).fetchall() == [(0,)]
+    finally:
+        cursor.execute("DROP TABLE KUMO.PUBLIC.SEVERAL")
+
+
+def test_explain_compiles_and_runs_nothing(cursor: Any) -> None:
+    plan = cursor.execute("EXPLAIN USING TABULAR SELECT COUNT(*) AS N FROM KUMO.INFORMATION_SCHEMA.TABLES")
+    assert "operation" in [column.name for column in plan.description]
+    with pytest.raises(ProgrammingError, match=r"(?i)no_such_column"):
+        cursor.execute("EXPLAIN\nWITH A AS (SELECT 1 AS X) SELECT NO_SUCH_COLUMN FROM A")
+    with pytest.raises(ProgrammingError, match=r"(?i)does not exist"):
+        cursor.execute("EXPLAIN SELECT * FROM KUMO.PUBLIC.NO_SUCH_TABLE")

@@ -1,0 +1,35 @@
+"""Which days are partitions of a query: full days of its time zone, from `schedule.start` to `schedule.end`.
+
+Dagster's API takes any partition key, so a run asks here too, before anything is launched.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.errors import ConfigError
+
+
+def demand_partition(
+    definition: QueryDefinition, text: str, now: datetime | None = None, *, doing: str = "use the partition"
+) -> str:
+    """The partition (`YYYY-MM-DD`) when it is a full day of this query; ConfigError naming the range otherwise."""
+    schedule = definition.spec.schedule
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(doing, to=repr(text), found=str(error), next="write it like 2017-11-30") from error
+    if text != day.isoformat():
+        raise ConfigError(doing, to=repr(text), found="it is not YYYY-MM-DD", next="write it like 2017-11-30")
+    newest = (now or datetime.now(UTC)).astimezone(ZoneInfo(schedule.time_zone)).date() - timedelta(days=1)
+    advice = f"use a day from {schedule.start} to {newest} (the last full day in {schedule.time_zone})"
+    if day > newest:
+        raise ConfigError(doing, to=text, found="that day has not ended", next=advice)
+    if schedule.end is not None and day > schedule.end:
+        advice = f"use a day from {schedule.start} to {schedule.end}, or move schedule.end in the query's defs.yaml"
+        raise ConfigError(doing, to=text, found="it is after the query's last partition", next=advice)
+    if day < schedule.start:
+        raise ConfigError(doing, to=text, found="it is before the query's first partition", next=advice)
+    return text
