@@ -88,6 +88,7 @@ def _predict(
             root_run_id=step.run.root_run_id,
             anchor=anchor,
             warehouse=warehouse,
+            attempts=step,
         )
     )
     return step.prove(

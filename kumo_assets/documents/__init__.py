@@ -30,6 +30,7 @@ from kumo_assets.documents.details import (
 from kumo_assets.documents.ledger import Action, LedgerEntry
 from kumo_assets.documents.release import (
     Artefact,
+    Attempt,
     Forcing,
     GateRecord,
     KumoRecord,
@@ -39,16 +40,18 @@ from kumo_assets.documents.release import (
     Seal,
     SealCounts,
 )
-from kumo_assets.documents.verdict import IMPORT_GATE, ComparedWith, Verdict
+from kumo_assets.documents.verdict import IMPORT_GATE, ComparedWith, EarlierVerdict, Verdict
 
 __all__ = [
     "IMPORT_GATE",
     "SCHEMA_VERSION",
     "Action",
     "Artefact",
+    "Attempt",
     "ComparedWith",
     "Details",
     "Document",
+    "EarlierVerdict",
     "ExportDetails",
     "ExportedFile",
     "Forcing",

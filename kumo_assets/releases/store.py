@@ -15,6 +15,7 @@ from kumo_assets.config.names import QueryNames
 from kumo_assets.documents import (
     IMPORT_GATE,
     Artefact,
+    Attempt,
     Document,
     Forcing,
     Opened,
@@ -95,6 +96,14 @@ class ReleaseStore:
     def artefact(self, release: str, asset: str) -> Artefact | None:
         return self._read_once(release, f"artefacts/{asset}.json", Artefact)
 
+    def begin_attempt(self, attempt: Attempt) -> Attempt:
+        """Record what an attempt is made from, before it starts; the first record stays and is returned."""
+        return self._create(attempt.release_id, _attempt_name(attempt.asset, attempt.attempt), attempt)
+
+    def attempt(self, release: str, asset: str, number: int) -> Attempt | None:
+        """What an attempt was begun with; None for one that was not begun, or by an earlier version."""
+        return self._read(release, _attempt_name(asset, number), Attempt)
+
     def write_statistics(self, release: str, asset: str, counts: dict[str, Any]) -> None:
         """Keep the counts of one asset's gates. They become the next release's baseline with the seal."""
         self.objects.put(self._key(release, f"statistics/{asset}.json"), json.dumps(counts).encode())
@@ -120,15 +129,17 @@ class ReleaseStore:
     # ---- verdicts
 
     def write_verdict(self, verdict: Verdict) -> Verdict:
-        """Store a gate's outcome. Until the seal a new one replaces the existing one; after it, a missing one may still
-        arrive, and an existing one is returned as it is."""
+        """Store a gate's outcome. Until the seal a new one replaces the existing one, and records the settings that it was
+        judged by; after it, a missing one may still arrive, and an existing one is returned as it is."""
         key = self._key(verdict.release_id, f"verdicts/{verdict.gate}.json")
-        data = verdict.to_json()
-        if self.objects.create(key, data):
+        if self.objects.create(key, verdict.to_json()):
             return verdict
+        before = self.verdict(verdict.release_id, verdict.gate)
         if self.objects.exists(self._key(verdict.release_id, SEAL)):
-            return self.verdict(verdict.release_id, verdict.gate) or verdict
-        self.objects.put(key, data)
+            return before or verdict
+        if before is not None:
+            verdict = verdict.after(before)
+        self.objects.put(key, verdict.to_json())
         return verdict
 
     def verdict(self, release: str, gate: str) -> Verdict | None:
@@ -242,3 +253,7 @@ class ReleaseStore:
         if self.objects.create(self._key(release, name), document.to_json()):
             return document
         return self._read(release, name, type(document)) or document
+
+
+def _attempt_name(asset: str, number: int) -> str:
+    return f"attempts/{asset}-a{number}.json"

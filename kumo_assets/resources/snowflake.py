@@ -211,3 +211,9 @@ def connect(snowflake: SnowflakeResource | ResourceInContext) -> Iterator[Wareho
 def _message(error: Exception) -> str:
     """Snowflake's message on one line. The connector keeps passwords out of its messages."""
     return " ".join(str(getattr(error, "raw_msg", None) or error).split())[:800]
+
+
+def names_a_conflict(error: WarehouseError) -> bool:
+    """Whether Snowflake refused a statement because of another one at the same time, or just before. Its messages are
+    not documented word by word: the worst of a wrong answer is a few seconds of looking again."""
+    return any(word in error.found.lower() for word in ("conflict", "already exists", "concurrent", "locked"))

@@ -5,12 +5,13 @@ Kumo is configured in none of these tests. So a query of another source that sti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import dagster as dg
 import pytest
 import yaml
+from pydantic import JsonValue
 
 from kumo_assets.components.predictive_query import build_query
 from kumo_assets.components.raw_logs import build_raw_logs
@@ -67,6 +68,9 @@ class BoughtSource:
     predictions = Shown(frozenset({"snowflake"}), "What was bought most often.", "counting", frozenset())
     model = Shown(frozenset(), "Has no model.", "counting", frozenset())
     tried = "Bought: nothing outside"
+
+    def parameters(self, definition: QueryDefinition) -> Mapping[str, JsonValue]:
+        return definition.spec.source.model_dump(mode="json")
 
     def predict(self, work: PredictionWork) -> Predicted:
         spec = work.definition.spec
