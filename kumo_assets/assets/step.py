@@ -182,13 +182,13 @@ def begin(
 
 
 def _edited(definition: QueryDefinition, opened: Opened, asset: str, home: str, what: str) -> Refused:
-    """The error of a release that has, or would adopt, an artefact of another definition; its next step builds what the
-    definition says now."""
+    """The error of a release that has, or would adopt, an artefact of another definition. It names the command that
+    builds what the definition says now."""
     command = f"kumo-assets materialize {definition.name} --partition {opened.partition}"
     if asset == CHAIN[0]:
         following = f"put the definition back, or compute the predictions anew: {command} --fresh"
     else:
-        following = f"{command}: it opens a new release from {asset} on, and leaves this one as it is"
+        following = f"{command}: a new release gets what the definition says now, and this one stays as it is"
     return Refused(
         "go on with release",
         to=opened.release_id,

@@ -45,6 +45,17 @@ class Continuation:
         )
 
 
+def unsealed(store: ReleaseStore, day: str) -> list[Opened]:
+    """The releases of a day that may be gone on with, the newest first: neither sealed nor retired, and not opened before
+    one that is sealed, which has taken their place."""
+    listed = [(item, store.opened(item.release_id)) for item in store.listings() if item.partition == day]
+    since = max((opened.opened_at for item, opened in listed if item.sealed and opened is not None), default="")
+    found = [opened for item, opened in listed if opened is not None and not item.sealed and not item.retired]
+    return sorted(
+        (opened for opened in found if opened.opened_at > since), key=lambda opened: opened.opened_at, reverse=True
+    )
+
+
 def continuation(store: ReleaseStore, definition: QueryDefinition, release: Opened) -> Continuation | None:
     """How to go on with an unsealed release that no run is building; None to build the day anew.
 

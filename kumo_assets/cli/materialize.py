@@ -195,15 +195,9 @@ def _to_resume(ctx: ReleaseContext, definition: QueryDefinition, instance: Any, 
     """
     import dagster as dg
 
-    from kumo_assets.cli.continuing import continuation
+    from kumo_assets.cli.continuing import continuation, unsealed
 
-    listed = [item for item in ctx.store.listings() if item.partition == day]
-    opened = [
-        found
-        for item in listed
-        if not item.sealed and not item.retired and (found := ctx.store.opened(item.release_id))
-    ]
-    for found in sorted(opened, key=lambda item: item.opened_at, reverse=True):
+    for found in unsealed(ctx.store, day):
         runs = instance.get_run_records(dg.RunsFilter(run_ids=[found.run_id]))
         runs += instance.get_run_records(dg.RunsFilter(tags={ROOT_RUN_TAG: found.root_run_id}))
         alive = [record.dagster_run for record in runs if not record.dagster_run.is_finished]

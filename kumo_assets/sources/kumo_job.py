@@ -59,17 +59,17 @@ def run_job(work: PredictionWork, client: KumoClient) -> Predicted:
 
     def make_launch(attempt: int) -> Launch:
         # Called only when there is nothing to adopt: refreshing the graph's snapshot is work for Kumo, too.
-        begin(attempt)
         launch = identify(attempt)
-        if not client.needs_model:
-            return launch
-        model = _model(work, client)
-        graph = spec.graph_id or model.graph_id
-        snapshot = None
-        if graph is not None and spec.refresh_graph:
-            work.say(f"Refreshing the snapshot of graph {graph}, so that the newest raw logs are used")
-            snapshot = client.refresh_snapshot(graph, policy, in_words(work.say))
-        return replace(launch, training_job_id=model.job_id, graph_snapshot_id=snapshot)
+        if client.needs_model:
+            model = _model(work, client)
+            graph = spec.graph_id or model.graph_id
+            snapshot = None
+            if graph is not None and spec.refresh_graph:
+                work.say(f"Refreshing the snapshot of graph {graph}, so that the newest raw logs are used")
+                snapshot = client.refresh_snapshot(graph, policy, in_words(work.say))
+            launch = replace(launch, training_job_id=model.job_id, graph_snapshot_id=snapshot)
+        begin(attempt)
+        return launch
 
     def prove(attempt: int, done: KumoJob) -> OutputProof:
         name = work.table(attempt)

@@ -9,7 +9,7 @@ import pytest
 from kumo_sandbox.testing.releases import definition
 
 from kumo_assets.assets.made_from import made_from_now
-from kumo_assets.cli.continuing import continuation
+from kumo_assets.cli.continuing import continuation, unsealed
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import CHAIN, QueryNames
 from kumo_assets.documents import GateRecord, Opened, Verdict, utc_now
@@ -169,3 +169,25 @@ def test_an_own_gate_is_judged_again_when_its_file_changes(begun: Begun, tmp_pat
     assert judged_by_others(query, verdict)
     file.unlink()
     assert not judged_by_others(query, verdict), "a gate that was taken away is not lifted"
+
+
+def test_a_release_that_a_later_sealed_one_has_replaced_is_not_gone_on_with(begun: Begun) -> None:
+    def opened(run: str, at: str, day: str = DAY) -> Opened:
+        release = f"{day.replace('-', '')}-{run * 8}"
+        changed = {
+            "release_id": release,
+            "partition": day,
+            "root_run_id": run,
+            "opened_at": f"2199-01-01T0{at}:00:00.000Z",
+        }
+        return begun.store.open(begun.release.model_copy(update=changed))
+
+    def seal(release: Opened) -> None:
+        begun.store.objects.put(f"{begun.store.names.release_prefix(release.release_id)}release.json", b"sealed")
+
+    first, second, third, _ = opened("1", "1"), opened("2", "2"), opened("3", "3"), opened("4", "4", "2017-11-29")
+    assert unsealed(begun.store, DAY) == [third, second, first, begun.release]
+    seal(second)
+    assert unsealed(begun.store, DAY) == [third]
+    seal(third)
+    assert unsealed(begun.store, DAY) == []
