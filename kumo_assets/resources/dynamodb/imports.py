@@ -137,10 +137,17 @@ def adopt_or_import(
         state = find_import(client, request.table)
         adopted = state is not None
         if state is None:
-            state = _start(client, request)
-            # ImportTable answers a new import with IN_PROGRESS. Any other status is that of an earlier import with this
-            # token, which has ended; a failed one may have left no table to find it by.
-            adopted = state.status not in LIVE
+            try:
+                state = _start(client, request)
+                # ImportTable answers a new import with IN_PROGRESS. Any other status is that of an earlier import with
+                # this token, which has ended; a failed one may have left no table to find it by.
+                adopted = state.status not in LIVE
+            except ImportFailed as error:
+                # Another run of this release may have started it between our look and our request.
+                state = find_import(client, request.table) if _is_taken(error) else None
+                if state is None:
+                    raise
+                adopted = True
         if state.status in LIVE or (state.status in DONE and whole(state)):
             return attempt, state, adopted
         passed_over(state)
@@ -158,6 +165,13 @@ def _start(client: DynamoDBClient, request: ImportRequest) -> ImportState:
     except (ClientError, BotoCoreError) as error:
         raise _failed("start the import into", request.table, error) from error
     return _state(answer["ImportTableDescription"])
+
+
+def _is_taken(error: ImportFailed) -> bool:
+    """Whether ImportTable says that the table, or an import with the same token, exists already."""
+    cause = error.__cause__
+    taken = ("ResourceInUseException", "ImportConflictException")
+    return isinstance(cause, ClientError) and cause.response["Error"]["Code"] in taken
 
 
 def describe_import(client: DynamoDBClient, arn: str) -> ImportState:

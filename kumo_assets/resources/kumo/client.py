@@ -133,14 +133,16 @@ class KumoClient:
         identify: Callable[[int], Launch],
         make_launch: Callable[[int], Launch] | None = None,
         believe: Callable[[int, KumoJob], bool] = lambda attempt, job: True,
+        passed_over: Callable[[int, KumoJob | None], bool] = lambda attempt, job: False,
     ) -> tuple[int, KumoJob, bool]:
         """(attempt, job, adopted): the release's live or DONE job, else a new one.
 
         `identify(attempt)` names an attempt cheaply (tags, table); `make_launch(attempt)` may do work, and is called
         only when there is nothing to adopt. A job that failed, or an earlier one that says DONE and is not believed,
-        opens the next attempt under a new table name (rule 2).
+        opens the next attempt under a new table name (rule 2). So does one that is `passed_over`, whether it has a job
+        (the second argument) or not.
         """
-        return self._launcher.adopt_or_launch(identify, make_launch or identify, believe)
+        return self._launcher.adopt_or_launch(identify, make_launch or identify, believe, passed_over)
 
     def launch(self, launch: Launch) -> KumoJob:
         """Launch one job, whatever happens to the answer: when it is lost, the job is looked for before a second try.
