@@ -1,4 +1,4 @@
-"""docs/faults.md keeps its word: all faults are there, and every test it names exists."""
+"""docs/faults.md keeps its word: the faults are numbered without a gap, and every test it names exists."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Decision
 from kumo_assets.releases.evidence import put_back
 from kumo_assets.releases.inspection import inspected
+from kumo_assets.releases.operations.plain_text import copy_edited
 from kumo_assets.releases.operations.reconcile import faults_seen
 
 # Objects that one look reads for a query to find damaged ones, those written last first; the next looks read the rest. A
@@ -66,6 +67,9 @@ def alarms(
     if release is not None and waits is not None and waits > spec.waiting_after_hours:
         title = f"{release} has waited {waits:.0f} h to go live; {served} is served"
         found_now.append(Alarm(f"waiting {release}", "waiting", title, (decision.reason, look)))
+    edited_copy = copy_edited(ctx, found) if found is not None else None
+    if edited_copy is not None:
+        found_now.append(Alarm(f"copy_edit {edited_copy}", "copy_edit", edited_copy, (look,)))
     if found is not None and found.hand_edited:
         title = f"the pointer was edited by hand to {found.pointer.table}; that counts as a hold"
         found_now.append(
@@ -92,7 +96,10 @@ def unrecorded(query: str, error: KumoAssetsError) -> Alarm:
 
 def strange_objects(ctx: ReleaseContext, now: datetime) -> list[Alarm]:
     """One alarm for the stray and damaged objects of a query. The same objects are sent once; a new one is sent anew."""
-    found = inspected(ctx, now, MOST_READ_AT_ONCE)
+    try:
+        found = inspected(ctx, now, MOST_READ_AT_ONCE)
+    except KumoAssetsError:
+        return []  # whatever it is that does not answer, a promotion needs less than all of it
     if not found:
         return []
     key = hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()[:8]

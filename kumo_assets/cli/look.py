@@ -271,11 +271,8 @@ def gates(
     from kumo_assets.releases.context import ReleaseContext
 
     ctx: ReleaseContext = context_of(query)
-    listed = [item.release_id for item in ctx.store.listings() if item.partition == partition]
-    opened = {name: ctx.store.opened(name) for name in listed}
-    known = sorted((found.opened_at, name) for name, found in opened.items() if found is not None)
-    chosen = release or (known[-1][1] if known else None)
-    record = opened.get(chosen) if chosen else None
+    of_day = [opened for _, opened in ctx.store.of_day(partition)]
+    record = next((opened for opened in of_day if release in (None, opened.release_id)), None)
     if record is None:
         raise ConfigError(
             "explain the gates of",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 from typing import Literal
 
 from kumo_serving.pointer import partition_of_release, release_of_table
@@ -18,6 +19,7 @@ from kumo_assets.config.gates import GatesSpec
 from kumo_assets.documents import Opened, Seal
 from kumo_assets.gates.counts import ListCounts, Mark, PredictionCounts, Statistics, statistics_in
 from kumo_assets.releases.context import ReleaseContext
+from kumo_assets.releases.evidence import past
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,9 @@ def _by_ledger(ctx: ReleaseContext) -> list[str]:
 
 
 def _seals(ctx: ReleaseContext, names: Iterable[str]) -> Iterator[Seal]:
-    """The seals of those of these releases that have one, read one at a time."""
+    """The seals of those of these releases that have one, read one at a time. A damaged one is no seal to compare with."""
     for name in names:
-        sealed = ctx.store.sealed(name) if name else None
+        sealed = past([], partial(ctx.store.sealed, name))
         if sealed is not None:
             yield sealed.seal
 
@@ -136,7 +138,7 @@ def _reference(ctx: ReleaseContext, release: str | None) -> tuple[Baseline | Non
     """The fixed reference, or the reason why it cannot be used."""
     if release is None:
         return None, ""
-    sealed = ctx.store.sealed(release)
+    sealed = past([], partial(ctx.store.sealed, release))
     if sealed is None or not sealed.seal.statistics:
         return None, f"gates.reference {release} is no sealed release with stored counts"
     return Baseline.of("fixed", sealed.seal), ""

@@ -11,12 +11,21 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from kumo_serving.errors import PointerMalformed
-from kumo_serving.pointer import MAX_BYTES, MAX_GENERATION, Pointer, dump_pointer, parse_pointer
+from kumo_serving.pointer import (
+    MAX_BYTES,
+    MAX_GENERATION,
+    Pointer,
+    Previous,
+    dump_pointer,
+    parse_pointer,
+    partition_of_release,
+    release_of_table,
+)
 from pydantic import ValidationError
 
 from kumo_assets.config.names import QueryNames
@@ -149,7 +158,7 @@ def _shortened(move: Unrecorded) -> Unrecorded:
 
 def from_raw(raw: RawPointer, names: QueryNames) -> VersionedPointer:
     """Parse what a store holds. Raises PointerMalformed naming the field."""
-    pointer = parse_pointer(raw.data, names.query, names.environment)
+    pointer = _of_releases(parse_pointer(raw.data, names.query, names.environment))
     try:
         document = json.loads(raw.data.decode("utf-8-sig"))
         ours = document.get("digest") == digest_of(document)
@@ -166,6 +175,19 @@ def from_raw(raw: RawPointer, names: QueryNames) -> VersionedPointer:
             pointer, raw.version, True, raw.modified, mark=raw.mark, carried=(*carried, own) if own else carried
         )
     return VersionedPointer(pointer, raw.version, False, raw.modified, own.entry, own.mark, carried)
+
+
+def _of_releases(pointer: Pointer) -> Pointer:
+    """The same, where a person named as previous what can be no release, an impossible date say: then the entry's table
+    says which release it is of, or that it is a table of no release."""
+
+    def known(item: Previous) -> Previous:
+        if not item.release_id or partition_of_release(item.release_id):
+            return item
+        release = release_of_table(item.table) or ""
+        return replace(item, release_id=release, partition=partition_of_release(release))
+
+    return pointer.replace(previous=tuple(map(known, pointer.previous)))
 
 
 def moves_told(raw: RawPointer, query: str) -> tuple[Unrecorded, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -117,6 +118,26 @@ class ZooKeeperPointerStore:
             failure = error
         lost = isinstance(failure, (BadVersionError, NodeExistsError, NoNodeError))
         return confirm(self, data, failure, lost=lost)
+
+    def environment(self) -> dict[str, bytes]:
+        """Every pointer of the environment, by address, whoever's it is. ReleaseError when ZooKeeper does not answer."""
+        from kazoo.exceptions import KazooException, NoNodeError
+        from kazoo.handlers.threading import KazooTimeoutError
+
+        folder = self.path.rsplit("/", 2)[0]
+        found: dict[str, bytes] = {}
+        client = self._connected()
+        try:
+            client.sync_async(folder).get(timeout=SECONDS)
+            for query in client.get_children_async(folder).get(timeout=SECONDS):
+                path = f"{folder}/{query}/active"
+                with suppress(NoNodeError):
+                    found[f"zk://{self.hosts}{path}"] = client.get_async(path).get(timeout=SECONDS)[0]
+        except NoNodeError:
+            return found
+        except (KazooException, KazooTimeoutError, OSError) as error:
+            raise read_failed(f"zk://{self.hosts}{folder}", error) from error
+        return found
 
     def close(self) -> None:
         client, self._client = self._client, None

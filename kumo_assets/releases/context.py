@@ -39,7 +39,8 @@ class ReleaseContext:
 
     `definition` is None when the context was made from a pointer's address: then the definition's options are at their
     defaults, which ask less of a table. `trial` looks entities up in a release's table as a service would, and gives
-    a message for each that got no answer. `cache` is what was asked already, by this context or by earlier ones.
+    a message for each that got no answer. `cache` is what was asked already, by this context or by earlier ones. `zookeeper`
+    is the environment's ensemble, where other queries may have their pointers.
     """
 
     names: QueryNames
@@ -49,6 +50,7 @@ class ReleaseContext:
     ledger: Ledger
     make_dynamodb: Callable[[], DynamoDBClient] = field(repr=False)
     cache: ReleaseCache = field(default_factory=ReleaseCache, repr=False)
+    zookeeper: str = ""
     trial: Callable[[Seal, list[str]], Mapping[str, str]] = field(default_factory=lambda: trial, repr=False)
 
     @classmethod
@@ -83,6 +85,7 @@ class ReleaseContext:
             ledger=Ledger(names, objects),
             make_dynamodb=(lambda: dynamodb) if dynamodb is not None else cache.sessions.dynamodb,
             cache=cache,
+            zookeeper=environment.zookeeper,
         )
 
     @classmethod
@@ -91,7 +94,8 @@ class ReleaseContext:
     ) -> ReleaseContext:
         """The context that the pointer document at an address describes. Reads the pointer once.
 
-        Raises ConfigError when nothing is there, PointerMalformed when the document does not say whose it is.
+        Raises ConfigError when nothing is there, or a document of another query, environment or bucket than the address
+        is of; PointerMalformed when the document does not say whose it is.
         """
         cache = ReleaseCache()
         objects_in = _objects(s3, cache)
@@ -103,6 +107,7 @@ class ReleaseContext:
         if raw is None:
             raise ConfigError("read the active pointer", to=uri, found="nothing is there", next="correct the address")
         names = _names_in(raw.data, uri)
+        _must_be_the_address_of(names, raw.data, uri)
         objects = objects_in(names.bucket)
         region = _region_in(raw.data)
         return cls(
@@ -160,6 +165,24 @@ def _names_in(data: bytes, uri: str) -> QueryNames:
             found=f"field 'releases' does not say where the releases are ({type(error).__name__}: {error})",
             next="name the query instead of --pointer: its definition says where they are",
         ) from error
+
+
+def _must_be_the_address_of(names: QueryNames, data: bytes, uri: str) -> None:
+    """Refuse a document that was copied here from elsewhere: a rollback by this address would write there."""
+    document = json.loads(data.decode("utf-8-sig"))
+    wanted = f"s3://{names.bucket}/{names.pointer_key}" if uri.startswith("s3://") else names.znode
+    says = (document.get("query") or names.query, document.get("environment") or names.environment)
+    # In front of a znode's path are the hosts, and the path that they are confined to.
+    at_home = uri == wanted or (uri.startswith("zk://") and uri.endswith(wanted))
+    if at_home and says == (names.query, names.environment):
+        return
+    raise ConfigError(
+        "use the pointer at",
+        to=uri,
+        found=f"the document there is of {says[0]!r} in {says[1]!r}, with releases in {names.releases_uri}: it was "
+        "copied or edited, and what is done here would be written there",
+        next="name the query instead of --pointer, in its own environment; or put its own document back",
+    )
 
 
 def _region_in(data: bytes) -> str | None:

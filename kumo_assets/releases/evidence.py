@@ -10,8 +10,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from kumo_serving.pointer import Hold, partition_of_release
+from kumo_serving.pointer import Hold, Pointer, partition_of_release
 
+from kumo_assets.config.names import owner_of
 from kumo_assets.documents import utc_text
 from kumo_assets.errors import DamagedDocument
 from kumo_assets.pointers.store import VersionedPointer
@@ -25,9 +26,12 @@ from kumo_assets.resources.dynamodb import tables
 T = TypeVar("T")
 
 
-def candidate_of(ctx: ReleaseContext, release: str, listed: Listing | None = None) -> Candidate:
+def candidate_of(
+    ctx: ReleaseContext, release: str, listed: Listing | None = None, *, frozen: bool = False
+) -> Candidate:
     """What the decision wants to know of a release, read now; `with_table` adds what its table lacks. A damaged document
-    is read past, and named: the release it belongs to cannot go live. `listed` saves asking for what is rarely there."""
+    is read past, and named: the release it belongs to cannot go live. `listed` saves asking for what is rarely there;
+    `frozen` goes by the verdicts of a sealed release as they were read before."""
     store = ctx.store
     damaged: list[DamagedDocument] = []
     unreadable: dict[str, DamagedDocument] = {}
@@ -37,7 +41,7 @@ def candidate_of(ctx: ReleaseContext, release: str, listed: Listing | None = Non
         release_id=release,
         opened=opened,
         sealed=past(damaged, lambda: store.sealed(release)),
-        verdicts=store.required_verdicts(opened, unreadable) if opened is not None else {},
+        verdicts=store.required_verdicts(opened, unreadable, once=frozen) if opened is not None else {},
         rejected=past(damaged, lambda: store.rejection(release)) is not None,
         retired=past(damaged, lambda: store.retirement(release)) is not None,
         forced=forcing is not None,
@@ -68,12 +72,20 @@ def with_table(ctx: ReleaseContext, candidate: Candidate) -> Candidate:
     return replace(candidate, table_fault=tables.fault(state, ctx.table))
 
 
+def served_release(ctx: ReleaseContext, pointer: Pointer) -> str:
+    """The release of this query that the pointer serves; "" for a table of no release, or of another query, whose release
+    may even have the same id."""
+    owner = owner_of(pointer.table)
+    ours = owner is None or (owner.environment, owner.query) == (ctx.names.environment, ctx.query)
+    return pointer.served_release_id if ours else ""
+
+
 def active_of(ctx: ReleaseContext, current: VersionedPointer | None) -> Active | None:
     """What the decision wants to know of the pointer."""
     if current is None:
         return None
     pointer = current.pointer
-    release = pointer.served_release_id
+    release = served_release(ctx, pointer)
     return Active(
         release_id=release,
         partition=partition_of_release(release),

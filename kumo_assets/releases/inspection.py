@@ -15,8 +15,10 @@ from kumo_assets.config.names import ReleaseId
 from kumo_assets.errors import DamagedDocument
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import damage
-from kumo_assets.releases.ledger import is_entry
-from kumo_assets.releases.listing import RETIRED, WRITTEN_IN_RELEASE
+from kumo_assets.releases.ledger import Ledger, is_entry
+from kumo_assets.releases.listing import RETIRED, SEAL, WRITTEN_IN_RELEASE
+from kumo_assets.releases.store import ReleaseStore
+from kumo_assets.resources.s3_objects import ObjectStore
 
 # How many objects one look reads at most. The rest are read by the next look, or by retirement, which reads all.
 MOST_READ = 1000
@@ -29,15 +31,30 @@ def inspect(ctx: ReleaseContext, most: int = MOST_READ) -> list[str]:
     document shows in its time. Raises ObjectStoreError."""
     listed = {item.key: item.modified for item in ctx.objects.list(ctx.names.root)}
     found = [f"{ctx.objects.uri(key)} is foreign: it is left, and read past" for key in _foreign(ctx, listed)]
-    good = ctx.cache.inspections.good
-    unread = [key for key in _documents(ctx, listed) if good.get(key) != listed[key]]
-    unread = sorted(unread, key=lambda key: (listed[key], key), reverse=True)[:most]
+    good, bad = ctx.cache.inspections.good, ctx.cache.inspections.bad
+    documents = _documents(ctx, listed)
+    changed = {key for key in documents if key in good and good[key] != listed[key]}
+    # Whether a seal holds depends on the documents beside it.
+    changed |= {seal for key in changed for seal in [_seal_beside(ctx, key)] if seal in listed}
+    unread = {key for key in documents if key not in good} - bad
+    again = changed | (bad & set(documents))
+    keys = sorted(unread, key=lambda key: (listed[key], key), reverse=True)[:most] + sorted(again)
+    # What was cached before it changed is no longer what is stored.
+    objects = ObjectStore(ctx.objects.bucket, ctx.objects.client)
+    anew = (ReleaseStore(ctx.names, objects), Ledger(ctx.names, objects))
+
+    def fault(key: str) -> str | None:
+        return _fault(ctx, *(anew if key in again else (ctx.store, ctx.ledger)), key)
+
     with ThreadPoolExecutor(max_workers=16) as pool:
-        for key, fault in zip(unread, pool.map(lambda key: _fault(ctx, key), unread), strict=True):
-            if fault is None:
+        for key, wrong in zip(keys, pool.map(fault, keys), strict=True):
+            good.pop(key, None)
+            bad.discard(key)
+            if wrong is None:
                 good[key] = listed[key]
             else:
-                found.append(f"{fault}; it is read past, and counts in nobody's favour")
+                bad.add(key)
+                found.append(f"{wrong}; it is read past, and counts in nobody's favour")
     return found
 
 
@@ -89,14 +106,20 @@ def _place(ctx: ReleaseContext, key: str) -> tuple[str | None, str | None, str]:
     return None, None, ""
 
 
-def _fault(ctx: ReleaseContext, key: str) -> str | None:
+def _seal_beside(ctx: ReleaseContext, key: str) -> str:
+    """The key of the seal of the release that a document is of; "" for an entry of the ledger."""
+    _, release, _ = _place(ctx, key)
+    return f"{ctx.names.releases_prefix}{release}/{SEAL}" if release is not None else ""
+
+
+def _fault(ctx: ReleaseContext, store: ReleaseStore, ledger: Ledger, key: str) -> str | None:
     """What is wrong with one document, None when nothing is."""
-    ledger, release, name = _place(ctx, key)
+    entry, release, name = _place(ctx, key)
     try:
-        if ledger is not None:
-            ctx.ledger.entry(ledger)
+        if entry is not None:
+            ledger.entry(entry)
         elif release is not None:
-            ctx.store.document(release, name)
+            store.document(release, name)
     except DamagedDocument as error:
         return damage(error)
     return None

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from kumo_assets.config.names import QueryNames, ReleaseId
 from kumo_assets.documents import (
@@ -21,7 +21,6 @@ from kumo_assets.documents import (
     Document,
     Forcing,
     Opened,
-    ReadFor,
     Reference,
     Rejection,
     Retirement,
@@ -29,7 +28,6 @@ from kumo_assets.documents import (
     Verdict,
     digest_of,
     utc_text,
-    validate,
     validate_seal,
 )
 from kumo_assets.errors import DamagedDocument, ReleaseError
@@ -47,9 +45,9 @@ from kumo_assets.releases.listing import (
     list_releases,
     releases_of,
 )
-from kumo_assets.resources.s3_objects import ObjectStore, Stored
+from kumo_assets.releases.release_documents import ReleaseDocuments
+from kumo_assets.resources.s3_objects import Stored
 
-D = TypeVar("D", bound=Document)
 _FOLDERS: dict[str, type[Document]] = {
     "verdicts": Verdict,
     "attempts": Attempt,
@@ -79,13 +77,9 @@ class SealedRelease:
         return (self.seal.partition, self.sealed_at, self.seal.release_id)
 
 
-class ReleaseStore:
+class ReleaseStore(ReleaseDocuments):
     """The release objects of one query in one environment. Raises DamagedDocument for a document that is not what it was
     read for, ObjectStoreError when S3 does not answer. A text that is no release id names no release: nothing is found."""
-
-    def __init__(self, names: QueryNames, objects: ObjectStore) -> None:
-        self.names = names
-        self.objects = objects
 
     # ---- opening, artefacts
 
@@ -165,13 +159,18 @@ class ReleaseStore:
         """The counts kept of one asset; None when it has none."""
         key = self._key(release, f"statistics/{asset}.json")
         stored = self.objects.get(key)
+        if stored is None:
+            return None
         try:
-            counts = json.loads(stored.data) if stored is not None else None
+            counts = json.loads(stored.data)
+            fault = "" if isinstance(counts, dict) else f"it is a {type(counts).__name__}"
         except (ValueError, RecursionError) as error:
+            counts, fault = {}, str(error)
+        if fault:
             raise DamagedDocument(
-                "read the counts in", to=self.objects.uri(key), found=str(error), next="build a new release"
-            ) from error
-        return counts
+                "read the counts in", to=self.objects.uri(key), found=fault, next="build a new release"
+            )
+        return dict(counts)
 
     def put_fallback(self, release: str, item_format: str, prediction: Any) -> str:
         """Write the fallback list; its S3 URI. `prediction` has the shape of an item's `p`."""
@@ -205,9 +204,11 @@ class ReleaseStore:
         self.objects.put(key, verdict.to_json())
         return verdict
 
-    def verdict(self, release: str, gate: str, asset: str = "") -> Verdict | None:
-        """A gate's verdict; `asset` is the one that it must be about, where the caller knows."""
-        return self._read(release, f"verdicts/{gate}.json", Verdict, asset)
+    def verdict(self, release: str, gate: str, asset: str = "", *, once: bool = False) -> Verdict | None:
+        """A gate's verdict; `asset` is the one that it must be about, where the caller knows. With `once` it is read at most
+        once for each cache: for a sealed release, whose verdicts are frozen."""
+        read = self._read_once if once else self._read
+        return read(release, f"verdicts/{gate}.json", Verdict, asset)
 
     def verdicts(self, release: str) -> dict[str, Verdict]:
         """Every stored verdict of a release, by gate; damaged ones left out."""
@@ -232,7 +233,7 @@ class ReleaseStore:
         return opened.adopted.get(asset, opened.release_id)
 
     def required_verdicts(
-        self, opened: Opened, damaged: dict[str, DamagedDocument] | None = None
+        self, opened: Opened, damaged: dict[str, DamagedDocument] | None = None, *, once: bool = False
     ) -> dict[str, Verdict | None]:
         """Every verdict a promotion of this release must show, None where it is missing or damaged; what is damaged is
         added to `damaged`, by gate.
@@ -244,7 +245,7 @@ class ReleaseStore:
         required: dict[str, Verdict | None] = {}
         for gate, asset in assets.items():
             try:
-                required[gate] = self.verdict(self.home(opened, asset), gate, asset)
+                required[gate] = self.verdict(self.home(opened, asset), gate, asset, once=once)
             except DamagedDocument as error:
                 required[gate] = None
                 if damaged is not None:
@@ -321,15 +322,24 @@ class ReleaseStore:
         """Every release (of `from_partition` and later), oldest id first, from one pass over the prefix."""
         return list_releases(self.objects, self.names, from_partition)
 
+    def of_day(self, partition: str) -> list[tuple[Listing, Opened]]:
+        """The releases of a partition, the one opened last by S3's clock first (within one of its seconds, by the writers'
+        own). One whose `opened.json` is damaged is left out."""
+        found = []
+        for item in releases_of(self.objects, self.names, partition):
+            with suppress(DamagedDocument):
+                opened = self.opened(item.release_id)
+                if opened is not None:
+                    found.append((item, opened))
+        return sorted(found, key=lambda one: (one[0].opened_at, one[1].opened_at, one[0].release_id), reverse=True)
+
     def newest_with(self, partition: str, asset: str) -> str | None:
-        """The release of `partition` opened last, by S3's clock, that can vouch for `asset` with its own artefact or an
-        adopted one. One with a damaged document vouches for nothing."""
-        listed = releases_of(self.objects, self.names, partition)
-        for item in sorted(listed, key=lambda item: (item.opened_at, item.release_id), reverse=True):
+        """The release of `partition` opened last that can vouch for `asset`, with its own artefact or an adopted one. One
+        with a damaged document vouches for nothing."""
+        for item, opened in self.of_day(partition):
             release = item.release_id
             with suppress(DamagedDocument):
-                opened = self.opened(release)
-                if opened is None or self.retirement(release) is not None:
+                if self.retirement(release) is not None:
                     continue
                 if item.sealed:
                     self.sealed(release)
@@ -352,42 +362,6 @@ class ReleaseStore:
             return self.artefact(release, file.removesuffix(".json"))
         kind = _FOLDERS.get(folder) or _KINDS.get(name)
         return self._read(release, name, kind) if kind is not None else None
-
-    def _key(self, release: str, name: str) -> str:
-        return self.names.release_prefix(release) + name
-
-    def _read(self, release: str, name: str, kind: type[D], asset: str = "") -> D | None:
-        if ReleaseId.parse(release) is None:
-            return None
-        stored = self.objects.get(self._key(release, name))
-        return self._parsed(release, name, kind, stored, asset) if stored is not None else None
-
-    def _read_once(self, release: str, name: str, kind: type[D]) -> D | None:
-        """The same, of a document that is written once and never deleted."""
-        if ReleaseId.parse(release) is None:
-            return None
-        key = self._key(release, name)
-        return self.objects.get_once(key, lambda stored: self._parsed(release, name, kind, stored))
-
-    def _parsed(self, release: str, name: str, kind: type[D], stored: Stored, asset: str = "") -> D:
-        """The document, held against what it was read for: everything that is read for a release comes through here."""
-        where = self.objects.uri(self._key(release, name))
-        document = kind.from_json(stored.data, where)
-        validate(document, ReadFor(self.names, release, name, asset), where)
-        return document
-
-    def _create(self, release: str, name: str, document: D) -> D:
-        """Write once; the document that exists then. After a write whose answer was lost, that is our own."""
-        key = self._key(release, name)
-        existing = self.objects.create_once(key, document.to_json())
-        return document if existing is None else self._parsed(release, name, type(document), existing)
-
-    def _mark(self, release: str, name: str, document: D) -> D:
-        """The same, of a document whose being there is what counts: a damaged one stops the release just as well."""
-        try:
-            return self._create(release, name, document)
-        except DamagedDocument:
-            return document
 
 
 def _attempt_name(asset: str, number: int) -> str:

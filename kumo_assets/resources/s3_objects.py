@@ -123,6 +123,15 @@ class ObjectStore:
         self._must_be_a_listing("look for", key, answer)
         return any(item.get("Key") == key for item in answer.get("Contents", []))
 
+    def folders(self, prefix: str) -> list[str]:
+        """The names of the folders right under a prefix that ends in `/`, without what is in them."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+        try:
+            found = [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", [])]
+        except FAULTS as error:
+            raise self._failed("list", prefix, error) from error
+        return [folder.removeprefix(prefix).rstrip("/") for folder in found]
+
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[Listed]:
         """Every object under a prefix, in order of keys; with `after`, those whose keys sort after it. 1,000 a request."""
         start: dict[str, Any] = {"StartAfter": after} if after else {}

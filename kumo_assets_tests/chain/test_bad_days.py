@@ -11,6 +11,7 @@ import pytest
 from kumo_assets.documents import Artefact, ExportDetails
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.resources.dynamodb.imports import ImportRequest, adopt_or_import, wait_for_import
+from kumo_assets.resources.dynamodb.tables import tags_of
 from kumo_assets_tests.chain.conftest import (
     DAY,
     HOUSEHOLDS,
@@ -269,6 +270,7 @@ def test_a_table_whose_items_differ_is_not_adopted_again(chain: Chain) -> None:
     verdict = chain.verdicts(release)["import_complete"]
     assert verdict.blocks
     assert f"sampled items differ from their source rows, {sampled} among them" in verdict.message
+    assert tags_of(ctx.dynamodb, request.table) == ctx.names.tags(release), "retirement deletes nothing untagged"
     assert chain.run(assets=("dynamodb_table",), root=root).success
     sealed = ctx.store.sealed(release)
     assert sealed is not None

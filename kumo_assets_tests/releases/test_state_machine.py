@@ -4,6 +4,7 @@ each rule allows. In memory for thousands of examples (`make soak`), on MiniStac
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from datetime import datetime
@@ -46,6 +47,8 @@ GRACE_SECONDS = 60
 PEOPLE = ("ann", "bob")
 SOAK = bool(os.environ.get("KUMO_SOAK"))
 QUALITY = ("good", "good", "good", "blocked", "missing", "import failed", "short", "half")
+STRANGE = ("note", "entry", "beside", "folder", "table")
+ODD = "20171131-0a0b0c0d"
 Order = tuple[str, str, str]
 
 
@@ -62,6 +65,7 @@ class Machine(RuleBasedStateMachine):
         self.documents: list[bytes] = []
         self.generation = 0
         self.killed = False
+        self.strange: set[str] = set()  # keys and tables that somebody else made under our names
         self.readers: list[tuple[Pointer, datetime]] = []  # what each reader last saw, and when by S3's clock
 
     def make(self) -> Shop:
@@ -82,11 +86,14 @@ class Machine(RuleBasedStateMachine):
         return self.shop.ctx
 
     def order(self, release: str) -> Order | None:
-        sealed = self.ctx.store.sealed(release) if release else None
-        return sealed.order if sealed is not None else None
+        return self.ctx.store.order_of(release)
 
     def gone(self, release: str) -> bool:
         return self.ctx.store.retirement(release) is not None
+
+    def rejected(self, release: str) -> bool:
+        """True with an empty mark too: nobody can say what it was."""
+        return self.ctx.objects.exists(self.ctx.names.release_prefix(release) + "rejected.json")
 
     def stopped(self) -> bool:
         """True when automatic promotion must stand still."""
@@ -111,7 +118,7 @@ class Machine(RuleBasedStateMachine):
         return (
             self.quality[release] == "good"
             and self.order(release) is not None
-            and self.ctx.store.rejection(release) is None
+            and not self.rejected(release)
             and not self.gone(release)
         )
 
@@ -136,7 +143,8 @@ class Machine(RuleBasedStateMachine):
         self.generation = found.pointer.generation
         self.documents.append(raw.data)
         after = self.served()
-        self.was_active.add(after)
+        if after:
+            self.was_active.add(after)
         if after != before:
             assert how in ("tick", "promote", "force", "rollback"), f"{how} changed what is served"
             assert not self.gone(after)
@@ -194,7 +202,9 @@ class Machine(RuleBasedStateMachine):
         )
         self.quality[release] = quality
         source = adopted.get("predictions")
-        if source is not None and quality in ("good", "blocked", "missing") and self.quality[source] != "good":
+        if source is not None and quality in ("good", "blocked", "missing") and self.quality[source] == "damaged":
+            self.quality[release] = "damaged"
+        elif source is not None and quality in ("good", "blocked", "missing") and self.quality[source] != "good":
             # Its own verdicts on the predictions do not exist: those of the release they come from count.
             verdict = self.ctx.store.verdict(source, "volume")
             self.quality[release] = "good" if verdict is not None and verdict.passed else "blocked"
@@ -250,7 +260,8 @@ class Machine(RuleBasedStateMachine):
         if self.served() == release != before:
             assert good or forced
             assert self.quality[release] not in ("import failed", "short", "half"), "rule 6 was overridden"
-            assert self.ctx.store.rejection(release) is None
+            assert self.quality[release] != "damaged", "what nobody can read was overridden"
+            assert not self.rejected(release)
 
     @rule(pick=st.none() | st.integers(0, 50), kill_at=st.none() | st.integers(0, 4), by=st.sampled_from(PEOPLE))
     def roll_back(self, pick: int | None, kill_at: int | None, by: str) -> None:
@@ -271,13 +282,13 @@ class Machine(RuleBasedStateMachine):
         after = self.served()
         found = self.ctx.pointers.read()
         if found is not None and found.pointer.hold is not None and found.pointer.hold.to_release == after:
-            assert self.ctx.store.rejection(after) is None
+            assert not self.rejected(after)
         if after != before:
             assert found is not None
             assert after in good
             assert found.pointer.hold is not None
             assert found.pointer.hold.to_release == after
-            assert not before or self.ctx.store.rejection(before) is not None
+            assert not before or self.rejected(before)
             assert before not in [item.release_id for item in found.pointer.previous]
             if to is not None:
                 assert after == to
@@ -324,6 +335,65 @@ class Machine(RuleBasedStateMachine):
             self.touched_by_hand.add(release)
             assert self.served() == release
 
+    @precondition(lambda self: self.served())
+    @rule(previous=st.booleans())
+    def edit_to_an_impossible_date(self, previous: bool) -> None:
+        """A person names a release of a day that there is not, as what is served or as what was."""
+        found = self.ctx.pointers.read()
+        raw = self.ctx.pointers.peek()
+        assert found is not None
+        assert raw is not None
+        table = f"{self.ctx.names.environment}-{self.shop.query}-{ODD}"
+        if table not in self.strange:
+            self.shop.table(table, ODD, tagged=False)
+            self.strange.add(table)
+        document = json.loads(raw.data)
+        if previous:
+            document["previous"] = [{"release_id": ODD, "partition": "2017-11-31", "table": table}]
+        elif document["table"] != table:
+            document["table"] = table
+        put_raw(self.ctx, json.dumps(document).encode())
+        assert previous or self.served() == ""
+
+    @rule(kind=st.sampled_from(STRANGE), pick=st.integers(0, 50))
+    def somebody_leaves_something(self, kind: str, pick: int) -> None:
+        """A note, a copy of a table or of an export, a stranger's folder: under our names, and none of ours."""
+        names = self.ctx.names
+        release = sorted(self.quality)[pick % len(self.quality)] if self.quality else "20171101-0a0b0c0d"
+        if kind == "table":
+            table = f"{names.dynamodb_table(release)}-{('restored', 'a2')[pick % 2]}"
+            if table not in self.strange:
+                self.shop.table(table, release, tagged=False)
+                self.strange.add(table)
+            return
+        key = {
+            "note": f"{names.ledger_prefix}note.txt",
+            "entry": f"{names.ledger_prefix}20171201T00000{pick % 10}.000000Z-0a0b0c0d.json",
+            "beside": f"{names.release_prefix(release)}export-copy/part-0.csv.gz",
+            "folder": f"{names.releases_prefix}{ODD}/opened.json",
+        }[kind]
+        self.ctx.objects.put(key, b"remember the milk")
+        self.strange.add(key)
+
+    @precondition(lambda self: any(quality in ("good", "blocked") for quality in self.quality.values()))
+    @rule(pick=st.integers(0, 50), mark=st.booleans())
+    def somebody_damages_a_document(self, pick: int, mark: bool) -> None:
+        whole = [release for release, quality in sorted(self.quality.items()) if quality in ("good", "blocked")]
+        release = whole[pick % len(whole)]
+        name = "rejected.json" if mark else "verdicts/volume.json"
+        opened = self.ctx.store.opened(release)
+        assert opened is not None
+        if not mark and opened.adopted:
+            return  # it goes by the verdict of the release that it adopted from
+        self.ctx.objects.put(self.ctx.names.release_prefix(release) + name, b"")
+        if mark:
+            return
+        self.quality[release] = "damaged"
+        for other, quality in self.quality.items():
+            found = self.ctx.store.opened(other)
+            if found is not None and found.adopted.get("predictions") == release and quality in ("good", "blocked"):
+                self.quality[other] = "damaged"
+
     @precondition(lambda self: len(self.documents) > 1)
     @rule(pick=st.integers(1, 3))
     def put_an_old_document_back(self, pick: int) -> None:
@@ -337,7 +407,7 @@ class Machine(RuleBasedStateMachine):
         pointer = parse_pointer(old, self.shop.query)
         if not self.gone(pointer.served_release_id):
             put_raw(self.ctx, old)
-            self.touched_by_hand.add(pointer.served_release_id)
+            self.touched_by_hand |= {pointer.served_release_id} - {""}
 
     @rule(kill_at=st.none() | st.integers(0, 12), down=st.booleans())
     def retire_old(self, kill_at: int | None, down: bool) -> None:
@@ -379,6 +449,12 @@ class Machine(RuleBasedStateMachine):
             assert fresh is not None
             assert fresh.pointer.table in tables
 
+    @precondition(lambda self: self.strange)
+    @rule()
+    def what_is_not_ours_is_where_it_was(self) -> None:
+        there = self.tables() | {item.key for item in self.ctx.objects.list(self.ctx.names.root)}
+        assert self.strange <= there
+
     def tables(self) -> set[str]:
         return set(list_tables(self.ctx.dynamodb, f"{self.ctx.names.environment}-{self.shop.query}-"))
 
@@ -415,6 +491,7 @@ class Machine(RuleBasedStateMachine):
         # Whatever was left half done is finished by doing it again, without anybody's help.
         if self.served() and not self.stopped():
             self.attempt("retire", lambda: retire(self.ctx, lambda names: None, by="daily"))
+        self.what_is_not_ours_is_where_it_was()
         self.ctx.close()
 
 

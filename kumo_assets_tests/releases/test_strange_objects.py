@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from kumo_sandbox.testing.releases import GATES, Shop
+from kumo_sandbox.testing.releases import GATES
 
 from kumo_assets.automation.notifications import strange_objects
 from kumo_assets.documents import IMPORT_GATE, Rejection, utc_now
@@ -20,7 +20,7 @@ from kumo_assets.releases.operations.retire import plan, retire
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.states import releases
 from kumo_assets.releases.operations.status import report
-from kumo_assets_tests.support.memory_shop import memory_shop
+from kumo_assets_tests.support.memory_shop import MemoryShop, memory_shop
 
 GARBAGE = (b"", b"{", b"\xff\xfe", b"[]", b"{}", b'{"schema_version": 2}', b"9" * 5000, b"[" * 100_000)
 Change = Callable[[dict[str, Any]], dict[str, Any]]
@@ -30,7 +30,7 @@ def drop(names: list[str]) -> None:
     """No warehouse here."""
 
 
-def days(found: Shop, first: int, last: int) -> list[str]:
+def days(found: MemoryShop, first: int, last: int) -> list[str]:
     built = []
     for day in range(first, last + 1):
         built.append(found.build(f"2017-11-{day}"))
@@ -39,30 +39,30 @@ def days(found: Shop, first: int, last: int) -> list[str]:
 
 
 @pytest.fixture
-def found() -> Shop:
+def found() -> MemoryShop:
     return memory_shop()
 
 
-def fresh(found: Shop) -> ReleaseContext:
+def fresh(found: MemoryShop) -> ReleaseContext:
     """Another process: nothing read before is remembered."""
     return memory_shop(found.memory, found.query).ctx
 
 
-def key_of(found: Shop, release: str, name: str) -> str:
+def key_of(found: MemoryShop, release: str, name: str) -> str:
     return found.ctx.names.release_prefix(release) + name
 
 
-def put(found: Shop, key: str, data: bytes) -> None:
+def put(found: MemoryShop, key: str, data: bytes) -> None:
     found.ctx.objects.put(key, data)
 
 
-def change(found: Shop, release: str, name: str, by: Change) -> None:
+def change(found: MemoryShop, release: str, name: str, by: Change) -> None:
     key = key_of(found, release, name)
     document = json.loads(found.memory.objects[key][0])
     put(found, key, json.dumps(by(document)).encode())
 
 
-def everything_works(found: Shop, active: str, before: str) -> None:
+def everything_works(found: MemoryShop, active: str, before: str) -> None:
     """Status, history, the list, promotion, rollback and retirement, each as another process would do it."""
     assert report(fresh(found)).release_id == active
     assert active in {view.release_id for view in releases(fresh(found))}
@@ -82,7 +82,7 @@ def everything_works(found: Shop, active: str, before: str) -> None:
     ],
 )
 def test_a_damaged_document_of_a_release_stops_that_release_and_nothing_else(
-    found: Shop, name: str, garbage: bytes
+    found: MemoryShop, name: str, garbage: bytes
 ) -> None:
     before, active = days(found, 26, 27)
     bad = found.build("2017-11-28")
@@ -101,7 +101,7 @@ def test_a_damaged_document_of_a_release_stops_that_release_and_nothing_else(
 
 
 @pytest.mark.parametrize("name", ["release.json", "opened.json", "rejected.json", "verdicts/volume.json"])
-def test_a_damaged_document_of_an_earlier_release_is_passed_by(found: Shop, name: str) -> None:
+def test_a_damaged_document_of_an_earlier_release_is_passed_by(found: MemoryShop, name: str) -> None:
     first, second, third = days(found, 26, 28)
     put(found, key_of(found, second, name), b"garbage")
     with pytest.raises(Refused, match="damaged"):
@@ -110,7 +110,7 @@ def test_a_damaged_document_of_an_earlier_release_is_passed_by(found: Shop, name
 
 
 @pytest.mark.parametrize("name", ["release.json", "opened.json", "rejected.json", "forced.json"])
-def test_a_damaged_document_of_the_active_release_stops_nothing(found: Shop, name: str) -> None:
+def test_a_damaged_document_of_the_active_release_stops_nothing(found: MemoryShop, name: str) -> None:
     first, second = days(found, 26, 27)
     put(found, key_of(found, second, name), b"garbage")
     third = found.build("2017-11-28")
@@ -129,7 +129,7 @@ def test_a_damaged_document_of_the_active_release_stops_nothing(found: Shop, nam
         "x/y",
     ],
 )
-def test_a_note_in_the_ledger_is_foreign_and_stops_nothing(found: Shop, name: str) -> None:
+def test_a_note_in_the_ledger_is_foreign_and_stops_nothing(found: MemoryShop, name: str) -> None:
     before, active = days(found, 26, 27)
     put(found, found.ctx.names.ledger_prefix + name, b"remember the milk")
     assert any("foreign" in problem for problem in report(fresh(found)).problems)
@@ -150,7 +150,7 @@ def test_a_note_in_the_ledger_is_foreign_and_stops_nothing(found: Shop, name: st
     ],
     ids=str,
 )
-def test_a_damaged_entry_of_the_ledger_stops_nothing(found: Shop, damage: bytes | dict[str, Any]) -> None:
+def test_a_damaged_entry_of_the_ledger_stops_nothing(found: MemoryShop, damage: bytes | dict[str, Any]) -> None:
     before, active = days(found, 26, 27)
     entry = found.ctx.ledger.history(1)[0]
     data = damage if isinstance(damage, bytes) else json.dumps(entry.model_dump(mode="json") | damage).encode()
@@ -159,7 +159,7 @@ def test_a_damaged_entry_of_the_ledger_stops_nothing(found: Shop, damage: bytes 
     everything_works(found, active, before)
 
 
-def test_what_an_unreadable_entry_may_say_is_not_retired(found: Shop) -> None:
+def test_what_an_unreadable_entry_may_say_is_not_retired(found: MemoryShop) -> None:
     """It may be of a promotion, of a hand edit a moment ago, or of a forced promotion."""
     never_live = found.build("2017-11-20")
     old, *_ = days(found, 21, 25)
@@ -183,7 +183,7 @@ def test_within_the_grace_of_an_unreadable_entry_nothing_goes() -> None:
 
 
 @pytest.mark.parametrize("damage", [b"garbage", {"adopted": {}}, {"adopted": {"predictions": "20171119-00000000"}}])
-def test_what_a_damaged_release_may_have_adopted_is_not_retired(found: Shop, damage: Any) -> None:
+def test_what_a_damaged_release_may_have_adopted_is_not_retired(found: MemoryShop, damage: Any) -> None:
     home = found.build("2017-11-20")
     adopter = found.build("2017-11-26", adopted={"predictions": home, "postprocessed": home})
     promote(found.ctx, adopter, by="sensor")
@@ -201,7 +201,7 @@ def test_what_a_damaged_release_may_have_adopted_is_not_retired(found: Shop, dam
 
 
 @pytest.mark.parametrize("name", ["retiring.json", "retired.json", "rejected.json"])
-def test_an_empty_mark_deletes_nothing(found: Shop, name: str) -> None:
+def test_an_empty_mark_deletes_nothing(found: MemoryShop, name: str) -> None:
     first, second, third, fourth = days(found, 25, 28)
     assert second in plan(fresh(found)).kept
     put(found, key_of(found, second, name), b"")
@@ -213,13 +213,37 @@ def test_an_empty_mark_deletes_nothing(found: Shop, name: str) -> None:
     assert {first, third, fourth}
 
 
-def test_a_rollback_rejects_past_a_damaged_rejection(found: Shop) -> None:
+def test_whoever_looks_again_and_again_sees_what_changed_and_what_was_put_right(found: MemoryShop) -> None:
+    """The sensor keeps one cache for as long as its code server lives."""
+    first, *_ = days(found, 26, 28)
+    now = datetime.now(UTC)
+    ctx = found.ctx
+
+    def told(minutes: int) -> list[str]:
+        return [line for alarm in strange_objects(ctx, now + timedelta(minutes=minutes)) for line in alarm.lines]
+
+    for minutes in range(0, 60, 10):
+        assert told(minutes) == [], "ten objects a look, until all are read"
+    key = key_of(found, first, "opened.json")
+    whole = found.memory.objects[key][0]
+    change(found, first, "opened.json", lambda document: document | {"gates": {}})
+    assert told(53) == [], "not yet"
+    assert any(key in line for line in told(70))
+    days(found, 29, 30)
+    assert any(key in line for line in told(80)), "new objects do not push it out"
+    put(found, key, whole)
+    assert told(90) == []
+
+
+def test_a_rollback_rejects_past_a_damaged_rejection(found: MemoryShop) -> None:
     before, active = days(found, 26, 27)
     put(found, key_of(found, active, "rejected.json"), b"")
     assert rollback(fresh(found), by="ann", reason="odd").pointer.release_id == before
 
 
-def test_status_shows_what_it_can_when_no_table_can_be_described(found: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_shows_what_it_can_when_no_table_can_be_described(
+    found: MemoryShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, active = days(found, 26, 27)
     blocked = found.build("2017-11-28", failed="volume", seal=False)
     found.build("2017-11-29")
@@ -292,7 +316,7 @@ FORGED: dict[str, tuple[str, Change]] = {
 
 
 @pytest.mark.parametrize("forgery", FORGED)
-def test_a_document_of_something_else_never_goes_live(found: Shop, forgery: str) -> None:
+def test_a_document_of_something_else_never_goes_live(found: MemoryShop, forgery: str) -> None:
     name, forge = FORGED[forgery]
     before, active = days(found, 26, 27)
     bad = found.build("2017-11-28")
@@ -305,7 +329,7 @@ def test_a_document_of_something_else_never_goes_live(found: Shop, forgery: str)
 
 
 @pytest.mark.parametrize("forgery", FORGED)
-def test_a_document_of_something_else_is_not_gone_back_to(found: Shop, forgery: str) -> None:
+def test_a_document_of_something_else_is_not_gone_back_to(found: MemoryShop, forgery: str) -> None:
     name, forge = FORGED[forgery]
     first, second, third = days(found, 27, 29)
     change(found, second, name, forge)
@@ -314,8 +338,27 @@ def test_a_document_of_something_else_is_not_gone_back_to(found: Shop, forgery: 
     everything_works(found, third, first)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("query", "another"),
+        ("environment", "prod"),
+        ("partition", "2017-11-29"),
+        ("release_id", "20171128-00000001"),
+        ("root_run_id", "f" * 32),
+        ("adopted", {"predictions": "20171131-0a0b0c0d"}),
+        ("adopted", {"dynamodb_table": "20171127-0a0b0c0d"}),
+    ],
+)
+def test_before_any_seal_the_fault_of_a_forged_opening_is_named(found: MemoryShop, field: str, value: object) -> None:
+    release = found.build("2017-11-28", seal=False)
+    change(found, release, "opened.json", lambda document: document | {field: value})
+    with pytest.raises(DamagedDocument, match=field):
+        fresh(found).store.opened(release)
+
+
 @pytest.mark.parametrize("field", ["query", "release_id"])
-def test_a_rejection_of_another_release_is_damaged_and_stops_both(found: Shop, field: str) -> None:
+def test_a_rejection_of_another_release_is_damaged_and_stops_both(found: MemoryShop, field: str) -> None:
     _, active = days(found, 26, 27)
     waiting = found.build("2017-11-28")
     note = Rejection(query=found.query, release_id=waiting, at=utc_now(), by="ann", reason="odd")
@@ -328,7 +371,7 @@ def test_a_rejection_of_another_release_is_damaged_and_stops_both(found: Shop, f
     assert found.active() == active
 
 
-def test_a_release_opened_by_an_earlier_version_and_sealed_by_this_one_goes_live(found: Shop) -> None:
+def test_a_release_opened_by_an_earlier_version_and_sealed_by_this_one_goes_live(found: MemoryShop) -> None:
     """Its `opened.json` is laid out in another way and lacks a field that has a default today."""
     opened = found.open("2017-11-28", gates={"volume": GATES["volume"]})
     change(
@@ -341,7 +384,7 @@ def test_a_release_opened_by_an_earlier_version_and_sealed_by_this_one_goes_live
     assert promote(fresh(found), release, by="bob").moved
 
 
-def test_damage_in_a_home_stops_whoever_adopted_from_it(found: Shop) -> None:
+def test_damage_in_a_home_stops_whoever_adopted_from_it(found: MemoryShop) -> None:
     home = found.build("2017-11-27", seal=False)
     adopter = found.build("2017-11-28", adopted={"predictions": home})
     put(found, key_of(found, home, "verdicts/volume.json"), b"garbage")
@@ -349,7 +392,7 @@ def test_damage_in_a_home_stops_whoever_adopted_from_it(found: Shop) -> None:
         promote(fresh(found), adopter, by="bob", forced="I insist")
 
 
-def test_counts_that_are_no_json_are_an_error_that_names_the_object(found: Shop) -> None:
+def test_counts_that_are_no_json_are_an_error_that_names_the_object(found: MemoryShop) -> None:
     release = found.build("2017-11-28")
     put(found, key_of(found, release, "statistics/predictions.json"), b"{")
     with pytest.raises(ReleaseError, match=r"statistics/predictions\.json"):

@@ -115,13 +115,19 @@ class MemoryS3:
             self.memory.objects.pop(item["Key"], None)
         return {"Deleted": Delete["Objects"]}
 
-    def list_objects_v2(self, *, Bucket: str, Prefix: str, StartAfter: str = "", MaxKeys: int = 1000) -> dict[str, Any]:
+    def list_objects_v2(
+        self, *, Bucket: str, Prefix: str, StartAfter: str = "", MaxKeys: int = 1000, Delimiter: str = ""
+    ) -> dict[str, Any]:
         date = self.memory.clock.now.strftime("%a, %d %b %Y %H:%M:%S GMT")
         found = [
             {"Key": key, "LastModified": modified}
             for key, (_, modified) in sorted(self.memory.objects.items())
             if key.startswith(Prefix) and key > StartAfter
         ]
+        if Delimiter:
+            names = {item["Key"].removeprefix(Prefix) for item in found}
+            folders = sorted({name.split(Delimiter)[0] + Delimiter for name in names if Delimiter in name})
+            return {"IsTruncated": False, "CommonPrefixes": [{"Prefix": Prefix + folder} for folder in folders]}
         return {"IsTruncated": False, "Contents": found, "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
 
     def get_paginator(self, name: str) -> Any:

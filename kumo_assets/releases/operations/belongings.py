@@ -1,13 +1,16 @@
 """What under a query's names is ours to delete, and what is foreign: made or copied there by somebody else.
 
 A table is ours by its exact name and our tags on it, an export by the folder of a release that it lies in. Everything else
-under our names is listed and left. Which of our own things may go is in `retention`.
+under our names is listed and left. A table of ours can be served by another query, whose pointer a person edited. Which of
+our own things may go is in `retention`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kumo_assets.config.names import owner_of
+from kumo_assets.pointers.neighbours import tables_named
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.listing import EXPORT_FOLDER, Listing, strays
 from kumo_assets.resources.dynamodb import tables
@@ -20,6 +23,22 @@ def own_table(ctx: ReleaseContext, table: str) -> bool:
     if release is None:
         return False
     return ctx.names.tags(release).items() <= tables.tags_of(ctx.dynamodb, table).items()
+
+
+def named_elsewhere(ctx: ReleaseContext) -> dict[str, str]:
+    """Table -> where another pointer of the environment names it, or the plain-text copy of this one. Raises ReleaseError."""
+    return tables_named(ctx.names, ctx.objects, ctx.zookeeper, but=ctx.pointers.uri)
+
+
+def owner_of_served(ctx: ReleaseContext, table: str) -> str | None:
+    """Whose the table is that this query serves, in a sentence; None when it is the query's own, or nobody's by its name."""
+    owner = owner_of(table)
+    if owner is None or (owner.environment, owner.query) == (ctx.names.environment, ctx.query):
+        return None
+    return (
+        f"table {table} is that of release {owner.release_id} of query {owner.query} in environment {owner.environment}, "
+        f"whose own retirement decides how long it stays"
+    )
 
 
 def export_keys(ctx: ReleaseContext, release: str) -> list[str]:

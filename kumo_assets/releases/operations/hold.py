@@ -20,6 +20,7 @@ from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Decision
 from kumo_assets.releases.evidence import active_of, holds_on
 from kumo_assets.releases.holds import all_told, of_others, with_holds
+from kumo_assets.releases.operations.belongings import owner_of_served
 from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
 from kumo_assets.releases.operations.promote import next_candidate
 from kumo_assets.releases.operations.reconcile import record_quietly
@@ -90,9 +91,12 @@ def preview_unhold(ctx: ReleaseContext, *, by: str = "", of: str | None = None) 
         message = f"the active release stays: promotion is still on hold: {all_told(kept)}"
         return Unholding(current, all_told(lifted), None, message, lifted, kept)
     release, decision = would_follow(ctx, current)
-    if release is not None and decision.outcome == "promote":
-        return Unholding(current, all_told(lifted), release, f"{release} goes live next", lifted)
-    return Unholding(current, all_told(lifted), None, f"the active release stays: {decision.reason}", lifted)
+    goes = release is not None and decision.outcome == "promote"
+    message = f"{release} goes live next" if goes else f"the active release stays: {decision.reason}"
+    owner = owner_of_served(ctx, current.pointer.table)
+    if owner is not None:
+        message += f"{', and until then ' if goes else '; '}{owner}"
+    return Unholding(current, all_told(lifted), release if goes else None, message, lifted)
 
 
 def unhold(ctx: ReleaseContext, preview: Unholding, *, by: str, run_id: str = "") -> Pointer:

@@ -1,9 +1,10 @@
 """The pointer's plain-text copy: the active table's name alone, for the simplest service. Derived, written after the
-document, and corrected by whoever finds it out of date.
+document, and corrected by whoever finds it out of date. What a person wrote into it is reported.
 """
 
 from __future__ import annotations
 
+from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.resources.s3_objects import describing
 
@@ -23,6 +24,25 @@ def copy_plain_text(ctx: ReleaseContext) -> None:
         if again is None or again.version == current.version:
             return
         current = again
+
+
+def copy_edited(ctx: ReleaseContext, current: VersionedPointer) -> str | None:
+    """What a person wrote into the copy, in a sentence; None when it is what we wrote. One that is out of date because the
+    pointer has just moved is no edit. Raises ObjectStoreError."""
+    if not _wanted(ctx):
+        return None
+    stored = ctx.objects.get(ctx.names.pointer_text_key)
+    text = stored.data.decode("utf-8", "replace").strip() if stored is not None else None
+    if text == current.pointer.table:
+        return None
+    again = ctx.pointers.peek()
+    if stored is not None and (again is None or again.version != current.version or stored.modified < again.modified):
+        return None
+    says = "is gone" if text is None else f"names {text[:80]!r}"
+    return (
+        f"the pointer's plain-text copy {ctx.objects.uri(ctx.names.pointer_text_key)} {says}, and the pointer names "
+        f"{current.pointer.table}: somebody edited it; the next move of the pointer writes it anew"
+    )
 
 
 def _wanted(ctx: ReleaseContext) -> bool:

@@ -22,8 +22,9 @@ from kumo_assets.releases.operations.move import move_pointer, must_have_room, r
 from kumo_assets.releases.operations.reconcile import record_quietly
 from kumo_assets.releases.operations.target import pointer_to, try_lookups
 
-# Newer partitions than the active one that are looked at for one that may go live.
-MOST_CANDIDATES = 20
+# Of the newest candidates everything is read anew each time; of those behind them, which the sensor would read again every
+# few seconds, the verdicts that the seal has frozen are read once.
+READ_ANEW = 20
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,14 @@ def next_candidate(ctx: ReleaseContext, active: Active | None) -> tuple[str | No
     not hide an older one that is still newer than the active. In the usual case, nothing new, this is one listing.
     """
     newest: tuple[str, Decision] | None = None
-    for item in _newer_sealed(ctx, active)[:MOST_CANDIDATES]:
+    for position, item in enumerate(_newer_sealed(ctx, active)):
         release = item.release_id
-        candidate = candidate_of(ctx, release, item)
+        remembered = position >= READ_ANEW
+        candidate = candidate_of(ctx, release, item, frozen=remembered)
         decision = decide(candidate, active)
+        if decision.outcome == "promote" and remembered:
+            candidate = candidate_of(ctx, release)
+            decision = decide(candidate, active)
         if decision.outcome == "promote":
             decision = decide(with_table(ctx, candidate), active)
         if decision.outcome == "promote":

@@ -23,7 +23,7 @@ from kumo_assets.releases.evidence import candidate_of, past, put_back
 from kumo_assets.releases.holds import written_holds
 from kumo_assets.releases.ledger import is_move, name_of
 from kumo_assets.releases.listing import OPENED, RETIRING, Listing
-from kumo_assets.releases.operations.belongings import foreign, own_table
+from kumo_assets.releases.operations.belongings import foreign, named_elsewhere, own_table
 from kumo_assets.releases.operations.protection import LedgerFacts, damage_in, read_ledger, references, retired_in
 from kumo_assets.resources.dynamodb import tables
 
@@ -47,7 +47,8 @@ class Plan:
 
 
 def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
-    """What retirement would do now; nothing is changed. PointerMalformed when nobody can tell what is active."""
+    """What retirement would do now; nothing is changed. PointerMalformed when nobody can tell what is active, ReleaseError
+    when a store of pointers of this environment, or AWS, does not answer."""
     moment = now or ctx.now()
     listed = ctx.store.listings()
     found = ctx.pointers.read()
@@ -105,6 +106,12 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
         else:
             kept[release] = why
     leftovers = [] if just_edited else attempts_left_over(ctx, found.pointer, ours, names)
+    elsewhere = named_elsewhere(ctx) if going or leftovers else {}
+    leftovers = [name for name in leftovers if name not in elsewhere]
+    for table, where in elsewhere.items():
+        release = ctx.names.release_of_table(table) or ""
+        if going.pop(release, None) is not None:
+            kept[release] = f"its table is named by {where}"
     doomed = {*leftovers, *(name for name in names if ctx.names.release_of_table(name) in going)}
     untagged += [name for name in sorted(doomed) if not own_table(ctx, name)]
     leftovers = [name for name in leftovers if name not in untagged]
@@ -187,7 +194,8 @@ def _known_good(ctx: ReleaseContext, pointer: Pointer, entries: list[LedgerEntry
 
 
 def _passes_its_gates(ctx: ReleaseContext, release: str) -> bool:
-    candidate = replace(candidate_of(ctx, release), was_active=True)
+    # Which went live by force, the ledger says: `forced.json` alone may be of a promotion that lost its race.
+    candidate = replace(candidate_of(ctx, release), was_active=True, forced=False)
     return decide(candidate, None, rollback=True).outcome == "promote"
 
 

@@ -21,7 +21,7 @@ from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import past
 from kumo_assets.releases.holds import written_holds
-from kumo_assets.releases.operations.belongings import export_keys, own_table
+from kumo_assets.releases.operations.belongings import export_keys, named_elsewhere, own_table
 from kumo_assets.releases.operations.move import move_pointer, must_have_room, record, refusals_recorded
 from kumo_assets.releases.operations.protection import references
 from kumo_assets.releases.operations.reconcile import record_quietly
@@ -54,7 +54,7 @@ def retire(
 
 def _retire(ctx: ReleaseContext, planned: Plan, drop_tables: DropTables, by: str, run_id: str) -> list[str]:
     for table in planned.leftovers:
-        _delete_table(ctx, table)
+        _delete_tables(ctx, [table])
     if not planned.going:
         return []
     must_have_room(ctx, ctx.pointers.read())
@@ -148,9 +148,7 @@ def _delete(ctx: ReleaseContext, release: str, drop_tables: DropTables) -> None:
     """Tables first, then the export; the small objects stay, as the release's history."""
     names = ctx.names
     _must_not_name(ctx, {release: ""})
-    for table in tables.list_tables(ctx.dynamodb, names.dynamodb_table(release)):
-        if names.release_of_table(table) == release:
-            _delete_table(ctx, table)
+    _delete_tables(ctx, tables.list_tables(ctx.dynamodb, names.dynamodb_table(release)))
     warehouse = []
     for asset in ("predictions", "postprocessed"):
         artefact = past([], partial(ctx.store.artefact, release, asset))
@@ -161,15 +159,18 @@ def _delete(ctx: ReleaseContext, release: str, drop_tables: DropTables) -> None:
     _delete_export(ctx, release)
 
 
-def _delete_table(ctx: ReleaseContext, table: str) -> None:
-    """Delete one table, if it is ours, the pointer read right before: by the table's name too, which a person may have put
-    there."""
-    if not own_table(ctx, table):
-        return
-    current = ctx.pointers.read()
-    if current is None or table in (current.pointer.table, *(item.table for item in current.pointer.previous)):
-        raise _refused(ctx, f"the pointer names table {table}, or is gone")
-    tables.delete(ctx.dynamodb, table)
+def _delete_tables(ctx: ReleaseContext, names: list[str]) -> None:
+    """Delete these tables, as far as they are ours, the pointers read right before: by the table's name too, which a person
+    may have put there, or into another query's."""
+    ours = [table for table in names if own_table(ctx, table)]
+    elsewhere = named_elsewhere(ctx) if ours else {}
+    for table in ours:
+        current = ctx.pointers.read()
+        if current is None or table in (current.pointer.table, *(item.table for item in current.pointer.previous)):
+            raise _refused(ctx, f"the pointer names table {table}, or is gone")
+        if table in elsewhere:
+            raise _refused(ctx, f"{elsewhere[table]} names table {table}")
+        tables.delete(ctx.dynamodb, table)
 
 
 def _delete_export(ctx: ReleaseContext, release: str) -> None:

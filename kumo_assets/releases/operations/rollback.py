@@ -19,7 +19,7 @@ from kumo_assets.pointers.limits import check_texts
 from kumo_assets.pointers.store import RawPointer, VersionedPointer, from_raw
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Active, Candidate, Decision, decide
-from kumo_assets.releases.evidence import active_of, candidate_of, past
+from kumo_assets.releases.evidence import active_of, candidate_of, past, served_release
 from kumo_assets.releases.holds import of_others, with_holds, written_holds
 from kumo_assets.releases.moves import faults, known_moves
 from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
@@ -56,7 +56,7 @@ def rollback(ctx: ReleaseContext, *, by: str, reason: str, to: str | None = None
     raw = ctx.pointers.peek()
     found = _readable(ctx, raw)
     record_quietly(ctx, found or raw)
-    leaving = found.pointer.served_release_id if found is not None else ""
+    leaving = served_release(ctx, found.pointer) if found is not None else ""
     with refusals_recorded(ctx, "rollback", by=by, run_id=run_id, from_release=leaving, to_release=to or ""):
         return _roll_back(ctx, raw, found, by=by, reason=reason, to=to, run_id=run_id)
 
@@ -112,8 +112,9 @@ def _roll_back(
         run_id=run_id,
         at=now,
     )
+    left = leaving or (f"table {found.pointer.table}" if found is not None else "an unreadable pointer")
     message = (
-        f"{target.release_id} (partition {target.seal.partition}) is live again, after {leaving or 'an unreadable pointer'}"
+        f"{target.release_id} (partition {target.seal.partition}) is live again, after {left}"
         f"{', which is rejected' if leaving else ''}. Promotion is on hold until `kumo-assets unhold {ctx.query}`"
         f"{', and until those of ' + ', '.join(sorted({one.by for one in others})) + ' end too' if others else ''}"
     )
@@ -157,7 +158,7 @@ def _must_not_be_held(ctx: ReleaseContext, found: VersionedPointer | None) -> No
 
 def _left_release(ctx: ReleaseContext, raw: RawPointer | None, found: VersionedPointer | None) -> str:
     if found is not None:
-        return found.pointer.served_release_id
+        return served_release(ctx, found.pointer)
     # Damaged or deleted: nobody can say that the release it named was bad, so none is rejected.
     if raw is None and not ctx.ledger.names_since():
         raise Refused(

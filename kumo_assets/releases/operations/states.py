@@ -12,7 +12,7 @@ from kumo_assets.documents import IMPORT_GATE, Verdict
 from kumo_assets.errors import DamagedDocument
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import decide
-from kumo_assets.releases.evidence import candidate_of, damage, past
+from kumo_assets.releases.evidence import candidate_of, damage, past, served_release
 from kumo_assets.releases.listing import RETIRED, Listing
 
 # Unsealed releases before the active one in which the last block is looked for.
@@ -91,7 +91,7 @@ def _view(ctx: ReleaseContext, item: Listing, pointer: Pointer | None) -> Releas
 
 def _state(item: Listing, pointer: Pointer | None, ctx: ReleaseContext) -> tuple[str, str]:
     release = item.release_id
-    if pointer is not None and release == pointer.served_release_id:
+    if pointer is not None and release == served_release(ctx, pointer):
         notes = ["forced"] if pointer.forced is not None and not pointer.edited else []
         notes += ["rejected: a rollback from it was begun and not finished"] if item.rejected else []
         return "active", "; ".join(notes)
@@ -103,7 +103,7 @@ def _state(item: Listing, pointer: Pointer | None, ctx: ReleaseContext) -> tuple
         return "rejected", rejection.reason if rejection is not None else "; ".join(map(damage, damaged))
     if pointer is not None and release in {_id(entry.release_id, entry.table) for entry in pointer.previous}:
         return "previous", ""
-    decision = decide(candidate_of(ctx, release), None)
+    decision = decide(candidate_of(ctx, release, item), None)
     if decision.outcome == "blocked":
         return "blocked", decision.reason
     if not item.sealed:

@@ -20,11 +20,13 @@ from kumo_assets.errors import ObjectStoreError
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Decision
-from kumo_assets.releases.evidence import holds_on, past
+from kumo_assets.releases.evidence import holds_on, past, served_release
 from kumo_assets.releases.holds import all_told
 from kumo_assets.releases.inspection import inspect
 from kumo_assets.releases.listing import Listing
+from kumo_assets.releases.operations.belongings import owner_of_served
 from kumo_assets.releases.operations.hold import would_follow
+from kumo_assets.releases.operations.plain_text import copy_edited
 from kumo_assets.releases.operations.promote import next_promotion
 from kumo_assets.releases.operations.reconcile import ledger_problems
 from kumo_assets.releases.operations.states import ReleaseView, last_block, releases
@@ -86,12 +88,15 @@ def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
     holds = holds_on(ctx, found) if found is not None else ()
     held = all_told(holds) or None
     release, decision = _waiting(ctx, found, held, damaged)
-    active = pointer.served_release_id if pointer is not None else ""
+    active = served_release(ctx, pointer) if pointer is not None else ""
     if found is not None:
         problems += _problems(ctx, found)
     elif not damaged and decision.outcome == "refuse":
         problems.append(decision.reason)
     broken = bool(problems)
+    edited_copy = copy_edited(ctx, found) if found is not None else None
+    if edited_copy is not None:
+        problems.append(edited_copy)
     if isinstance(decision, _Unknown):
         problems.append(decision.reason)
     age = hours_since(pointer.promoted.at, moment) if pointer is not None else None
@@ -170,9 +175,12 @@ def _problems(ctx: ReleaseContext, found: VersionedPointer) -> list[str]:
             wrong.append(f"the active table {pointer.table} {fault}")
     except KumoAssetsError as error:
         wrong.append(str(error))
-    release = pointer.served_release_id
+    release = served_release(ctx, pointer)
     if past([], lambda: ctx.store.rejection(release)) is not None:
         wrong.append(f"the active release {release} is rejected: a rollback was begun and not finished")
+    owner = owner_of_served(ctx, pointer.table)
+    if owner is not None:
+        wrong.append(f"the active {owner}")
     if found.hand_edited:
         wrong.append(f"the pointer was edited by hand to {pointer.table}; promotion is held until unhold")
     return wrong
