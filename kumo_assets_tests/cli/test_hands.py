@@ -94,6 +94,23 @@ def test_doctor_accepts_a_hole_and_retirement_works_again(shop: MemoryShop) -> N
     assert kumo_assets("doctor", shop.query).status == 2, "without --accept-hole it is about every query"
 
 
+def test_whatever_one_query_raises_hides_no_other(shop: MemoryShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = MemoryS3.get_object
+
+    def get_object(self: MemoryS3, **options: Any) -> dict[str, Any]:
+        if options["Key"].startswith("local/other_query/"):
+            raise RecursionError("odd")
+        return real(self, **options)
+
+    monkeypatch.setattr(MemoryS3, "get_object", get_object)
+    done = kumo_assets("status", "--json")
+    assert done.status == 1
+    assert {item["query"]: item.get("error") for item in done.document} == {
+        shop.query: None,
+        "other_query": "RecursionError: odd",
+    }
+
+
 IGNORED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "If-Match": lambda options: options.pop("IfMatch", None),
     "If-None-Match": lambda options: options.pop("IfNoneMatch", None),

@@ -5,9 +5,11 @@ A failed write reported as good, and a good one reported as failed or lost, are 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
+from kumo_serving.errors import PointerMalformed
 from kumo_serving.pointer import KeyAttribute, Pointer, Previous, Promoted
 
 from kumo_assets.config.names import QueryNames
@@ -182,6 +184,27 @@ def test_a_write_that_cannot_be_read_back_is_neither_done_nor_lost(
 ) -> None:
     with pytest.raises(ReleaseError, match=f"know whether the active pointer was moved.*{reason}"):
         write(server, puts, BROKEN)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["1" + "0" * 4_300, "[" * 960 + "]" * 960, "[" * 100_000, '"\\ud800"', '{"by": ' + "[" * 900 + "]" * 900 + "}"],
+    ids=["digits", "deep", "too deep", "half a character", "a deep note"],
+)
+@pytest.mark.parametrize("name", ["hold", "more_holds", "unrecorded", "move", "unknown", "region"])
+def test_a_document_that_python_cannot_take_is_malformed(server: ScriptedServer, name: str, value: str) -> None:
+    """Or it is read as a hand edit. It never raises anything else."""
+    rest = {key: one for key, one in json.loads(to_bytes(*document(1))).items() if key != name}
+    text = json.dumps(rest).replace("{", f'{{"{name}": {value},', 1)
+    server.script = lambda asked: content(text.encode())
+    store = S3PointerStore(NAMES, objects_of(server))
+    try:
+        found = store.read()
+    except PointerMalformed:
+        return
+    assert found is not None
+    assert found.hand_edited
+    assert repr(found.pointer.hold).encode()
 
 
 def test_a_pointer_that_cannot_be_read_says_what_readers_do(server: ScriptedServer) -> None:

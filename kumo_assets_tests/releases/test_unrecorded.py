@@ -134,6 +134,32 @@ def test_a_release_that_went_live_by_force_is_not_known_good_because_the_ledger_
     assert rollback(memory.ctx, by="ann", reason="odd").pointer.release_id == first
 
 
+def test_a_release_that_was_forced_is_not_known_good_when_the_move_that_says_so_was_lost(memory: MemoryShop) -> None:
+    memory.build("2017-11-27")
+    promote(memory.ctx, None, by="sensor")
+    forced = memory.build("2017-11-28", failed="volume")
+    promote(memory.ctx, forced, by="bob", forced="I insist")
+    memory.verdict_again(forced, "volume")
+    memory.build("2017-11-29")
+    promote(memory.ctx, None, by="sensor")
+    lost = sorted(key for key in memory.memory.objects if "/ledger/" in key)[1]
+    del memory.memory.objects[lost]
+    with pytest.raises(Refused, match="by force"):
+        rollback(memory.another_context(), by="ann", reason="odd", to=forced)
+
+
+def test_a_typed_hold_is_a_hands_and_is_lifted_with_the_edit(memory: MemoryShop) -> None:
+    memory.build("2017-11-27")
+    promote(memory.ctx, None, by="sensor")
+    memory.edit(lambda text: text.replace('"hold": null', '"hold": "wait for me"'))
+    assert [(one["by"], one["reason"][:6]) for one in report(memory.ctx).holds] == [
+        ("a hand edit", "wait f"),
+        ("a hand edit", "edited"),
+    ]
+    unhold(memory.ctx, preview_unhold(memory.ctx), by="ann")
+    assert report(memory.ctx).holds == []
+
+
 @pytest.mark.parametrize("how", ["edited", "damaged"])
 def test_a_hand_on_the_document_loses_none_of_the_moves_that_it_still_tells_of(out: MemoryShop, how: str) -> None:
     tables = [out.ctx.names.dynamodb_table(release) for release in out.built]
