@@ -215,6 +215,19 @@ def test_with_no_more_room_promotion_is_refused_and_what_people_do_is_not(full: 
     assert promote(full.ctx, newer, by="sensor").moved
 
 
+def test_with_no_more_room_nothing_is_retired() -> None:
+    found = memory_shop()
+    for day in ("26", "27", "28", "29"):
+        found.build(f"2017-11-{day}")
+        promote(found.ctx, None, by="sensor")
+    found.refuse("/ledger/")
+    toggle(found, MOST_UNRECORDED)
+    assert plan(found.ctx).going.keys() == {found.built[0]}
+    with pytest.raises(Refused, match=f"{MOST_UNRECORDED} moves are not in the ledger"):
+        retire(found.ctx, lambda names: None, by="daily")
+    assert found.ctx.store.retirement(found.built[0]) is None
+
+
 def test_what_a_pointer_has_no_room_for_is_a_hole_that_stops_retirement_until_it_is_accepted(full: MemoryShop) -> None:
     toggle(full, 3)
     full.refuse("")
