@@ -74,6 +74,13 @@ def test_a_reason_that_is_too_long_is_wrong_usage(shop: MemoryShop, command: str
     assert "--reason has 33,000 bytes" in done.err
 
 
+def test_a_host_of_a_very_long_name_stops_nobody(shop: MemoryShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "h" * 253)
+    held = kumo_assets("hold", shop.query, "--reason", "looking", "--json").document["hold"]
+    assert held["by"].endswith("hhh...")
+    assert kumo_assets("unhold", shop.query, "--yes").status == 0
+
+
 def test_doctor_accepts_a_hole_and_retirement_works_again(shop: MemoryShop) -> None:
     toggle(shop, 2)
     second = sorted(key for key in shop.memory.objects if "/ledger/" in key)[1]
