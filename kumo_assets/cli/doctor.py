@@ -169,7 +169,7 @@ def _variables() -> str:
 
 def _s3() -> str:
     from kumo_assets.resources.aws import s3_client
-    from kumo_assets.resources.s3_objects import ObjectStore
+    from kumo_assets.resources.s3_objects import ObjectStore, describing
 
     environment = Environment.from_variables()
     objects = ObjectStore(environment.bucket, s3_client())
@@ -190,6 +190,10 @@ def _s3() -> str:
                 found="a stale If-Match was accepted",
                 next="use AWS S3, or a store that honours If-Match",
             )
+        if stored is not None and stored.version:
+            # What shows a hand that puts an old pointer back while another move is decided.
+            with describing("list versions of", "grant s3:ListBucketVersions on the bucket (deploy/iam)"):
+                objects.versions(key)
         if stored is None or not objects.replace(key, b"2", etag=stored.etag):
             raise ConfigError(
                 "compare and set",

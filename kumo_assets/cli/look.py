@@ -49,8 +49,9 @@ def status(
             documents.append(asdict(reports[-1]))
         except Exception as error:  # noqa: BLE001 - whatever one query's error is, it never hides another's state
             failed.append(error)
-            documents.append({"query": name, "error": str(error)})
-            note(f"{name}: {error}")
+            message = str(error) if isinstance(error, KumoAssetsError) else f"{type(error).__name__}: {error}"
+            documents.append({"query": name, "error": message})
+            note(f"{name}: {message}")
     show(as_json, documents, lambda: print("\n".join(map(_page, reports))))
     end_of_several(len(documents), failed)
 

@@ -17,6 +17,7 @@ from kumo_assets.config.names import CHAIN, ReleaseId
 from kumo_assets.config.registration import AskedGate
 from kumo_assets.documents import Artefact, GateRecord, Opened, utc_now
 from kumo_assets.errors import ReleaseError
+from kumo_assets.pointers.limits import MOST_AUTHOR_BYTES, shortened
 from kumo_assets.releases.store import ReleaseStore
 
 # The root run whose release a run continues, where Dagster does not know that it does (the command line after a kill).
@@ -83,8 +84,8 @@ def author_of(context: RunContext) -> str:
 
 
 def person() -> str:
-    """The user of this process, `user@host`, as the ledger names them."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    """The user of this process, `user@host`, as the ledger names them; cut where a host has a very long name."""
+    return shortened(f"{getpass.getuser()}@{socket.gethostname()}", MOST_AUTHOR_BYTES)
 
 
 def root_run_of(run: Run) -> str:

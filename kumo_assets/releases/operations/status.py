@@ -1,8 +1,7 @@
 """Status: what an on-call engineer reads first. Derived from the pointer, the release objects and the table's state.
 
 Changes nothing but for recording moves that the ledger could not take before, and asks neither Snowflake, Kumo nor
-Dagster. A damaged pointer is a finding, not an error. The list of
-releases is in `states`.
+Dagster. A damaged pointer is a finding, not an error. The list of releases is in `states`.
 """
 
 from __future__ import annotations
