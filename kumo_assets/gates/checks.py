@@ -85,7 +85,7 @@ def _build(
                 verdicts.append(verdict)
                 yield check_result(key, verdict, counts)
         finally:
-            notify_of(definition.name, verdicts)
+            notify_of(definition.name, verdicts, ctx.store)
             ctx.close()
 
     return gates

@@ -75,7 +75,7 @@ def run_raw_gates(
         judges = bind(definition.spec, NoticeDetails(), counts_in({"raw": raw}), baselines)
         new = [to_verdict(judges[gate](), opened, gate, ASSET, modes[gate], run_id) for gate in missing]
         verdicts += [ctx.store.write_verdict(verdict) for verdict in new]
-        notify_of(definition.name, new)
+        notify_of(definition.name, new, ctx.store)
     key = dg.AssetKey([definition.name, ASSET])
     for verdict in verdicts:
         yield check_result(key, verdict)

@@ -21,6 +21,7 @@ from kumo_assets.releases.listing import Listing
 from kumo_assets.releases.operations.hold import hold_reason, would_follow
 from kumo_assets.releases.operations.promote import next_promotion
 from kumo_assets.releases.operations.states import ReleaseView, last_block, releases
+from kumo_assets.releases.outbox import Outbox
 from kumo_assets.resources.dynamodb import tables
 
 __all__ = ["ReleaseView", "StatusReport", "releases", "report"]
@@ -33,7 +34,7 @@ MOST_BUILDING = 10
 class StatusReport:
     """The page for 3 a.m. Ages in hours, by S3's clock. `hold` is set for a hand edit too (rule 9). `candidate` is the
     newest release that waits, `candidate_words` why it does, `candidate_waits_hours` since its seal; `problems` are
-    sentences about what is wrong with what is live, worst first. `stale_after_hours` is None when only a pointer's address
+    sentences about what is wrong with what is live, worst first. `unsent` are alarms that no chat has taken yet. `stale_after_hours` is None when only a pointer's address
     was given."""
 
     query: str
@@ -57,6 +58,7 @@ class StatusReport:
     promoted: dict[str, str] | None = None
     previous: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    unsent: list[dict[str, str]] = field(default_factory=list)
 
 
 def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
@@ -109,7 +111,17 @@ def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
         promoted=vars(pointer.promoted) if pointer is not None else None,
         previous=[item.release_id for item in pointer.previous] if pointer is not None else [],
         problems=problems,
+        unsent=_unsent(ctx),
     )
+
+
+def _unsent(ctx: ReleaseContext) -> list[dict[str, str]]:
+    """Alarms of this query that wait in the outbox, oldest first; none when that cannot be read."""
+    try:
+        kept = Outbox(ctx.objects, ctx.names.environment).kept(ctx.query)
+    except KumoAssetsError:
+        return []
+    return [{"kind": item.alarm.kind, "since": item.alarm.since, "title": item.alarm.title} for item in kept]
 
 
 def _waiting(
