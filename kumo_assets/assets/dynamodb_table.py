@@ -68,7 +68,7 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
             attempt, state, was_adopted = _import(context, step, kumo_assets_dynamodb.client())
             evidence = _evidence(step, kumo_assets_dynamodb.client(), state)
             verdict = step.store.write_verdict(judge_import(evidence, opened=step.opened, run_id=step.run.run_id))
-            notify_of(definition.name, [verdict])
+            notify_of(definition.name, [verdict], step.store)
         else:
             stored = step.store.verdict(step.release_id, IMPORT_GATE)
             assert stored is not None, "the verdict is written before the artefact"

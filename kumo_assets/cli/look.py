@@ -90,6 +90,7 @@ def _page(found: Any) -> str:
         lines.append(("building", ", ".join(found.building)))
     if found.previous:
         lines.append(("previous", ", ".join(item for item in found.previous[:5] if item)))
+    lines += [("unsent", f"{item['kind']} since {item['since']}: {item['title']}") for item in found.unsent]
     lines += [("pointer", found.pointer), ("next", found.next_command)]
     return "\n".join([found.query, *(f"  {name:9} {words}" for name, words in lines)])
 

@@ -92,7 +92,7 @@ def _build(
                 verdicts.append(_judged(ctx, definition, opened, gate, built_in[gate](), asset, mode, run.run_id))
             _stop_where_no_check_does(definition, verdicts, modes)
         finally:
-            notify_of(definition.name, verdicts)
+            notify_of(definition.name, verdicts, ctx.store)
             ctx.close()
 
     return gates

@@ -90,7 +90,7 @@ def run_raw_gates(
             for gate in missing
         ]
         verdicts += [ctx.store.write_verdict(verdict) for verdict in new]
-        notify_of(definition.name, new)
+        notify_of(definition.name, new, ctx.store)
     key = dg.AssetKey([definition.name, ASSET])
     for verdict in verdicts:
         if verdict.gate in asked:
