@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -85,3 +86,21 @@ def test_every_broken_definition_is_named_and_the_systems_are_tried_for_the_othe
     assert [what for what, item in found.items() if not item["ok"]] == ["definitions"]
     assert "transactions" in found["Snowflake"]["seen"]
     assert QUERY in found["Kumo"]["seen"]
+
+
+def test_sql_that_snowflake_does_not_compile_is_found_without_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)
+    select = "SELECT ENTITY, CLASS, SCORE, 1 AS RANK FROM {{ predictions }} WHERE CLASS IN (SELECT PRODUCT_ID FROM {{ products }})"
+    for name, sql in (("good", select), ("bad", select.replace("PRODUCT_ID", "PRODUCT"))):
+        shutil.copytree(SHIPPED / QUERY, tmp_path / f"{name}_rules")
+        (tmp_path / f"{name}_rules" / "postprocess.sql").write_text(sql)
+    monkeypatch.setenv("KUMO_ASSETS_DEFS", str(tmp_path))
+    done = kumo_assets("doctor", "--json")
+    assert done.status == 1, done.err
+    found = {item["what"]: item for item in done.document["findings"] if item["what"].startswith("postprocess.sql")}
+    assert "returns ENTITY, CLASS, SCORE, RANK" in found["postprocess.sql: good_rules"]["seen"]
+    wrong = found["postprocess.sql: bad_rules"]
+    assert not wrong["ok"]
+    assert "PRODUCT" in wrong["seen"]
