@@ -32,6 +32,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kumo_sandbox.snowflake.statement import StatementError, is_unload, parse_unload
+from kumo_sandbox.snowflake.tokens import token_request
 from kumo_sandbox.snowflake.unload import run_unload
 
 SCHEMAS = ("PUBLIC", "RAW")
@@ -62,6 +63,7 @@ def app(user: str, password: str) -> Starlette:
     return Starlette(
         routes=[
             Route("/session/v1/login-request", _checked_login(user, password), methods=["POST"]),
+            Route("/session/token-request", token_request, methods=["POST"]),
             Route("/fs_bucket/{path:path}", _stage_upload, methods=["PUT"]),
             Route("/_sandbox/health", lambda request: JSONResponse({"ok": True})),
             *routes,
