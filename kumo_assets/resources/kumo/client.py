@@ -17,6 +17,7 @@ from kumo_assets.resources.kumo.dialects import Dialect, PqueryDialect, SdkDiale
 from kumo_assets.resources.kumo.errors import KumoMalformed, KumoRefused, KumoUnreachable
 from kumo_assets.resources.kumo.launching import Launcher
 from kumo_assets.resources.kumo.model import JobStatus, KumoJob, Launch, PollPolicy, Progress, TrainedModel
+from kumo_assets.resources.kumo.session_token import SessionToken
 from kumo_assets.resources.kumo.snapshots import OnStages, refresh
 from kumo_assets.resources.kumo.training import Training
 from kumo_assets.resources.kumo.transport import Transport
@@ -25,12 +26,16 @@ from kumo_assets.resources.kumo.wire import array, mapping, model_of
 
 DIALECTS: dict[str, type[SdkDialect] | type[PqueryDialect]] = {"sdk": SdkDialect, "pquery": PqueryDialect}
 
+# Ways to authenticate that need no secret of Kumo's.
+AUTHENTICATIONS = ("snowflake", "none")
+
 
 def open_client(
     url: str,
     api_key: str = "",
     *,
     token_file: str = "",
+    authentication: str = "",
     dialect: str = "sdk",
     group_id: str = "",
     project_id: str = "",
@@ -40,15 +45,29 @@ def open_client(
 ) -> KumoClient:
     """A client, to be used as a context manager. Nothing is asked of Kumo yet.
 
-    ConfigError for a URL that is not https, an unknown dialect, or anything but exactly one of key and token file.
+    `authentication` is "snowflake" (log in by the SNOWFLAKE_* variables), "none" (inside a Snowflake notebook), or empty
+    with a key or a token file. ConfigError for a URL that is not https, an unknown dialect or authentication, or anything
+    but exactly one way to authenticate.
     """
+    if authentication not in ("", *AUTHENTICATIONS):
+        raise ConfigError(
+            "use KUMO_AUTHENTICATION",
+            to=repr(authentication),
+            found="unknown",
+            next=f"use one of: {', '.join(AUTHENTICATIONS)}; leave it out with KUMO_API_KEY or KUMO_SNOWFLAKE_TOKEN_FILE",
+        )
     if dialect not in DIALECTS:
         raise ConfigError(
             "use KUMO_API_DIALECT", to=repr(dialect), found="unknown", next=f"use one of: {', '.join(DIALECTS)}"
         )
     http = Transport(
         url,
-        Auth(api_key, token_file),
+        Auth(
+            api_key,
+            token_file,
+            login=SessionToken() if authentication == "snowflake" else None,
+            none=authentication == "none",
+        ),
         group_id=group_id,
         project_id=project_id,
         connect_seconds=connect_seconds,

@@ -21,7 +21,10 @@ class KumoResource(dg.ConfigurableResource):
 
     url: str = Field(description="Base URL, https://<customer>.kumoai.cloud/api")
     api_key: str = Field(default="", repr=False, description="`<customer>:<secret>`; or use token_file.")
-    token_file: str = Field(default="", description="File with Snowflake's token, inside a Snowflake native app.")
+    token_file: str = Field(default="", description="File with a Snowflake token for the native app.")
+    authentication: str = Field(
+        default="", description="For the native app: snowflake (log in by SNOWFLAKE_*), or none inside a notebook."
+    )
     dialect: str = Field(default="sdk", description="sdk or pquery")
     group_id: str = Field(default="", description="RBAC group, where the tenant has RBAC")
     project_id: str = Field(default="", description="RBAC project, where the tenant has RBAC")
@@ -34,6 +37,7 @@ class KumoResource(dg.ConfigurableResource):
             self.url,
             self.api_key,
             token_file=self.token_file,
+            authentication=self.authentication,
             dialect=self.dialect,
             group_id=self.group_id,
             project_id=self.project_id,

@@ -55,7 +55,7 @@ class Transport:
         read_seconds: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        parsed = checked_url(url, inside_snowflake=auth.renewable)
+        parsed = checked_url(url, inside_snowflake=auth.inside_snowflake, without_authentication=auth.none)
         self.url = str(parsed).rstrip("/").removesuffix("/v1")
         self._auth = auth
         # RBAC tenants want these on every request (kumoai's _inject_rbac_params).
@@ -72,6 +72,7 @@ class Transport:
 
     def close(self) -> None:
         self._http.close()
+        self._auth.close()
 
     def get(self, path: str, **params: str) -> object:
         """The JSON of a GET. Raises KumoUnreachable after the retries, KumoRefused, KumoUnauthorized, KumoMalformed."""
@@ -137,8 +138,7 @@ class Transport:
                 "use Kumo's API",
                 to=f"({what} at {self.url})",
                 found=found,
-                next="check KUMO_API_KEY: resetting a key in Kumo invalidates the old one at once; RBAC tenants also "
-                "want KUMO_GROUP_ID or KUMO_PROJECT_ID",
+                next=self._auth.advice,
             )
         if reply.status in (408, 429) or (reply.status >= 500 and reply.status not in FINAL):
             failure = KumoUnreachable(
@@ -172,10 +172,10 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return float(0.5 * 2.0 ** (state.attempt_number - 1) * random.uniform(0.5, 1.5))
 
 
-def checked_url(url: str, *, inside_snowflake: bool = False) -> httpx.URL:
-    """The base URL. ConfigError unless https, or plain http on this machine or, with a token, within Snowflake.
+def checked_url(url: str, *, inside_snowflake: bool = False, without_authentication: bool = False) -> httpx.URL:
+    """The base URL. ConfigError unless https, or plain http on this machine or, where `inside_snowflake`, within Snowflake.
 
-    A native app is reached as `http://<dns name>:8888/public_api` (kumoai/__init__.py): names with no dot, or under
+    Without authentication it must be one of the two last. A native app is reached as `http://<dns name>:8888/public_api` (kumoai/__init__.py): names with no dot, or under
     Snowflake's `.internal`, never leave its network.
     """
     right = "write https://<customer>.kumoai.cloud/api"
@@ -187,6 +187,13 @@ def checked_url(url: str, *, inside_snowflake: bool = False) -> httpx.URL:
         # Not quoted: it would put a password into every error text.
         raise ConfigError("use KUMO_API_URL", found="it carries a user, a query or a fragment", next=right)
     inside = inside_snowflake and ("." not in parsed.host or parsed.host.endswith(".internal"))
+    if without_authentication and not (parsed.scheme == "http" and parsed.host and (inside or _loopback(parsed.host))):
+        raise ConfigError(
+            "use KUMO_AUTHENTICATION=none",
+            to=f"with {url!r}",
+            found="requests without authentication are for a native app inside Snowflake's own network",
+            next="set KUMO_API_URL to http://<name>:8888/public_api, or authenticate",
+        )
     if parsed.host and (parsed.scheme == "https" or (parsed.scheme == "http" and (_loopback(parsed.host) or inside))):
         return parsed
     raise ConfigError(

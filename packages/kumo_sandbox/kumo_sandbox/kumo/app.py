@@ -23,6 +23,7 @@ from kumo_sandbox.kumo import routes_sdk as sdk
 from kumo_sandbox.kumo.faults import Faults
 from kumo_sandbox.kumo.files import download
 from kumo_sandbox.kumo.http import Handler, RequestLog, endpoint
+from kumo_sandbox.kumo.ingress import Ingress
 from kumo_sandbox.kumo.live import Live
 from kumo_sandbox.kumo.seeding import seed
 from kumo_sandbox.kumo.settings import Settings
@@ -137,6 +138,7 @@ class Kumo:
         self.live = Live(self.store, settings)
         self.faults = Faults(self.store)
         self.log = RequestLog()
+        self.ingress = Ingress(self.live, settings.warehouse)
         self.snapshots = Snapshots(self.store, settings.warehouse, self.live)
         self.worker = Worker(
             self.store, Work(self.store, settings.warehouse, self.snapshots, self.live), self.snapshots
@@ -186,7 +188,7 @@ def create_app(settings: Settings | None = None) -> Any:
     def routes(table: list[tuple[str, str, str, Handler]]) -> list[Route]:
         return [Route(path, endpoint(name, handler), methods=[method]) for method, path, name, handler in table]
 
-    # The native app inside Snowflake serves the same dialect under /public_api.
+    # Within Snowflake's network the native app serves the same dialect under /public_api.
     sdk_mounts = [
         Mount(
             base,
