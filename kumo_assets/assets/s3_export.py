@@ -4,6 +4,9 @@ One row per entity, the ranked list packed into one attribute by SQL; no row pas
 unload reports must equal the distinct entities that were proved before it.
 """
 
+import json
+from collections.abc import Mapping
+
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
@@ -13,10 +16,12 @@ from kumo_assets.assets.step import Step, begin, table_of
 from kumo_assets.assets.templates import shipped
 from kumo_assets.assets.ui import Metadata, preview, result
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.documents import Artefact, ExportDetails, ExportedFile, SampledItem
+from kumo_assets.config.query import PredictiveQuerySpec
+from kumo_assets.documents import Artefact, ExportDetails, ExportedFile, SampledItem, WarehouseDetails
 from kumo_assets.errors import ExportError
 from kumo_assets.releases.resource import ReleasesResource
-from kumo_assets.resources.snowflake import Warehouse, connect
+from kumo_assets.resources.aws import encryption
+from kumo_assets.resources.snowflake import MOST_ROWS_FETCHED, Warehouse, connect
 from kumo_assets.resources.sql import literal, quote
 
 ASSET = "s3_export"
@@ -60,13 +65,15 @@ def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse,
     attempt, prefix = _empty_prefix(context, step)
     spec = step.definition.spec
     where = table_of(source)
+    score = score_type_of(warehouse, source, spec.task)
     unloaded = warehouse.rows(
         copy_into(
             f"s3://{step.names.bucket}/{prefix}",
-            packed(spec.task, where),
+            packed(spec.task, where, score),
             spec.export.format,
             integration,
             spec.export.max_file_size_mb,
+            encryption(),
         ),
         doing=f"unload {source.name} to s3://{step.names.bucket}/{prefix}",
     )
@@ -97,18 +104,34 @@ def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse,
             bytes=sum(item.bytes for item in files),
             fallback=fallback,
             source=source.name,
-            sample=_sample(step, warehouse, where, source.entities),
+            sample=taken_sample(warehouse, where, source.entities, spec, step.release_id, score),
         ),
     )
 
 
-def packed(task: str, where: str) -> str:
-    """SELECT of "e" and "p", one row per entity, from a quoted table name (or a parenthesised query)."""
-    return shipped("pack_number.sql" if task == "regression" else "pack_list.sql", postprocessed=where)
+def packed(task: str, where: str, score_type: str = "FLOAT") -> str:
+    """SELECT of "e" and "p", one row per entity, from a quoted table name (or a parenthesised query); `score_type` is the
+    SQL type of its scores."""
+    name, column = ("pack_number.sql", "TARGET_PRED") if task == "regression" else ("pack_list.sql", "SCORE")
+    return shipped(name, postprocessed=where, score=as_text(column, score_type))
 
 
-def copy_into(uri: str, select: str, format: str, integration: str, max_file_size_mb: int) -> str:
-    """The one unload statement. It never has credentials in it: Snowflake's query history would keep them.
+def as_text(column: str, score_type: str) -> str:
+    """SQL of a score as JSON has it. A plain TO_VARCHAR of a float keeps some 10 to 15 digits; with the format TME it keeps
+    the 17 that a double needs (docs/assumptions.md). A NUMBER is exact in either form, and plain is easier to read."""
+    return f"TO_VARCHAR({column})" if score_type == "NUMBER" else f"TO_VARCHAR({column}::FLOAT, 'TME')"
+
+
+def copy_into(
+    uri: str,
+    select: str,
+    format: str,
+    integration: str,
+    max_file_size_mb: int,
+    encryption: Mapping[str, str] | None = None,
+) -> str:
+    """The one unload statement. It never has credentials in it: Snowflake's query history would keep them. `encryption` is
+    what S3's PutObject would be told of it.
 
     CSV: fields always quoted, quotes doubled, header in each file, as ImportTable reads it. DynamoDB JSON: one object
     per line. Source: Snowflake, "COPY INTO <location>".
@@ -124,6 +147,10 @@ def copy_into(uri: str, select: str, format: str, integration: str, max_file_siz
         file_format = "TYPE = JSON COMPRESSION = GZIP"
         header = "FALSE"
     storage = f"STORAGE_INTEGRATION = {quote(integration)}\n" if integration else ""
+    if encryption:
+        key = encryption.get("SSEKMSKeyId", "")
+        kind = "AWS_SSE_S3" if encryption["ServerSideEncryption"] == "AES256" else "AWS_SSE_KMS"
+        storage += f"ENCRYPTION = (TYPE = {literal(kind)}{f' KMS_KEY_ID = {literal(key)}' if key else ''})\n"
     return (
         f"COPY INTO {literal(uri)}\nFROM (\n{select}\n)\n{storage}"
         f"FILE_FORMAT = ({file_format})\nHEADER = {header}\n"
@@ -149,12 +176,57 @@ def _empty_prefix(context: dg.AssetExecutionContext, step: Step) -> tuple[int, s
     )
 
 
-def _sample(step: Step, warehouse: Warehouse, where: str, entities: int) -> tuple[SampledItem, ...]:
-    """A few entities, each with exactly the item that the export must have: what the import is compared with."""
-    picked = sample_select(where, entities, step.definition.spec.table.sample, step.release_id)
+def score_type_of(warehouse: Warehouse, source: Artefact, task: str) -> str:
+    """The SQL type of the scores in a post-processed table."""
+    place = source.details_as(WarehouseDetails)
+    columns = warehouse.columns(place.database, place.schema_name, source.name)
+    return columns["TARGET_PRED" if task == "regression" else "SCORE"]
+
+
+def taken_sample(
+    warehouse: Warehouse, where: str, entities: int, spec: PredictiveQuerySpec, salt: str, score_type: str
+) -> tuple[SampledItem, ...]:
+    """A few entities, each with exactly the item that the export must have: what the import is compared with.
+
+    ExportError when an item's scores, read as a service reads them, are not those of the table bit by bit: the text
+    would have lost digits alike here and in the export, so that no later comparison could see it.
+    """
+    task = spec.task
+    picked = sample_select(where, entities, spec.table.sample, salt)
     chosen = f"(SELECT * FROM {where} WHERE ENTITY IN ({picked}))"  # noqa: S608 - quoted
-    rows = warehouse.rows(packed(step.definition.spec.task, chosen), doing=f"sample {where}")
-    return tuple(SampledItem(entity=str(row["e"]), p=str(row["p"])) for row in rows)
+    rows = warehouse.rows(packed(task, chosen, score_type), doing=f"sample {where}")
+    sample = tuple(SampledItem(entity=str(row["e"]), p=str(row["p"])) for row in rows)
+    stored = _scores(warehouse, task, chosen, where)
+    for item in sample:
+        if item.entity in stored and scores_in(item.p) != stored[item.entity]:
+            raise ExportError(
+                "trust the unload of",
+                to=where,
+                found=f"the item of entity {item.entity} does not have the table's scores: {item.p[:200]}",
+                next="report this; Snowflake wrote a number with fewer digits than a double has. Nothing was imported",
+            )
+    return sample
+
+
+def _scores(warehouse: Warehouse, task: str, chosen: str, where: str) -> dict[str, list[float]]:
+    """Entity -> its scores in order of rank, as the connector has them: doubles, which no text has been made of."""
+    column, rank = ("TARGET_PRED", "") if task == "regression" else ("SCORE", ", RANK")
+    rows = warehouse.rows(
+        f'SELECT TO_VARCHAR(ENTITY) AS "e", {column} AS "s" FROM {chosen} ORDER BY "e"{rank}',  # noqa: S608 - quoted
+        doing=f"read the scores of the sample of {where}",
+    )
+    stored: dict[str, list[float]] = {}
+    for row in rows:
+        stored.setdefault(str(row["e"]), []).append(float(row["s"]))
+    if len(rows) == MOST_ROWS_FETCHED:
+        stored.popitem()  # its list may have been cut: no more rows are fetched
+    return stored
+
+
+def scores_in(p: str) -> list[float]:
+    """The scores of an item's `p`, in its order."""
+    value = json.loads(p)
+    return [float(score) for _, score in value] if isinstance(value, list) else [float(value)]
 
 
 def sample_select(where: str, entities: int, size: int, salt: str) -> str:

@@ -6,13 +6,17 @@ One place, so that an endpoint, a region or a time-out is never decided twice. W
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
+from kumo_assets.errors import ConfigError
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -21,6 +25,13 @@ if TYPE_CHECKING:
 
 # How long a session with self-refreshing credentials is used for new clients.
 RENEWING_SECONDS = 300.0
+# Connections that a client keeps. One client serves 16 threads, and some of those start threads of their own; of
+# botocore's 10 the others would be closed after each request, and opened anew.
+CONNECTIONS = 64
+
+# For a bucket whose policy refuses objects that are written without an encryption header.
+ENCRYPTION, KMS_KEY = "KUMO_ASSETS_S3_ENCRYPTION", "KUMO_ASSETS_S3_KMS_KEY"
+ENCRYPTIONS = ("AES256", "aws:kms", "aws:kms:dsse")
 
 
 def client_config() -> Config:
@@ -31,10 +42,31 @@ def client_config() -> Config:
     return Config(
         connect_timeout=5,
         read_timeout=30,
+        max_pool_connections=CONNECTIONS,
         retries={"mode": "standard", "max_attempts": 5},
         s3={"addressing_style": "path"},
         user_agent_extra="kumo_assets",
     )
+
+
+def encryption(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What PutObject is told of the encryption of an object: empty where the bucket's own default is right.
+
+    Raises ConfigError for a value that S3 does not know, and a key without `aws:kms`.
+    """
+    source = os.environ if environ is None else environ
+    kind, key = source.get(ENCRYPTION, "").strip(), source.get(KMS_KEY, "").strip()
+    if kind and kind not in ENCRYPTIONS:
+        raise ConfigError(
+            "encrypt objects on S3", found=f"{ENCRYPTION} is {kind!r}", next=f"use one of: {', '.join(ENCRYPTIONS)}"
+        )
+    if key and not kind.startswith("aws:kms"):
+        raise ConfigError(
+            "encrypt objects on S3",
+            found=f"{KMS_KEY} is set, and {ENCRYPTION} is {kind or 'not set'}",
+            next=f"set {ENCRYPTION}=aws:kms",
+        )
+    return ({"ServerSideEncryption": kind} if kind else {}) | ({"SSEKMSKeyId": key} if key else {})
 
 
 class Settings(Protocol):
@@ -98,14 +130,17 @@ class Sessions:
             now = time.monotonic()
             until, session = self._refreshing.get(profile, (0.0, None))
             if session is not None and now < until:
-                return session.create_client(service, config=client_config(), **settings)
+                return _encrypting(session.create_client(service, config=client_config(), **settings), service)
             session = Session(profile=profile)
+            # Every other AWS SDK reads AWS_REGION, and lets it win; botocore reads AWS_DEFAULT_REGION alone.
+            if os.environ.get("AWS_REGION"):
+                session.set_config_variable("region", os.environ["AWS_REGION"])
             # Loading it takes 80 ms and several MB of each session, and it is the same in all.
             session.register_component("data_loader", _models())
             client = session.create_client(service, config=client_config(), **settings)
             if not settings.get("aws_access_key_id") and isinstance(session.get_credentials(), RefreshableCredentials):
                 self._refreshing[profile] = now + RENEWING_SECONDS, session
-            return client
+            return _encrypting(client, service)
 
 
 def s3_client() -> S3Client:
@@ -116,6 +151,18 @@ def s3_client() -> S3Client:
 def dynamodb_client() -> DynamoDBClient:
     """A DynamoDB client from the environment, for a process that makes one."""
     return Sessions().dynamodb()
+
+
+def _encrypting(client: Any, service: str) -> Any:
+    """The client; one of S3 writes each object with the encryption that the environment names."""
+    options = encryption() if service == "s3" else {}
+    if options:
+
+        def add(params: dict[str, Any], **_: Any) -> None:
+            params.update(options)
+
+        client.meta.events.register("provide-client-params.s3.PutObject", add)
+    return client
 
 
 @cache
@@ -134,7 +181,7 @@ _ADVICE = {
     "UnrecognizedClientException": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
     "NoCredentialsError": 'set AWS credentials; on a laptop: eval "$(kumo-sandbox env)"',
-    "NoRegionError": "set AWS_REGION",
+    "NoRegionError": "set AWS_REGION (AWS_DEFAULT_REGION and a configuration file do as well)",
     "EndpointConnectionError": "check the network, or on a laptop start the sandbox: kumo-sandbox start",
 }
 
@@ -148,4 +195,10 @@ def explain_error(error: Exception, otherwise: str) -> tuple[str, str]:
     """What AWS or its SDK said, and what to do about it, of an exception of boto3. `otherwise` is the advice for a code
     that this module has none for."""
     code = code_of(error)
-    return f"{code}: {error}", _ADVICE.get(code, otherwise)
+    advice = _ADVICE.get(code, otherwise)
+    if code == "AccessDenied" and isinstance(error, ClientError) and error.operation_name == "PutObject":
+        advice += (
+            f"; a bucket whose policy demands an encryption header: set {ENCRYPTION} to AES256 or aws:kms "
+            f"(and {KMS_KEY} to the key)"
+        )
+    return f"{code}: {error}", advice

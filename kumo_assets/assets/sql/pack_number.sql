@@ -1,2 +1,2 @@
--- One row per entity: `e` the entity, `p` the predicted number as JSON.
-SELECT TO_VARCHAR(ENTITY) AS "e", TO_VARCHAR(TARGET_PRED) AS "p" FROM {{ postprocessed }}
+-- One row per entity: `e` the entity, `p` the predicted number as JSON, with every digit of it.
+SELECT TO_VARCHAR(ENTITY) AS "e", {{ score }} AS "p" FROM {{ postprocessed }}

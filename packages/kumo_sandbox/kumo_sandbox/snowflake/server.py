@@ -32,10 +32,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from kumo_sandbox.snowflake.floats import as_snowflake_writes
+from kumo_sandbox.snowflake.floats import install as install_floats
+from kumo_sandbox.snowflake.names import Catalogue, check_names
 from kumo_sandbox.snowflake.statement import StatementError, explained, is_unload, parse_unload
 from kumo_sandbox.snowflake.unload import run_unload
 
 SCHEMAS = ("PUBLIC", "RAW")
+NOTHING_DROPPED = "SELECT 'Drop statement executed successfully (it does not exist or not authorized).' AS \"status\""
 logger = logging.getLogger("kumo_sandbox.snowflake")
 # What EXPLAIN answers here: the first of Snowflake's columns and rows. There are no partitions to tell of.
 _PLAN = (
@@ -129,6 +133,8 @@ def install_statements() -> None:
     reason, and Snowflake's connector asks again for minutes.
     """
     original = FakeSnowflakeCursor.execute
+    transform = FakeSnowflakeCursor._transform
+    install_floats(fake.shared_fs.duck_conn)
     local = threading.local()
 
     def client() -> Any:
@@ -139,13 +145,23 @@ def install_statements() -> None:
             )
         return local.s3
 
+    def transformed(self: Any, expression: Any, params: Any) -> Any:
+        return as_snowflake_writes(transform(self, expression, params))
+
+    def named_right(self: Any, expression: Any) -> bool:
+        conn = self._conn
+        return check_names(expression, Catalogue(self._duck_conn, conn.database or "", conn.schema or ""))
+
     def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Any:
         if not is_unload(command):
             try:
                 if (statement := explained(command)) is not None:
+                    named_right(self, parse_one(statement))
                     # Described, which binds every name and type and reads no row.
                     original(self, f"DESCRIBE {statement}", params, *args, **kwargs)
                     return original(self, _PLAN, None, *args, **kwargs)
+                if not named_right(self, parse_one(self._inline_variables(command))):
+                    return original(self, NOTHING_DROPPED, None, *args, **kwargs)
                 return original(self, command, params, *args, **kwargs)
             except snowflake.connector.errors.Error:
                 raise
@@ -163,6 +179,7 @@ def install_statements() -> None:
 
             def batches() -> Any:
                 expression = parse_one(unload.source)
+                named_right(self, expression)
                 self.check_db_and_schema(expression)
                 sql = self._transform(expression, None).sql(dialect="duckdb")
                 reader = self._duck_conn.execute(sql).to_arrow_reader(100_000)
@@ -179,6 +196,7 @@ def install_statements() -> None:
         return original(self, _result(unload.detailed, files), None, *args, **kwargs)
 
     FakeSnowflakeCursor.execute = execute  # type: ignore[method-assign]
+    FakeSnowflakeCursor._transform = transformed  # type: ignore[method-assign]
     fake.parse_one = _one_statement
 
 
@@ -210,7 +228,7 @@ def _check_integration(name: str | None) -> None:
     known = os.environ.get("KUMO_ASSETS_STORAGE_INTEGRATION", "")
     if name is None:
         raise StatementError("the sandbox unloads through a STORAGE_INTEGRATION only: credentials never stand in SQL")
-    if name.upper() != known.upper():
+    if name != known:
         raise StatementError(f"Integration '{name}' does not exist or not authorized.")
 
 

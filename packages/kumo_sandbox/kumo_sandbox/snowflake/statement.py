@@ -15,6 +15,7 @@ _OPTION = re.compile(r"([A-Z_]+)\s*=\s*", re.IGNORECASE)
 
 OPTIONS = {
     "STORAGE_INTEGRATION",
+    "ENCRYPTION",
     "FILE_FORMAT",
     "HEADER",
     "MAX_FILE_SIZE",
@@ -23,6 +24,8 @@ OPTIONS = {
     "DETAILED_OUTPUT",
     "INCLUDE_QUERY_ID",
 }
+# Snowflake's word -> what S3 is told.
+ENCRYPTIONS = {"NONE": "", "AWS_SSE_S3": "AES256", "AWS_SSE_KMS": "aws:kms"}
 FORMAT_OPTIONS = {
     "TYPE",
     "COMPRESSION",
@@ -55,6 +58,8 @@ class Unload:
     detailed: bool
     include_query_id: bool
     empty_for_null: bool = False
+    encryption: str = ""
+    kms_key: str = ""
 
 
 def explained(sql: str) -> str | None:
@@ -102,7 +107,11 @@ def parse_unload(sql: str) -> Unload:
     if nulls is not None and _inside(nulls).strip():
         raise StatementError("NULL_IF other than () is not implemented by the sandbox")
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
-    integration = _word(options["STORAGE_INTEGRATION"]) if "STORAGE_INTEGRATION" in options else None
+    integration = _name(options["STORAGE_INTEGRATION"]) if "STORAGE_INTEGRATION" in options else None
+    encryption = _options(_inside(options.get("ENCRYPTION", "()")), {"TYPE", "KMS_KEY_ID"})
+    kind_of_key = _word(encryption.get("TYPE", "NONE")).upper()
+    if kind_of_key not in ENCRYPTIONS:
+        raise StatementError(f"ENCRYPTION TYPE = {kind_of_key} is not implemented by the sandbox")
     return Unload(
         bucket=bucket,
         prefix=prefix,
@@ -118,6 +127,8 @@ def parse_unload(sql: str) -> Unload:
         detailed=_true(options.get("DETAILED_OUTPUT", "FALSE")),
         include_query_id=_true(options.get("INCLUDE_QUERY_ID", "FALSE")),
         empty_for_null=nulls is not None,
+        encryption=ENCRYPTIONS[kind_of_key],
+        kms_key=_word(encryption.get("KMS_KEY_ID", "")),
     )
 
 
@@ -179,6 +190,11 @@ def _inside(value: str) -> str:
 def _word(value: str) -> str:
     value = value.strip()
     return value[1:-1] if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"" else value
+
+
+def _name(value: str) -> str:
+    """An identifier as Snowflake reads it: in quotes exactly as it stands, in upper case without."""
+    return _word(value) if value.strip().startswith('"') else _word(value).upper()
 
 
 def _true(value: str) -> bool:

@@ -157,7 +157,9 @@ def _put(s3: Any, unload: Unload, sink: _Sink, number: int, query_id: str) -> Un
         middle = f"{query_id}_" if unload.include_query_id else ""
         key = f"{unload.prefix}{stem}_{middle}0_{number % 8}_{number // 8}.{ending}"
     size = sink.path.stat().st_size
+    encryption = {"ServerSideEncryption": unload.encryption} if unload.encryption else {}
+    encryption |= {"SSEKMSKeyId": unload.kms_key} if unload.kms_key else {}
     with sink.path.open("rb") as body:
-        s3.put_object(Bucket=unload.bucket, Key=key, Body=body)
+        s3.put_object(Bucket=unload.bucket, Key=key, Body=body, **encryption)
     sink.path.unlink()
     return UnloadedFile(key.removeprefix(unload.prefix) or key, size, sink.raw, sink.rows)

@@ -127,6 +127,7 @@ def test_prefix_that_holds_objects_is_refused_unless_overwritten(cursor: Any, pl
     [
         ("COPY INTO '{uri}' FROM (SELECT 1 AS A)", "STORAGE_INTEGRATION only: credentials never stand in SQL"),
         ("COPY INTO '{uri}' FROM (SELECT 1 AS A) STORAGE_INTEGRATION = OTHER", "'OTHER' does not exist"),
+        ("COPY INTO '{uri}' FROM (SELECT 1 AS A) STORAGE_INTEGRATION = \"kumo_sandbox\"", "'kumo_sandbox' does not"),
         ("COPY INTO 's3://no-such-bucket/x/' FROM (SELECT 1 AS A) STORAGE_INTEGRATION = KUMO_SANDBOX", "NoSuchBucket"),
         ("COPY INTO '{uri}' FROM (SELECT A FROM PUBLIC.NO_SUCH) STORAGE_INTEGRATION = KUMO_SANDBOX", "NO_SUCH"),
         (
@@ -138,7 +139,15 @@ def test_prefix_that_holds_objects_is_refused_unless_overwritten(cursor: Any, pl
             "single column",
         ),
     ],
-    ids=["no integration", "unknown integration", "no bucket", "no table", "a null", "json of two columns"],
+    ids=[
+        "no integration",
+        "unknown integration",
+        "integration in another case",
+        "no bucket",
+        "no table",
+        "a null",
+        "json of two columns",
+    ],
 )
 def test_unload_that_cannot_be_says_why_and_writes_nothing(
     cursor: Any, place: Place, statement: str, words: str
