@@ -13,6 +13,7 @@ import typer
 from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.cli import doctor, look, materialize, move, train
+from kumo_assets.redaction import without_secrets
 
 app = typer.Typer(
     help="Batch predictions from a warehouse to an online service, every day, safely. At 3 a.m., start with `status`.",
@@ -58,7 +59,7 @@ def main() -> None:
         if hasattr(error, "format_message"):  # click's usage errors
             _tell(RuntimeError(error.format_message()), 2, arguments)
         if "--debug" in sys.argv:
-            traceback.print_exc()
+            print(without_secrets(traceback.format_exc()), file=sys.stderr)
         _tell(error, 1, arguments)
 
 
@@ -69,6 +70,7 @@ def _tell(error: Exception, status: int, arguments: list[str]) -> None:
         if isinstance(error, KumoAssetsError | RuntimeError)
         else f"{type(error).__name__}: {error} (--debug shows where)"
     )
+    words = without_secrets(words)
     if "--json" in arguments:
         print(json.dumps({"error": {"kind": kind, "message": words}, "exit_status": status}, ensure_ascii=False))
     print(f"{kind}: {words}", file=sys.stderr)

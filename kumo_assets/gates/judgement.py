@@ -16,6 +16,7 @@ from pydantic_core import to_jsonable_python
 
 from kumo_assets.documents import ComparedWith, Opened, Verdict, utc_now
 from kumo_assets.gates.outcome import Bars
+from kumo_assets.redaction import redacted, without_secrets
 
 Severity = Literal["ok", "warn", "error"]
 SEVERITIES: tuple[Severity, ...] = ("ok", "warn", "error")
@@ -94,8 +95,9 @@ def to_verdict(judgement: Judgement, opened: Opened, gate: str, asset: str, mode
         value=judgement.value,
         limits=as_json(judgement.limits),
         baseline=ComparedWith.model_validate(as_json(judgement.baseline)),
-        message=judgement.message,
-        evidence=as_json(evidence),
+        # An own gate's, or a vendor's own text: stored on S3 and by Dagster, and sent as a notification.
+        message=without_secrets(judgement.message),
+        evidence=redacted(as_json(evidence)),
         decided_at=utc_now(),
         run_id=run_id,
     )

@@ -99,7 +99,7 @@ def judge_own(path: Path, release: Release, values: Mapping[str, str]) -> Judgem
         if _is_interrupt(error):
             raise
         reason = _reason(error)
-        return Judgement("error", f"{path.name} could not be judged: {without_secrets(' '.join(reason.split()))[:500]}")
+        return Judgement("error", f"{path.name} could not be judged: {' '.join(without_secrets(reason).split())[:500]}")
 
 
 def _is_interrupt(error: BaseException) -> bool:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import dagster as dg
 
 from kumo_assets.errors import ConfigError, WarehouseError
+from kumo_assets.redaction import holds_a_secret, without_secrets
 from kumo_assets.resources.sql import table
 from kumo_assets.resources.waiting import Narrator
 
@@ -57,14 +58,25 @@ SESSION = {
 }
 
 
+# Ways to log in that need a token, by SNOWFLAKE_AUTHENTICATOR (Snowflake, "Python connector: authentication").
+TOKEN_AUTHENTICATORS = ("OAUTH", "PROGRAMMATIC_ACCESS_TOKEN")
+
+
 def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeResource:
     """dagster-snowflake's resource with each SNOWFLAKE_* variable that is set, as `EnvVar`: no secret is read here.
 
-    SNOWFLAKE_HOST, _PORT and _PROTOCOL (the sandbox, or a private link) are passed to the connector as they are.
+    SNOWFLAKE_HOST, _PORT and _PROTOCOL (the sandbox, or a private link) are passed to the connector as they are. Raises
+    ConfigError where the variables contradict each other, or one holds a key that should name its file.
     """
-    from dagster_snowflake import SnowflakeResource
+    from kumo_assets.resources.snowflake_login import SnowflakeWithToken
 
     source = os.environ if environ is None else environ
+    if holds_a_secret(source.get("SNOWFLAKE_PRIVATE_KEY_PATH") or "/"):
+        raise ConfigError(
+            "log in to Snowflake",
+            found="SNOWFLAKE_PRIVATE_KEY_PATH holds no path but something that looks like the key itself",
+            next="put the key into SNOWFLAKE_PRIVATE_KEY, or the path of its file into SNOWFLAKE_PRIVATE_KEY_PATH",
+        )
     optional = {
         "password": "SNOWFLAKE_PASSWORD",
         "private_key": "SNOWFLAKE_PRIVATE_KEY",
@@ -75,6 +87,9 @@ def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeRes
         "database": "SNOWFLAKE_DATABASE",
         "schema": "SNOWFLAKE_SCHEMA",
         "authenticator": "SNOWFLAKE_AUTHENTICATOR",
+        "token": "SNOWFLAKE_TOKEN",
+        "token_file_path": "SNOWFLAKE_TOKEN_FILE_PATH",
+        "workload_identity_provider": "SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER",
     }
     fields: dict[str, Any] = {name: dg.EnvVar(variable) for name, variable in optional.items() if source.get(variable)}
     extra: dict[str, object] = {
@@ -96,10 +111,21 @@ def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeRes
             found=f"{' and '.join(optional[name] for name in secrets)} are set",
             next="keep one: a key pair for a service, a password for a laptop's sandbox",
         )
-    if not secrets and "authenticator" not in fields:
+    authenticator = source.get("SNOWFLAKE_AUTHENTICATOR", "").upper()
+    tokens = [name for name in ("token", "token_file_path") if name in fields]
+    if tokens and not authenticator and not secrets:
+        raise ConfigError(
+            "log in to Snowflake",
+            found=f"{optional[tokens[0]]} is set, and SNOWFLAKE_AUTHENTICATOR does not say what kind of token it is",
+            next=f"set SNOWFLAKE_AUTHENTICATOR to one of: {', '.join(TOKEN_AUTHENTICATORS)}, WORKLOAD_IDENTITY",
+        )
+    if authenticator in TOKEN_AUTHENTICATORS and not tokens:
+        # An unset variable fails at run time with its name; without it the connector would send an empty token.
+        fields["token"] = dg.EnvVar("SNOWFLAKE_TOKEN")
+    if not secrets and not authenticator:
         # dagster-snowflake insists on one of them; an unset variable then fails at run time with its name.
         fields["password"] = dg.EnvVar("SNOWFLAKE_PASSWORD")
-    return SnowflakeResource(
+    return SnowflakeWithToken(
         account=dg.EnvVar("SNOWFLAKE_ACCOUNT"),
         user=dg.EnvVar("SNOWFLAKE_USER"),
         login_timeout=30,
@@ -269,16 +295,15 @@ def connect(snowflake: SnowflakeResource | ResourceInContext, narrator: Narrator
 def _log_in(snowflake: SnowflakeResource | ResourceInContext, narrator: Narrator) -> Session:
     from snowflake.connector.errors import Error
 
+    from kumo_assets.resources.snowflake_login import advice
+
     manager = snowflake.get_connection()
     try:
         with narrator.waiting_for("Snowflake to log in"):
             connection = manager.__enter__()
-    except Error as error:
-        raise WarehouseError(
-            "log in to Snowflake",
-            found=_message(error),
-            next="check SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and the password or key; `kumo-assets doctor` tries each",
-        ) from error
+    except Exception as error:
+        # Not the connector's errors alone: a key that cannot be read is a ValueError, a missing file an OSError.
+        raise WarehouseError("log in to Snowflake", found=_message(error), next=advice(error)) from error
 
     def close(answers: bool) -> None:
         # dagster-snowflake commits first, which would wait once more for a Snowflake that is away.
@@ -292,5 +317,6 @@ def _log_in(snowflake: SnowflakeResource | ResourceInContext, narrator: Narrator
 
 
 def _message(error: Exception) -> str:
-    """Snowflake's message on one line. The connector keeps passwords out of its messages."""
-    return " ".join(str(getattr(error, "raw_msg", None) or error).split())[:800]
+    """Snowflake's message on one line. Secrets are taken out before it is cut, or half of one could stay."""
+    message = str(getattr(error, "raw_msg", None) or error) or type(error).__name__
+    return " ".join(without_secrets(message).split())[:800]
