@@ -104,14 +104,24 @@ class Keys(Gate):
 
 
 class ScoreRange(Gate):
-    """Scores are finite, not all the same, and within bounds (0 to 1 for classifications unless written)."""
+    """Scores are finite, not the same for nearly everybody, within bounds (0 to 1 for classifications unless written), and
+    the class predicted is the one they make likely."""
 
     asset = "predictions"
-    about = "Scores are finite, not all the same, and within bounds."
+    about = "Scores are finite, not the same for nearly everybody, within bounds, and agree with the class predicted."
     advice = "scores that are all the same or out of bounds: a model that failed to train, or the wrong task?"
 
     min: float | None = Field(default=None, ge=-FLOAT, le=FLOAT)
     max: float | None = Field(default=None, ge=-FLOAT, le=FLOAT)
+    most_alike: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="Largest share of a release's scores (of one class, for a multiclass) that may be one and the same.",
+    )
+    contradicted: float = Field(
+        default=0.1, ge=0, le=1, description="Largest share of entities predicted a class that is not their likeliest."
+    )
 
     @model_validator(mode="after")
     def _rising(self) -> ScoreRange:

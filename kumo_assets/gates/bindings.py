@@ -94,7 +94,13 @@ BINDINGS: dict[str, Callable[[Judged], Judgement]] = {
     "kumo_warnings": lambda it: judge_warnings(it.kumo.warnings, it.kumo.errors, it.limits.kumo_warnings),
     "volume": lambda it: against_each(judge_volume, it.predictions, it.limits.volume, it.baselines, reference=False),
     "keys": lambda it: judge_keys(it.predictions["rows"], it.predictions["nulls"], it.predictions["keys"]),
-    "score_range": lambda it: judge_score_range(it.predictions, it.baselines.main, it.limits.score_range, it.spec.task),
+    "score_range": lambda it: judge_score_range(
+        it.predictions,
+        it.baselines.main,
+        it.limits.score_range,
+        it.spec.task,
+        it.spec.source.binary_threshold,
+    ),
     "score_drift": lambda it: against_each(judge_score_drift, it.predictions, it.limits.score_drift, it.baselines),
     "list_shape": lambda it: judge_list_shape(
         it.lists, it.spec.top_k, it.limits.list_shape, ordered=it.spec.task == "ranking"

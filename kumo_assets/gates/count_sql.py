@@ -35,6 +35,14 @@ LOPSIDED = 0.5
 # Entities that quantiles, and the comparison with the active release, are taken from. The standard error of a share of
 # 1% is then 0.0004, less than a twentieth of it.
 SAMPLED_ENTITIES = 50_000
+# Scores within this share of each other are one score: an approximate percentile need not give one of the values.
+HAIR = 1e-9
+# Fewer scores of one class than this may well be alike.
+FEW = 10
+DECIDED = (
+    "MIN(IFF(TARGET_PRED::BOOLEAN, TRUE_PROB, NULL)) AS LOWEST_TRUE,\n    "
+    "MAX(IFF(TARGET_PRED::BOOLEAN, NULL, TRUE_PROB)) AS HIGHEST_FALSE,\n    "
+)
 # The order of longer lists is checked by a window instead of one column per rank.
 MOST_RANK_COLUMNS = 20
 
@@ -62,6 +70,7 @@ def count_predictions(
     """
     value = value_column(columns)
     pairs = "CLASS" in columns
+    decides = "TARGET_PRED" in columns and value == "TRUE_PROB"
     known = list((baseline or {}).get("edges") or [])
     fixed = list((reference or {}).get("edges") or [])
     found = rows(
@@ -70,6 +79,7 @@ def count_predictions(
             table=table,
             value=value,
             histogram=cumulative(value, known, "B") + cumulative(value, fixed, "R"),
+            **({} if pairs else {"decided": DECIDED if decides else ""}),
         )
     )[0]
     against = bins(found, known, "B") if known else []
@@ -92,12 +102,36 @@ def count_predictions(
         # Hashes may collide (about 3 in a million at 10 M rows): that every key occurs once is then certain, that one
         # occurs twice is not. Count again, exactly.
         counts["keys"] = int(rows(text("distinct_pairs.sql", table=table))[0]["KEY_COUNT"])
+    if decides:
+        ends = (found["LOWEST_TRUE"], found["HIGHEST_FALSE"])
+        counts["lowest_true"], counts["highest_false"] = (None if end is None else float(end) for end in ends)
     if finite and (not known or max(against, default=0) > LOPSIDED * max(sum(against), 1)):
-        edges = quantile_edges(rows, table, value, where=f"MOD(HASH(ENTITY), {sample_of(counts['entities'])}) = 0")
+        sample = sample_of(counts["entities"])
+        tenths = quantiles(rows, table, value, where=f"MOD(HASH(ENTITY), {sample}) = 0")
+        edges = distinct_edges(tenths)
         if edges:
-            own = rows(text("histogram.sql", table=table, histogram=cumulative(value, edges, "B"), value=value))[0]
+            middle = tenths[len(tenths) // 2]
+            own = rows(
+                text(
+                    "histogram.sql",
+                    table=table,
+                    histogram=cumulative(value, edges, "B"),
+                    alike=f"ABS({value} - {middle!r}) <= {HAIR * abs(middle)!r}",
+                    value=value,
+                )
+            )[0]
             counts["edges"], counts["histogram"] = edges, bins(own, edges, "B")
+            counts["values"], counts["alike"] = int(own["VALUE_COUNT"]), int(own["ALIKE"])
+        if edges and "PREDICTED" in columns:
+            _count_alike(rows, table, counts, sample)
     return counts
+
+
+def _count_alike(rows: Rows, table: str, counts: PredictionCounts, sample: int) -> None:
+    """Class by class, for a multiclass table: its scores differ between classes even when everybody has the same ones."""
+    found = rows(text("predicted_alike.sql", table=table, few=str(FEW), sample=str(sample), hair=repr(HAIR)))[0]
+    counts["values"], counts["alike"] = int(found["SCORES"]), int(found["ALIKE"] or 0)
+    counts["decided"], counts["contradicted"] = int(found["DECIDED"]), int(found["CONTRADICTED"] or 0)
 
 
 def count_lists(
@@ -180,9 +214,14 @@ def bins(row: Row, edges: Sequence[float], prefix: str) -> list[int]:
 
 def quantile_edges(rows: Rows, table: str, value: str, where: str) -> list[float]:
     """Inner edges of a table's own bins: nine deciles, without repeats."""
+    return distinct_edges(quantiles(rows, table, value, where))
+
+
+def quantiles(rows: Rows, table: str, value: str, where: str) -> list[float]:
+    """The nine deciles of a column; empty where it has no value."""
     pieces = ", ".join(f"APPROX_PERCENTILE({value}, {index / BINS}) AS Q{index}" for index in range(1, BINS))
     found = rows(text("quantiles.sql", quantiles=pieces, table=table, where=where))[0]
-    return distinct_edges([float(found[f"Q{index}"]) for index in range(1, BINS) if found[f"Q{index}"] is not None])
+    return [float(found[f"Q{index}"]) for index in range(1, BINS) if found[f"Q{index}"] is not None]
 
 
 def _shape(table: str, top_k: int, full: int) -> str:

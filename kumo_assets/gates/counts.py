@@ -75,7 +75,11 @@ class AssetCounts(TypedDict, total=False):
 
 
 class PredictionCounts(AssetCounts, total=False):
-    """Of Kumo's table. `keys` are distinct keys, `edges` and `histogram` what a later release compares with."""
+    """Of Kumo's table. `keys` are distinct keys, `edges` and `histogram` what a later release compares with.
+
+    Where a release sets bins of its own, the first one always: of `values` scores `alike` are the median (of their class,
+    for a multiclass), and of `decided` entities `contradicted` are predicted a class that is not their likeliest.
+    """
 
     rows: int
     entities: int
@@ -88,6 +92,12 @@ class PredictionCounts(AssetCounts, total=False):
     histogram: list[int]
     against: list[int]  # over the baseline's edges
     against_reference: list[int]  # over the fixed reference's edges
+    values: int
+    alike: int
+    decided: int
+    contradicted: int
+    lowest_true: float | None  # of a binary table: the lowest probability predicted true, None when none is
+    highest_false: float | None
     raw: dict[str, RawCounts]
 
 

@@ -33,6 +33,9 @@ def test_a_whole_table_has_no_fault() -> None:
         ({"class_keys": 499}, "(ENTITY, CLASS)"),
         ({"rank_keys": 498}, "(ENTITY, RANK)"),
         ({"longest": 6}, "6 long"),
+        ({"empty": 1}, "1 entities are an empty text, which DynamoDB refuses"),
+        ({"long": 2}, "2 entities have more than 2,048 bytes, which DynamoDB refuses"),
+        ({"changed": 4}, "4 ENTITY or CLASS values are floats that lose digits"),
     ],
 )
 def test_each_fault_alone_is_found(change: dict[str, int], words: str) -> None:
@@ -147,3 +150,53 @@ def test_a_whole_table_is_proved_in_one_scan(warehouse: Warehouse) -> None:
     before = warehouse.statements
     prove_table(warehouse, name, definition("q1"))
     assert warehouse.statements - before == 2  # its columns, and the proof
+
+
+def numbers(warehouse: Warehouse, values: str) -> str:
+    """A post-processed table of a regression, of (entity) rows; its name."""
+    name = f"P_{uuid.uuid4().hex[:12].upper()}"
+    warehouse.rows(
+        f'CREATE TABLE "{warehouse.schema}"."{name}" AS SELECT column1 AS ENTITY, 0.5::FLOAT AS TARGET_PRED FROM VALUES '
+        + values
+    )
+    return name
+
+
+# 2,049 bytes of UTF-8 in 1,025 characters.
+TOO_LONG = "x" + "é" * 1024
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("''", "1 entities are an empty text"), (f"'{TOO_LONG}'", r"1 entities have more than 2,048 bytes")],
+)
+@pytest.mark.parametrize("task", ["ranking", "regression"])
+def test_a_key_that_dynamodb_refuses_is_refused_before_the_export(
+    warehouse: Warehouse, task: str, key: str, words: str
+) -> None:
+    values = f"({key}, 7, 1), ('a', 7, 1)"
+    name = lists(warehouse, values) if task == "ranking" else numbers(warehouse, values)
+    with pytest.raises(WarehouseError, match=words):
+        prove_table(warehouse, name, definition("q1", task=task))
+
+
+@pytest.mark.parametrize("task", ["ranking", "regression"])
+def test_the_longest_key_that_dynamodb_takes_is_proved(warehouse: Warehouse, task: str) -> None:
+    values = f"('{'é' * 1024}', 7, 1), (' ', 7, 1)"
+    name = lists(warehouse, values) if task == "ranking" else numbers(warehouse, values)
+    assert prove_table(warehouse, name, definition("q1", task=task)).entities == 2
+
+
+@pytest.mark.parametrize(
+    "values", ["(12345678901.0::FLOAT, 7, 1), (2, 7, 1)", "(1, 0.12345678901::FLOAT, 1), (1, 8, 2)"]
+)
+def test_a_float_key_whose_text_is_another_number_is_refused(warehouse: Warehouse, values: str) -> None:
+    """Snowflake documents no number of digits; a key that loses one is looked up in vain."""
+    with pytest.raises(WarehouseError, match="1 ENTITY or CLASS values are floats that lose digits as text"):
+        prove_table(warehouse, lists(warehouse, values), definition("q1"))
+
+
+def test_float_keys_that_their_text_keeps_are_proved(warehouse: Warehouse) -> None:
+    assert (
+        prove_table(warehouse, lists(warehouse, "(1.5::FLOAT, 7::FLOAT, 1), (2, 8, 1)"), definition("q1")).entities == 2
+    )

@@ -6,6 +6,9 @@ SELECT
     COUNT(ENTITY) AS ENTITY_COUNT,
     SUM(NULLS) AS NULL_COUNT,
     {{ keys }} AS KEY_COUNT,
+    COUNT_IF(OCTET_LENGTH({{ key }}) = 0) AS EMPTY_KEYS,
+    COUNT_IF(OCTET_LENGTH({{ key }}) > {{ most_bytes }}) AS LONG_KEYS,
+    COUNT_IF({{ changed }}) + SUM(CHANGED) AS CHANGED_KEYS,
     COUNT_IF({{ suspect }}) AS SUSPECTS,
     MAX(LAST_RANK) AS LONGEST,
     MIN(LOWEST) AS LOWEST,
@@ -15,6 +18,7 @@ FROM (
         ENTITY,
         COUNT(*) AS LENGTH,
         COUNT_IF(ENTITY IS NULL OR CLASS IS NULL OR SCORE IS NULL OR RANK IS NULL) AS NULLS,
+        COUNT_IF({{ changed_class }}) AS CHANGED,
         MAX(RANK) AS LAST_RANK,
         MIN(SCORE) AS LOWEST,
         MAX(SCORE) AS HIGHEST{{ classes }}

@@ -13,6 +13,7 @@ from typing import Any
 
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import Expr, exp
+from sqlglot.errors import OptimizeError
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 # What a query's columns are when something in it cannot be known here: then none is refused.
@@ -96,8 +97,11 @@ def check_names(statement: Expr, catalogue: Catalogue) -> bool:
             raise _no_object(table)
         if not table.db and catalogue.columns(table) is UNKNOWN and _in(table.name, aliases):
             raise _no_object(table)
+    for number, derived in enumerate(folded.find_all(exp.Subquery, exp.Values)):
+        if not derived.alias and isinstance(derived.parent, exp.From | exp.Join):
+            derived.set("alias", exp.TableAlias(this=exp.to_identifier(f"_sandbox_{number}")))
     for query in _outermost_queries(folded):
-        for scope in traverse_scope(query):
+        for scope in _scopes(query):
             _check_scope(scope, catalogue)
     _check_own_columns(folded, catalogue)
     return True
@@ -140,6 +144,14 @@ def _outermost_queries(statement: Expr) -> Iterator[exp.Query]:
     for query in statement.find_all(exp.Query):
         if query.find_ancestor(exp.Query) is None:
             yield query
+
+
+def _scopes(query: exp.Query) -> list[Scope]:
+    """The query and every query in it; none where sqlglot cannot tell what is in scope."""
+    try:
+        return traverse_scope(query)
+    except OptimizeError:
+        return []
 
 
 def _check_scope(scope: Scope, catalogue: Catalogue) -> None:
