@@ -7,6 +7,7 @@ Dagster's contexts are described by protocols: Dagster is not imported here.
 from __future__ import annotations
 
 import getpass
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,8 +80,13 @@ def author_of(context: RunContext) -> str:
 
 
 def person() -> str:
-    """The user of this process, `user@host`, as the ledger names them."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    """The user of this process, `user@host`, as the ledger names them; `uid-1234@host` for one without a name, as a
+    container has under a UID of its own (`runAsUser`, OpenShift)."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        user = f"uid-{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
 
 
 def root_run_of(run: Run) -> str:
