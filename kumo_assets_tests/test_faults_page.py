@@ -1,4 +1,4 @@
-"""docs/faults.md keeps its word: all 25 faults are there, and every test it names exists."""
+"""docs/faults.md keeps its word: the faults are numbered without a gap, and every test it names exists."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ NAMED = sorted({name for row in ROWS for name in re.findall(r"`([\w/]+\.py::\w+)
 
 
 def test_every_fault_has_its_guard_and_its_test() -> None:
-    assert [int(row[0]) for row in ROWS] == list(range(1, 26))
+    assert len(ROWS) >= 25
+    assert [int(row[0]) for row in ROWS] == list(range(1, len(ROWS) + 1))
     for number, fault, guard, tests in ROWS:
         assert fault.strip(), number
         assert guard.strip(), number
