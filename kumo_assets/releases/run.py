@@ -7,6 +7,7 @@ Dagster's contexts are described by protocols: Dagster is not imported here.
 from __future__ import annotations
 
 import getpass
+import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -84,8 +85,13 @@ def author_of(context: RunContext) -> str:
 
 
 def person() -> str:
-    """The user of this process, `user@host`, as the ledger names them; cut where a host has a very long name."""
-    return shortened(f"{getpass.getuser()}@{socket.gethostname()}", MOST_AUTHOR_BYTES)
+    """The user of this process, `user@host`, as the ledger names them; cut where a host has a very long name. One without a
+    name is `uid-1234@host`, as a container has under a UID of its own (`runAsUser`, OpenShift)."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        user = f"uid-{os.getuid()}"
+    return shortened(f"{user}@{socket.gethostname()}", MOST_AUTHOR_BYTES)
 
 
 def root_run_of(run: Run) -> str:

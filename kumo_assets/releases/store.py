@@ -172,6 +172,22 @@ class ReleaseStore(ReleaseDocuments):
             )
         return dict(counts)
 
+    def write_import(self, release: str, attempt: int, table: str, arn: str) -> None:
+        """Record the import of one attempt the moment it is known, once: DynamoDB may list only imports that ended."""
+        document = {"schema_version": 1, "query": self.names.query, "release_id": release, "attempt": attempt}
+        data = json.dumps(document | {"table": table, "import_arn": arn}).encode()
+        self.objects.create(self._key(release, f"imports/{attempt}.json"), data)
+
+    def import_arn(self, release: str, attempt: int) -> str | None:
+        """The recorded import of an attempt; None without a record, or with one that cannot be read: it is only a short
+        cut, and the import is then found by its token or its table."""
+        stored = self.objects.get(self._key(release, f"imports/{attempt}.json"))
+        try:
+            arn = json.loads(stored.data)["import_arn"] if stored is not None else None
+        except (ValueError, TypeError, KeyError):
+            return None
+        return arn if isinstance(arn, str) and arn else None
+
     def put_fallback(self, release: str, item_format: str, prediction: Any) -> str:
         """Write the fallback list; its S3 URI. `prediction` has the shape of an item's `p`."""
         document = {
