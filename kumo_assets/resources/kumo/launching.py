@@ -44,6 +44,7 @@ class Launcher:
         for attempt in range(1, MOST_ATTEMPTS + 1):
             adopted, found = True, self._existing(identify(attempt))
             if found is None:
+                self._dialect.check(identify(attempt))
                 launch = make_launch(attempt)
                 # Making it may take minutes (a snapshot is refreshed): time for a job that a dead worker's request
                 # started, or that was not yet searchable, to show itself.
