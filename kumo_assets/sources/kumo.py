@@ -98,11 +98,15 @@ class KumoSource:
             client.probe()
             if not client.needs_model:
                 return "the key is accepted"
-            names = {str(item.get("name")) for item in client.connectors()}
+            connectors = client.connectors()
+            names = {str(item.get("name")) for item in connectors}
+            # In 3.0 a definition may also write a connector's id.
+            ids = {str(item.get("id")) for item in connectors}
             seen = []
             for definition in queries:
                 spec = definition.spec.kumo
-                if spec.connector not in names:
+                client.check_classes(definition.spec.task, definition.spec.classes_per_entity)
+                if spec.connector not in names | ids:
                     raise ConfigError(
                         "find the connector of",
                         to=definition.name,

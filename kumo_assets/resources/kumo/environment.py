@@ -17,6 +17,7 @@ VARIABLES = {
     "dialect": "KUMO_API_DIALECT",
     "group_id": "KUMO_GROUP_ID",
     "project_id": "KUMO_PROJECT_ID",
+    "project": "KUMO_PROJECT",
 }
 
 

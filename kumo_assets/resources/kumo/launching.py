@@ -47,6 +47,7 @@ class Launcher:
             if passed_over(attempt, found):
                 continue
             if found is None:
+                self._dialect.check(identify(attempt))
                 launch = make_launch(attempt)
                 # Making it may take minutes (a snapshot is refreshed): time for a job that a dead worker's request
                 # started, or that was not yet searchable, to show itself.

@@ -25,9 +25,10 @@ class KumoResource(dg.ConfigurableResource):
     authentication: str = Field(
         default="", description="For the native app: snowflake (log in by SNOWFLAKE_*), or none inside a notebook."
     )
-    dialect: str = Field(default="sdk", description="sdk or pquery")
+    dialect: str = Field(default="sdk", description="sdk (2.x), v3 (3.0) or pquery")
     group_id: str = Field(default="", description="RBAC group, where the tenant has RBAC")
     project_id: str = Field(default="", description="RBAC project, where the tenant has RBAC")
+    project: str = Field(default="", description="Project of a 3.0 tenant: id, slug or name; the default one if empty")
     connect_seconds: float = 5.0
     read_seconds: float = 30.0
 
@@ -41,6 +42,7 @@ class KumoResource(dg.ConfigurableResource):
             dialect=self.dialect,
             group_id=self.group_id,
             project_id=self.project_id,
+            project=self.project,
             connect_seconds=self.connect_seconds,
             read_seconds=self.read_seconds,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -59,7 +59,9 @@ class Transport:
         self.url = str(parsed).rstrip("/").removesuffix("/v1")
         self._auth = auth
         # RBAC tenants want these on every request (kumoai's _inject_rbac_params).
-        self._scope = {name: value for name, value in (("group_id", group_id), ("project_id", project_id)) if value}
+        fixed = {name: value for name, value in (("group_id", group_id), ("project_id", project_id)) if value}
+        # Path -> the parameters that say in whose name is asked. A dialect may put its own rule here.
+        self.scope: Callable[[str], Mapping[str, str]] = lambda path: fixed
         self._sleep = sleep
         self._http = httpx.Client(
             timeout=httpx.Timeout(read_seconds, connect=connect_seconds),
@@ -80,7 +82,7 @@ class Transport:
 
     def post(self, path: str, body: object = None, **params: str) -> object:
         """The JSON of a POST, sent once. A KumoUnreachable means: it may have been accepted; look before asking again."""
-        return self._send("POST", path, params, body)
+        return self._send("POST", path, {**params, **self.scope(path)}, body)
 
     def repeat(self, method: str, path: str, **params: str) -> object:
         """The JSON of a request without a body that does no harm when it is carried out twice: retried as a GET is."""
@@ -94,7 +96,8 @@ class Transport:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(self._send, method, path, params)
+        # Not in what is retried: looking the scope up may itself ask, and retry.
+        return retrying(self._send, method, path, {**params, **self.scope(path)})
 
     def _send(
         self, method: str, path: str, params: dict[str, str], body: object = None, *, renewed: bool = False
@@ -113,7 +116,7 @@ class Transport:
         """One request and its whole answer, secrets taken out; KumoUnreachable when there is none."""
         try:
             with self._http.stream(
-                method, f"{self.url}/v1{path}", params=params | self._scope, json=body, headers=self._auth.headers()
+                method, f"{self.url}/v1{path}", params=params, json=body, headers=self._auth.headers()
             ) as answer:
                 return Reply(answer.status_code, answer.headers, self._auth.hide_bytes(_read(answer)))
         except httpx.HTTPError as error:
@@ -150,7 +153,9 @@ class Transport:
         if 300 <= reply.status < 400:
             where = self._auth.hide(reply.headers.get("Location", "nowhere"))[:200]
             found = f"HTTP {reply.status}: a redirect to {where}, which is not followed"
-        return KumoRefused("ask Kumo", to=f"({what})", found=found, next=_advice(reply.status))
+        refused = KumoRefused("ask Kumo", to=f"({what})", found=found, next=_advice(reply.status))
+        refused.status = reply.status
+        return refused
 
 
 def _read(answer: httpx.Response) -> bytes:
@@ -175,8 +180,8 @@ def _wait(state: tenacity.RetryCallState) -> float:
 def checked_url(url: str, *, inside_snowflake: bool = False, without_authentication: bool = False) -> httpx.URL:
     """The base URL. ConfigError unless https, or plain http on this machine or, where `inside_snowflake`, within Snowflake.
 
-    Without authentication it must be one of the two last. A native app is reached as `http://<dns name>:8888/public_api` (kumoai/__init__.py): names with no dot, or under
-    Snowflake's `.internal`, never leave its network.
+    Without authentication it must be one of the two last. A native app is reached as `http://<dns name>:8888/public_api`
+    (kumoai/__init__.py): names with no dot, or under Snowflake's `.internal`, never leave its network.
     """
     right = "write https://<customer>.kumoai.cloud/api"
     try:

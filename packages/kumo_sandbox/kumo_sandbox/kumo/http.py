@@ -89,8 +89,10 @@ class Call:
     body: Any
     base_url: str
     unknown_fields: list[str] = field(default_factory=list)
+    # In the 3.0 dialect the project whose things this request may see; None elsewhere.
+    project: str | None = None
 
-    def model(self, kind: type[Model]) -> Model:
+    def model(self, kind: type[Model], *, strict: bool = False) -> Model:
         """The body as a pydantic model; unknown fields are recorded (or refused, if so set). Raises `Answer` 422."""
         try:
             value = kind.model_validate(self.body)
@@ -98,7 +100,7 @@ class Call:
             detail = [{"type": e["type"], "loc": ["body", *e["loc"]], "msg": e["msg"]} for e in error.errors()]
             raise Answer(422, detail) from None
         self.unknown_fields = _unknown(value)
-        if self.unknown_fields and self.kumo.live.now.reject_unknown_fields:
+        if self.unknown_fields and (strict or self.kumo.live.now.reject_unknown_fields):
             raise Answer(
                 422, [{"type": "extra_forbidden", "loc": ["body", n], "msg": "Extra"} for n in self.unknown_fields]
             )
