@@ -5,8 +5,9 @@
 SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
-# Test workers; each has a sandbox of its own. A file's tests stay together, so that what it starts is started once.
-WORKERS ?= 2
+# Test workers; each has a sandbox of its own. One more than CI has cores, for a worker waits half of its time. A file's
+# tests stay together, so that what it starts is started once.
+WORKERS ?= 3
 BIN := $(VENV)/bin
 DIST ?= dist
 export DAGSTER_HOME := $(CURDIR)

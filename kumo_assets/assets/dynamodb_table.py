@@ -6,6 +6,7 @@ never sealed (rule 6). Starting and adopting imports is in `resources.dynamodb.i
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -26,6 +27,7 @@ from kumo_assets.gates.import_complete import ImportEvidence, judge_import
 from kumo_assets.gates.reporting import check_result, notify_of
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.dynamodb import tables
+from kumo_assets.resources.dynamodb.import_errors import step_after_failure
 from kumo_assets.resources.dynamodb.imports import ImportRequest, ImportState, adopt_or_import, wait_for_import
 from kumo_assets.resources.dynamodb.resource import DynamoDBResource
 from kumo_assets.resources.waiting import Narrator
@@ -68,7 +70,7 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
             attempt, state, was_adopted = _import(context, step, kumo_assets_dynamodb.client())
             evidence = _evidence(step, kumo_assets_dynamodb.client(), state)
             verdict = step.store.write_verdict(judge_import(evidence, opened=step.opened, run_id=step.run.run_id))
-            notify_of(definition.name, [verdict])
+            notify_of(definition.name, [verdict], step.store)
         else:
             stored = step.store.verdict(step.release_id, IMPORT_GATE)
             assert stored is not None, "the verdict is written before the artefact"
@@ -83,15 +85,27 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
                     "trust the import into",
                     to=state.table,
                     found=verdict.message,
-                    next="re-execute the run to import into a new table; the active release was not touched",
+                    next=step_after_failure(state.failure)
+                    or "re-execute the run to import into a new table; the active release was not touched",
                 )
-            artefact = _prove(
-                step, kumo_assets_dynamodb, attempt, state, was_adopted, time.perf_counter() - started, context.log.info
-            )
+            artefact = _prove(step, kumo_assets_dynamodb, attempt, state, was_adopted, started, context.log.info)
         sealed = seal_release(step, artefact)
         yield result(step, artefact, {**_metadata(step, artefact), "sealed at": sealed.sealed_at}, adopted)
 
     return dynamodb_table
+
+
+@dataclass(frozen=True)
+class _Arns:
+    """The ARN of each attempt's import, in the release's folder."""
+
+    step: Step
+
+    def read(self, attempt: int) -> str | None:
+        return self.step.store.import_arn(self.step.release_id, attempt)
+
+    def write(self, attempt: int, table: str, arn: str) -> None:
+        self.step.store.write_import(self.step.release_id, attempt, table, arn)
 
 
 def _import(context: dg.AssetExecutionContext, step: Step, client: "DynamoDBClient") -> tuple[int, ImportState, bool]:
@@ -119,7 +133,7 @@ def _import(context: dg.AssetExecutionContext, step: Step, client: "DynamoDBClie
     narrator = Narrator(context.log.info)
     with narrator.waiting_for(f"DynamoDB to import {export.prefix}"):
         attempt, state, was_adopted = adopt_or_import(
-            client, request_for, whole, lambda failed: _tag(context, step, client, failed)
+            client, request_for, whole, lambda failed: _tag(context, step, client, failed), _Arns(step)
         )
         narrator(f"{'Adopted' if was_adopted else 'Started'} the import into {state.table} ({state.status})")
         state = wait_for_import(
@@ -147,10 +161,11 @@ def _prove(
     attempt: int,
     state: ImportState,
     adopted: bool,
-    seconds: float,
+    started: float,
     log: Callable[[str], None],
 ) -> Artefact:
-    """Tag and protect the verified table, and record it."""
+    """Tag and protect the verified table, and record it. DynamoDB's time is all that passed since `started`, what it took
+    to protect the table, to warm it and to make its replicas among it."""
     source = step.upstream("s3_export")
     client = dynamodb.client()
     wanted = step.definition.spec.table
@@ -168,7 +183,7 @@ def _prove(
         attempt=attempt,
         rows=state.imported,
         entities=state.imported,
-        seconds_outside=seconds,
+        seconds_outside=time.perf_counter() - started,
         details=ImportDetails(
             import_arn=state.arn,
             region=dynamodb.region(),

@@ -4,6 +4,7 @@ The asset always exists, so that gates and export have one shape to look at: ENT
 TARGET_PRED for a regression. What the table must prove is in `postprocess_proof`.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
 
@@ -11,6 +12,7 @@ import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
 from kumo_assets.assets.keys import code_version, key_of
+from kumo_assets.assets.made_from import TASK_SQL
 from kumo_assets.assets.postprocess_inputs import release_values, resolve_references
 from kumo_assets.assets.postprocess_proof import prove_table
 from kumo_assets.assets.postprocess_sql import FILE, has_file, user_sql
@@ -18,16 +20,18 @@ from kumo_assets.assets.step import Step, begin, table_of
 from kumo_assets.assets.templates import shipped
 from kumo_assets.assets.ui import Metadata, result, table_metadata
 from kumo_assets.config.load import QueryDefinition, RawSource
-from kumo_assets.documents import Artefact, PostprocessedDetails, WarehouseDetails
-from kumo_assets.errors import ReleaseError, WarehouseError
+from kumo_assets.documents import Artefact, Attempt, PostprocessedDetails, WarehouseDetails
+from kumo_assets.errors import Refused, ReleaseError, WarehouseError
 from kumo_assets.gates.take_counts import count_asset
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.resource import ReleasesResource
-from kumo_assets.resources.snowflake import Warehouse, connect
+from kumo_assets.resources.snowflake import Warehouse, connect, names_a_conflict
 from kumo_assets.resources.sql import table
 
 ASSET = "postprocessed"
 MOST_ATTEMPTS = 20
+# How long a table that another run is creating under the same name is looked for, second by second.
+LOOKS = 15
 
 
 def build_postprocessed(
@@ -78,21 +82,28 @@ def _create(
     """The first attempt whose table is whole: adopted when it exists, else created.
 
     CREATE TABLE AS is one atomic statement under a name that no other release can have. A table that exists and is not
-    whole was made by an earlier `postprocess.sql`. It is left for a person to look at; the next attempt has a new name.
+    whole, or was begun with another definition, is left for a person to look at; the next attempt has a new name.
     """
     source = step.upstream("predictions")
     references = resolve_references(step, warehouse, contexts, others)
     for attempt in range(1, MOST_ATTEMPTS + 1):
         name = step.names.warehouse_table(step.release_id, ASSET, attempt)
-        where = table(warehouse.database, warehouse.schema, name)
-        exists = bool(warehouse.columns(warehouse.database, warehouse.schema, name))
+        begun = step.attempt(attempt)
+        if step.differs(begun):
+            continue
+        exists = _there(warehouse, name)
+        if exists and begun is None:
+            step.warn(f"{name} was made by an earlier version, which did not say from what; it counts as of this SQL")
         if not exists:
             own = has_file(step.definition)
             with (
                 release_values(step, warehouse, sources, others, references, source) if own else nullcontext() as values
             ):
                 select = select_for(step.definition, warehouse, source, values)
-                warehouse.rows(f"CREATE TABLE {where} AS\n{select}", doing=f"post-process {source.name} into {name}")
+                begun = step.begin_attempt(attempt)
+                if step.differs(begun):
+                    continue
+                exists = _create_table(step, warehouse, begun, name, select, source)
         try:
             proof = prove_table(warehouse, name, step.definition)
         except WarehouseError:
@@ -117,6 +128,39 @@ def _create(
     )
 
 
+def _there(warehouse: Warehouse, name: str) -> bool:
+    return bool(warehouse.columns(warehouse.database, warehouse.schema, name))
+
+
+def _create_table(step: Step, warehouse: Warehouse, begun: Attempt, name: str, select: str, source: Artefact) -> bool:
+    """Create the table, or find that another run of this release has created it meanwhile; True for that.
+
+    Of two runs that create one table, Snowflake lets the first commit and tells the other that it exists. Raises Refused
+    when another run has begun the attempt, and its table does not come.
+    """
+    where = table(warehouse.database, warehouse.schema, name)
+    try:
+        warehouse.rows(f"CREATE TABLE {where} AS\n{select}", doing=f"post-process {source.name} into {name}")
+    except WarehouseError as error:
+        if _there(warehouse, name):
+            return True
+        if not names_a_conflict(error):
+            raise
+        for _ in range(LOOKS):
+            time.sleep(1)
+            if _there(warehouse, name):
+                return True
+        if begun.run_id == step.run.run_id:
+            raise
+        raise Refused(
+            "post-process release",
+            to=step.release_id,
+            found=f"run {begun.run_id} of {begun.by} is building it ({error.found})",
+            next="wait for that run to end; then run this again: what it made is adopted",
+        ) from error
+    return False
+
+
 def select_for(
     definition: QueryDefinition, warehouse: Warehouse, source: Artefact, own: Mapping[str, str] | None
 ) -> str:
@@ -128,8 +172,7 @@ def select_for(
         return shipped(
             "binary.sql", predictions=values["predictions"], **_binary_columns(definition, warehouse, source)
         )
-    name = {"ranking": "rank.sql", "multiclass_classification": "multiclass.sql", "regression": "regression.sql"}
-    chosen = name[definition.spec.task]
+    chosen = TASK_SQL[definition.spec.task]
     if chosen == "regression.sql":
         values.pop("top_k")
     return shipped(chosen, **values)

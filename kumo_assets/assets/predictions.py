@@ -103,6 +103,7 @@ def _predict(
         root_run_id=step.run.root_run_id,
         anchor=anchor,
         warehouse=warehouse,
+        attempts=step,
     )
     with narrator.waiting_for(f"the predictions of {step.release_id} ({step.definition.spec.source.name})"):
         made = source.predict(work)

@@ -4,6 +4,7 @@ One observation reads all selected tables in one session. Whether the logs reach
 each query, in `log_arrival`.
 """
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from kumo_assets.assets.templates import shipped
 from kumo_assets.assets.ui import Metadata, column_schema
 from kumo_assets.config.raw_logs import KafkaColumn, KafkaShape, RawLogsSpec, RawTable
 from kumo_assets.errors import WarehouseError
-from kumo_assets.resources.snowflake import Warehouse, connect
+from kumo_assets.resources.snowflake import Warehouse, connect, names_a_conflict
 from kumo_assets.resources.sql import literal, quote, table
 
 # A time of day that ends in Z, +05:30, +0530 or -08. No backslash: SQL dialects differ in what one means in a literal.
@@ -120,15 +121,20 @@ def ensure_flattening_view(warehouse: Warehouse, database: str, schema: str, raw
     columns = ",\n    ".join(
         f"{_flattened(column, raw.event_time_zone)} AS {quote(name)}" for name, column in shape.columns.items()
     )
-    warehouse.rows(
-        shipped(
-            "flattening_view.sql",
-            view=table(database, schema, raw.table),
-            columns=columns,
-            landing=table(database, schema, shape.landing_table),
-        ),
-        doing=f"create the flattening view {raw.table}",
+    statement = shipped(
+        "flattening_view.sql",
+        view=table(database, schema, raw.table),
+        columns=columns,
+        landing=table(database, schema, shape.landing_table),
     )
+    for last in (False, False, True):
+        try:
+            warehouse.rows(statement, doing=f"create the flattening view {raw.table}")
+            return
+        except WarehouseError as error:  # another run replaces the view at the same time, by the same definition
+            if last or not names_a_conflict(error):
+                raise
+            time.sleep(1)
 
 
 def _flattened(column: KafkaColumn, zone: str) -> str:

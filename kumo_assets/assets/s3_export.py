@@ -159,15 +159,17 @@ def copy_into(
 
 
 def _empty_prefix(context: dg.AssetExecutionContext, step: Step) -> tuple[int, str]:
-    """The first attempt whose prefix is empty: what an interrupted unload left behind is never imported."""
+    """The first attempt whose prefix is empty and begun by no other run: what an interrupted unload left behind is never
+    imported, and the unload of a killed run, or of one beside this one, may still write."""
     for attempt in range(1, MOST_ATTEMPTS + 1):
         prefix = step.names.export_prefix(step.release_id, attempt)
         left = list(step.store.objects.list(prefix))
-        if not left:
+        if left:
+            context.log.warning(
+                f"s3://{step.names.bucket}/{prefix} holds {len(left)} objects of an earlier attempt; using the next prefix"
+            )
+        elif step.begin_attempt(attempt).run_id == step.run.run_id:
             return attempt, prefix
-        context.log.warning(
-            f"s3://{step.names.bucket}/{prefix} holds {len(left)} objects of an earlier attempt; using the next prefix"
-        )
     raise ExportError(
         "find an empty prefix for release",
         to=step.release_id,

@@ -1,7 +1,7 @@
 """What a person should know in time: a release that is stale or waits too long, a pointer that was edited by hand, deleted
-or damaged. Each is sent once while it lasts.
+or damaged, a query that cannot be looked at. Each is sent once while it lasts.
 
-Pure but for the reading handed in. When to look and what was sent already is the promotion sensor's; moves as events of
+Pure but for the reading handed in. When to look is the promotion sensor's, sending in `sending`; moves as events of
 Dagster are in `pointer_events`.
 """
 
@@ -39,7 +39,32 @@ class Alarm:
     lines: tuple[str, ...] = ()
 
 
-def alarms(
+def alarms_of_pointer(
+    definition: QueryDefinition, found: VersionedPointer | None, now: datetime, reason: str = ""
+) -> list[Alarm]:
+    """The alarms that the pointer alone shows: it was edited by hand; its release is older than the query allows.
+    `reason` is why nothing newer is active, "" while that is not known."""
+    if found is None:
+        return []
+    query, limit = definition.name, definition.spec.stale_after_hours
+    pointer = found.pointer
+    seen = []
+    if found.hand_edited:
+        title = f"the pointer was edited by hand to {pointer.table}; that counts as a hold"
+        seen.append(
+            Alarm(f"hand_edit {found.mark}", "hand_edit", title, (f"kumo-assets unhold {query}, once it is over",))
+        )
+    age = hours_since(pointer.promoted.at, now)
+    if age is not None and age > limit:
+        title = f"{_served(found)} is stale: promoted {age:.0f} h ago, and the limit is {limit:g} h"
+        if not reason and pointer.hold is not None:
+            reason = f"promotion is on hold: {pointer.hold.reason} ({pointer.hold.by}, {pointer.hold.at})"
+        lines = (*([reason] if reason else []), f"kumo-assets status {query}")
+        seen.append(Alarm(f"stale {pointer.generation}", "stale", title, lines))
+    return seen
+
+
+def alarms_of_releases(
     ctx: ReleaseContext,
     definition: QueryDefinition,
     found: VersionedPointer | None,
@@ -47,35 +72,22 @@ def alarms(
     decision: Decision,
     now: datetime,
 ) -> list[Alarm]:
-    """The alarms that hold now: the active release is older than the query allows; a sealed release has waited longer
-    than it allows; the pointer was edited by hand, or deleted."""
-    query, spec = definition.name, definition.spec
-    served = "nothing"
-    look = f"kumo-assets status {query}"
-    found_now = []
-    if found is not None:
-        served = found.pointer.served_release_id or found.pointer.table
-        age = hours_since(found.pointer.promoted.at, now)
-        if age is not None and age > spec.stale_after_hours:
-            title = f"{served} is stale: promoted {age:.0f} h ago, and the limit is {spec.stale_after_hours:g} h"
-            found_now.append(Alarm(f"stale {found.pointer.generation}", "stale", title, (decision.reason, look)))
-    elif gone := put_back(ctx, None):
+    """The alarms that ledger and releases show: the pointer was deleted; a sealed release has waited longer than the query
+    allows. Raises ReleaseError."""
+    query, look = definition.name, f"kumo-assets status {definition.name}"
+    seen = []
+    if found is None and (gone := put_back(ctx, None)):
         following = f"services go on with what they last read; kumo-assets rollback {query} --reason TEXT puts one back"
-        found_now.append(Alarm(f"deleted {gone}", "deleted", gone, (following, look)))
+        seen.append(Alarm(f"deleted {gone}", "deleted", gone, (following, look)))
     order = ctx.store.order_of(release) if release is not None else None
     waits = hours_since(order[1], now) if order is not None else None
-    if release is not None and waits is not None and waits > spec.waiting_after_hours:
-        title = f"{release} has waited {waits:.0f} h to go live; {served} is served"
-        found_now.append(Alarm(f"waiting {release}", "waiting", title, (decision.reason, look)))
+    if release is not None and waits is not None and waits > definition.spec.waiting_after_hours:
+        title = f"{release} has waited {waits:.0f} h to go live; {_served(found)} is served"
+        seen.append(Alarm(f"waiting {release}", "waiting", title, (decision.reason, look)))
     edited_copy = copy_edited(ctx, found) if found is not None else None
     if edited_copy is not None:
-        found_now.append(Alarm(f"copy_edit {edited_copy}", "copy_edit", edited_copy, (look,)))
-    if found is not None and found.hand_edited:
-        title = f"the pointer was edited by hand to {found.pointer.table}; that counts as a hold"
-        found_now.append(
-            Alarm(f"hand_edit {found.mark}", "hand_edit", title, (f"kumo-assets unhold {query}, once it is over",))
-        )
-    return [*found_now, *_of_ledger(ctx, query, found)]
+        seen.append(Alarm(f"copy_edit {edited_copy}", "copy_edit", edited_copy, (look,)))
+    return [*seen, *_of_ledger(ctx, query, found)]
 
 
 def _of_ledger(ctx: ReleaseContext, query: str, found: VersionedPointer | None) -> list[Alarm]:
@@ -105,6 +117,17 @@ def strange_objects(ctx: ReleaseContext, now: datetime) -> list[Alarm]:
     key = hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()[:8]
     title = f"{len(found)} stray or damaged objects, which are read past"
     return [Alarm(f"objects {key}", "objects", title, (*found[:MOST_NAMED], f"kumo-assets status {ctx.query}"))]
+
+
+def cannot_look(query: str, fault: str) -> Alarm:
+    """The message for a query that could not be looked at to the end: nothing of it is promoted, and what else is wrong
+    with it may not be known."""
+    title = "it cannot be looked at, and nothing is promoted meanwhile; what is active is served on"
+    return Alarm("cannot_look", "cannot_look", title, (fault, f"kumo-assets status {query}"))
+
+
+def _served(found: VersionedPointer | None) -> str:
+    return (found.pointer.served_release_id or found.pointer.table) if found is not None else "nothing"
 
 
 def damaged(query: str, error: PointerMalformed) -> Alarm:

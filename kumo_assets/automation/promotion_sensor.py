@@ -2,37 +2,37 @@
 the one promotion decision, and requests `active_pointer`, which asks again.
 
 The sensor does not react to events. It compares current state, so late verdicts, failed promotions and lifted holds are
-picked up on the next tick. What it reports besides is in `pointer_events` and `notifications`.
+picked up on the next tick. How a query is looked at is in `looking`; what it reports besides in `pointer_events`,
+`notifications` and `builds`, sent by `sending`. All of it together ends before Dagster's 60 s for a tick.
 """
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TypedDict
 
 import dagster as dg
-from kumo_serving.errors import KumoAssetsError, PointerMalformed
+from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.assets.active_pointer import ASSET_TAG, RELEASE_TAG, folder_of
+from kumo_assets.automation.builds import FailedBuild, failed_builds
 from kumo_assets.automation.dead_runs import UNFINISHED, mark_dead_runs
 from kumo_assets.automation.jobs import QUERY_TAG
-from kumo_assets.automation.notifications import Alarm, alarms, damaged, strange_objects, unrecorded
-from kumo_assets.automation.pointer_events import Event, events_of, latest_reports, news_since, pointer_key
+from kumo_assets.automation.looking import Before, Looks, View
+from kumo_assets.automation.notifications import cannot_look
+from kumo_assets.automation.pointer_events import Event, events_of, latest_reports, pointer_key
+from kumo_assets.automation.sending import Pending, Sender
 from kumo_assets.config.load import QueryDefinition, read_query
 from kumo_assets.config.names import POINTER_ASSET
+from kumo_assets.documents import utc_now
 from kumo_assets.errors import ConfigError
-from kumo_assets.pointers.store import VersionedPointer, stored_mark
+from kumo_assets.pointers.store import stored_mark
 from kumo_assets.releases.cache import ReleaseCache
-from kumo_assets.releases.operations.promote import next_promotion
-from kumo_assets.releases.operations.reconcile import News
+from kumo_assets.releases.outbox import Outbox
 from kumo_assets.releases.resource import ReleasesResource
-from kumo_assets.resources.webhook import notify
+from kumo_assets.resources.aws import Sessions, brief_config
 
 INTERVAL_SECONDS = 10
 # After a promotion that failed: 30 s, then twice as long each time, at most half an hour.
@@ -45,8 +45,9 @@ def build_promotion_sensor() -> dg.SensorDefinition:
     It keeps, for as long as its code server lives, what one tick has read and the next need not read again. Resources do
     not live so long: Dagster makes them anew for each tick.
     """
-    cache = ReleaseCache()
+    cache = ReleaseCache(sessions=Sessions(brief_config))
     load = lru_cache(maxsize=1000)(_load)
+    looks, sender = Looks(), Sender()
 
     @dg.sensor(
         name="promotion_sensor",
@@ -62,34 +63,33 @@ def build_promotion_sensor() -> dg.SensorDefinition:
         kumo_assets_releases.share(cache)
         mark_dead_runs(context.instance)  # first of all: they may fill the queue that a promotion waits in
         definitions, unreadable = _definitions(context, load)
+        names = [definition.name for definition in definitions]
         before = _remembered(context.cursor)
-        with ThreadPoolExecutor(max_workers=16) as pool:
-            views = list(
-                pool.map(lambda one: _look(kumo_assets_releases, one, before.get(one.name, _NOTHING)), definitions)
-            )
+        builds = failed_builds(context.instance, names)
+        views = looks.at_all(
+            kumo_assets_releases, definitions, {name: _before(before.get(name), builds.get(name)) for name in names}
+        )
+        views |= {name: View(None, words, fault=words) for name, words in unreadable.items()}
         requests: list[dg.RunRequest] = []
         events: list[Event] = []
-        waiting = [f"{name}: {message}" for name, message in unreadable.items()]
-        after = {name: before[name] for name in unreadable if name in before}
-        shown = latest_reports(context.instance, [definition.name for definition in definitions])
-        for definition, view in zip(definitions, views, strict=True):
-            request = _request(context, definition, view.release, view.generation) if view.release else view.reason
+        waiting: list[str] = []
+        after: dict[str, _Memory] = {}
+        shown = latest_reports(context.instance, names)
+        for name, view in views.items():
+            request = _request(context, name, view.release, view.generation) if view.release else view.reason
             if isinstance(request, dg.RunRequest):
                 requests.append(request)
             else:
-                waiting.append(f"{definition.name}: {request}")
-            memory = before.get(definition.name, _NOTHING)
-            seen, mark, pending, told = memory["seen"], memory["mark"], memory["pending"], memory["told"]
+                waiting.append(f"{name}: {request}")
+            memory = after[name] = _Memory(**{**_NOTHING, **before.get(name, _NOTHING)})
             if view.news is not None:
-                seen, mark = view.news.cursor, stored_mark(view.found)
-                newest = shown[pointer_key(definition.name)]
-                more, pending = events_of(
-                    context.instance, definition.name, view.news.entries, view.found, view.where, newest
+                memory["seen"], memory["mark"] = view.news.cursor, stored_mark(view.found)
+                more, memory["pending"] = events_of(
+                    context.instance, name, view.news.entries, view.found, view.where, shown[pointer_key(name)]
                 )
                 events += more
-            if view.alarms is not None:
-                told = _send(definition.name, view.alarms, told)
-            after[definition.name] = _Memory(seen=seen, mark=mark, pending=pending, told=told)
+        # Last, so that nothing that was decided waits for a chat.
+        _send(sender, _outbox(kumo_assets_releases), views, after)
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=dg.SkipReason("; ".join(waiting)) if waiting and not requests else None,
@@ -102,66 +102,18 @@ def build_promotion_sensor() -> dg.SensorDefinition:
 
 class _Memory(TypedDict):
     """What a tick leaves to the next one, for one query: the ledger's cursor, the mark of the pointer that it was read
-    for, names of entries whose run was not over, and keys of alarms that were sent and last."""
+    for, names of entries whose run was not over, keys of alarms that were sent and last, keys of those that were not sent
+    and since when they last, and since when the query could not be looked at ("" when it could)."""
 
     seen: str
     mark: str
     pending: list[str]
     told: list[str]
+    unsent: dict[str, str]
+    faulty: str
 
 
-_NOTHING = _Memory(seen="", mark="", pending=[], told=[])
-
-
-@dataclass(frozen=True)
-class _View:
-    """What one query looks like: the release to promote (None: `reason` says why not), the pointer and its address, what
-    happened since the last tick, and what is wrong; None for what could not be read."""
-
-    release: str | None
-    reason: str
-    found: VersionedPointer | None = None
-    where: str = ""
-    news: News | None = None
-    alarms: Sequence[Alarm] | None = None
-
-    @property
-    def generation(self) -> int:
-        return self.found.pointer.generation if self.found is not None else 0
-
-
-def _look(releases: ReleasesResource, definition: QueryDefinition, memory: _Memory) -> _View:
-    """An error of one query is a reason, not an end of the tick: a sensor that raises goes unnoticed, and would stop the
-    other queries too (Dagster #29625). An error while reading its news does not stop its promotion."""
-    try:
-        with closing(releases.context(definition)) as ctx:
-            found = ctx.pointers.read()
-            release, decision = next_promotion(ctx, found)
-            now = datetime.now(UTC)
-            wrong = [*alarms(ctx, definition, found, release, decision, now), *strange_objects(ctx, now)]
-            reason = decision.reason
-            heard: News | None = None
-            try:
-                heard = news_since(ctx, found, cursor=memory["seen"], mark=memory["mark"], pending=memory["pending"])
-            except KumoAssetsError as error:
-                reason = f"{reason} ({error})"
-                wrong = [*wrong, unrecorded(definition.name, error)]
-            promotable = release if decision.outcome == "promote" else None
-            return _View(promotable, reason, found, ctx.pointers.uri, heard, wrong)
-    except PointerMalformed as error:
-        return _View(None, str(error), alarms=[damaged(definition.name, error)])
-    except KumoAssetsError as error:
-        return _View(None, str(error))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is this query's alone
-        return _View(None, f"{type(error).__name__}: {error}")
-
-
-def _send(query: str, found: Sequence[Alarm], told: Sequence[str]) -> list[str]:
-    """Send what was not sent yet; the keys of all that lasts. What passes and comes again is sent again."""
-    for alarm in found:
-        if alarm.key not in told:
-            notify(query, alarm.kind, alarm.title, alarm.lines)
-    return [alarm.key for alarm in found]
+_NOTHING = _Memory(seen="", mark="", pending=[], told=[], unsent={}, faulty="")
 
 
 def _remembered(cursor: str | None) -> dict[str, _Memory]:
@@ -173,12 +125,52 @@ def _remembered(cursor: str | None) -> dict[str, _Memory]:
         return {}
 
 
-def _request(
-    context: dg.SensorEvaluationContext, definition: QueryDefinition, release: str, generation: int
-) -> dg.RunRequest | str:
+def _before(memory: _Memory | None, build: FailedBuild | None) -> Before:
+    known = memory or _NOTHING
+    return Before(known["seen"], known["mark"], known["pending"], known["told"], build)
+
+
+def _send(sender: Sender, outbox: Outbox | None, views: Mapping[str, View], after: dict[str, _Memory]) -> None:
+    """Send what is wrong and was not sent yet, and remember what was. What passes and comes again is sent again."""
+    now = utc_now()
+    pending: list[Pending] = []
+    lasting: dict[str, frozenset[str] | None] = {}
+    for name, view in views.items():
+        memory = after[name]
+        found = list(view.alarms)
+        if view.fault and memory["faulty"]:
+            # At the second tick in a row: one look that failed is no news, the next follows in 10 s.
+            found.append(cannot_look(name, view.fault))
+        if not view.skipped:
+            memory["faulty"] = (memory["faulty"] or now) if view.fault else ""
+        lasting[name] = None if view.fault or view.skipped else frozenset(alarm.key for alarm in found)
+        keys = {alarm.key for alarm in found}
+        if lasting[name] is not None:
+            memory["told"] = [key for key in memory["told"] if key in keys]
+            memory["unsent"] = {key: since for key, since in memory["unsent"].items() if key in keys}
+        for alarm in found:
+            if alarm.key not in memory["told"]:
+                again = alarm.key in memory["unsent"]
+                since = memory["unsent"].setdefault(alarm.key, now)
+                pending.append(Pending(name, alarm, since, again))
+    for name, key in sender.send(pending, outbox, lasting):
+        if name in after and after[name]["unsent"].pop(key, None) is not None:
+            after[name]["told"].append(key)
+
+
+def _outbox(releases: ReleasesResource) -> Outbox | None:
+    """Where alarms wait that could not be sent; None when the environment does not say."""
+    try:
+        environment = releases.environment()
+        return Outbox(releases.objects(environment.bucket), environment.name)
+    except KumoAssetsError:
+        return None
+
+
+def _request(context: dg.SensorEvaluationContext, query: str, release: str, generation: int) -> dg.RunRequest | str:
     """A run request, or why not now. The key is stable identity and a count of tries: a key is used up even by a run
     that failed, so a failed promotion is retried under the next number, after a pause."""
-    tags = {QUERY_TAG: definition.name, RELEASE_TAG: release, "kumo_assets/generation": str(generation)}
+    tags = {QUERY_TAG: query, RELEASE_TAG: release, "kumo_assets/generation": str(generation)}
     if context.instance.get_runs_count(dg.RunsFilter(tags=tags, statuses=UNFINISHED)):
         return f"a promotion of {release} is under way"
     tries = context.instance.get_runs_count(dg.RunsFilter(tags=tags))
@@ -189,9 +181,9 @@ def _request(
         if wait > 0:
             return f"the promotion of {release} failed {tries} times; retried in {wait:.0f} s"
     return dg.RunRequest(
-        run_key=f"{definition.name}:{release}:{generation}:{tries}",
+        run_key=f"{query}:{release}:{generation}:{tries}",
         # By asset, not by job: a sensor made with `asset_selection` ignores `job_name` and would run its whole selection.
-        asset_selection=[pointer_key(definition.name)],
+        asset_selection=[pointer_key(query)],
         tags=tags,
     )
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 
+def daily_schedule_name(query: str) -> str:
+    return f"{daily_job_name(query)}_schedule"
+
+
 def build_schedule(
     definition: QueryDefinition, daily: UnresolvedAssetJobDefinition
 ) -> dg.ScheduleDefinition | UnresolvedPartitionedAssetScheduleDefinition:
@@ -24,7 +28,7 @@ def build_schedule(
     hour, minute = map(int, schedule.at.split(":"))
     return dg.build_schedule_from_partitioned_job(
         daily,
-        name=f"{daily_job_name(definition.name)}_schedule",
+        name=daily_schedule_name(definition.name),
         hour_of_day=hour,
         minute_of_hour=minute,
         description=f"Builds yesterday's release at {schedule.at} {schedule.time_zone}. Clock: {schedule.owner}.",

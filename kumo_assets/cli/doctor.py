@@ -19,10 +19,12 @@ from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.cli.clocks import clocks, judge
 from kumo_assets.cli.output import By, Json, Reason, context_of, definitions, show, table
+from kumo_assets.cli.trials import Seen, count_tables, login_warning, regions_agree, see_raw_log
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.errors import ConfigError
+from kumo_assets.redaction import without_secrets
 
 if TYPE_CHECKING:
     from kumo_assets.resources.snowflake import Warehouse
@@ -96,9 +98,10 @@ def _accept_hole(query: str | None, generation: int, reason: str, by: str, as_js
     show(as_json, document, lambda: print(f"Accepted: generation {shown(span)} of {found[0]}. Retirement works again."))
 
 
-def _try(what: str, trial: Callable[[], str]) -> Finding:
+def _try(what: str, trial: Callable[[], str | Seen]) -> Finding:
     try:
-        return Finding(what, True, trial())
+        found = trial()
+        return Finding(what, True, found.seen, found.warning) if isinstance(found, Seen) else Finding(what, True, found)
     except KumoAssetsError as error:
         return Finding(what, False, error.found or str(error), error.next)
     except Exception as error:  # noqa: BLE001 - a trial must never hide the others: what it raises is its finding
@@ -107,10 +110,10 @@ def _try(what: str, trial: Callable[[], str]) -> Finding:
         seen, fix = explain_error(
             error, "the message is the system's own; docs/operations.md says what each part needs"
         )
-        return Finding(what, False, seen[:400], fix)
+        return Finding(what, False, without_secrets(seen)[:400], fix)
 
 
-def _trials(index: DefinitionsIndex) -> Iterator[tuple[str, Callable[[], str]]]:
+def _trials(index: DefinitionsIndex) -> Iterator[tuple[str, Callable[[], str | Seen]]]:
     readable = _readable(index)
     yield "definitions", partial(_definitions, index)
     yield "environment variables", _variables
@@ -155,21 +158,24 @@ def _definitions(index: DefinitionsIndex) -> str:
     return f"{len(names)} queries in {index.folder}: {', '.join(names) or 'none'}"
 
 
-def _variables() -> str:
+def _variables() -> Seen:
+    from kumo_assets.resources.aws import encryption
+
     environment = Environment.from_variables()
     environment.names("doctor")
+    encryption()
     if not environment.storage_integration:
         raise ConfigError(
             "unload through a storage integration",
             found="KUMO_ASSETS_STORAGE_INTEGRATION is not set",
             next="create one (deploy/snowflake/grants.sql) and set it",
         )
-    return f"environment {environment.name}, bucket {environment.bucket}"
+    return Seen(f"environment {environment.name}, bucket {environment.bucket}", regions_agree())
 
 
 def _s3() -> str:
     from kumo_assets.resources.aws import s3_client
-    from kumo_assets.resources.s3_objects import ObjectStore
+    from kumo_assets.resources.s3_objects import ObjectStore, describing
 
     environment = Environment.from_variables()
     objects = ObjectStore(environment.bucket, s3_client())
@@ -190,6 +196,10 @@ def _s3() -> str:
                 found="a stale If-Match was accepted",
                 next="use AWS S3, or a store that honours If-Match",
             )
+        if stored is not None and stored.version:
+            # What shows a hand that puts an old pointer back while another move is decided.
+            with describing("list versions of", "grant s3:ListBucketVersions on the bucket (deploy/iam)"):
+                objects.versions(key)
         if stored is None or not objects.replace(key, b"2", etag=stored.etag):
             raise ConfigError(
                 "compare and set",
@@ -201,20 +211,21 @@ def _s3() -> str:
     return objects.uri(f"{environment.name}/")
 
 
-def _dynamodb() -> str:
+def _dynamodb() -> Seen:
     from kumo_assets.resources.aws import dynamodb_client
     from kumo_assets.resources.dynamodb import tables
 
     environment = Environment.from_variables()
     client = dynamodb_client()
-    found = tables.list_tables(client, f"{environment.name}-")
+    every = tables.list_tables(client, "")
+    found = [name for name in every if name.startswith(f"{environment.name}-")]
     client.list_imports(PageSize=1)
     if found:
         tables.describe(client, found[0])
-    return f"{len(found)} tables of this environment in {client.meta.region_name}"
+    return count_tables(len(found), len(every), client.meta.region_name)
 
 
-def _snowflake(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> str:
+def _snowflake(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> Seen:
     from kumo_assets.resources.sql import table as qualified
 
     with _warehouse() as warehouse:
@@ -222,17 +233,9 @@ def _snowflake(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> s
         where = qualified(warehouse.database, warehouse.schema, name)
         warehouse.rows(f"CREATE TABLE {where} (A NUMBER)", doing="create a table")
         warehouse.rows(f"DROP TABLE {where}", doing="drop a table")
-        seen = []
-        for source in _sources(index, queries):
-            database = source.database or warehouse.database
-            if not warehouse.columns(database, source.schema, source.table.table):
-                raise ConfigError(
-                    "see the raw logs",
-                    found=f"no {database}.{source.schema}.{source.table.table}, or no grant on it",
-                    next="grant SELECT on it (deploy/snowflake/grants.sql), or correct the RawLogs definition",
-                )
-            seen.append(source.name)
-        return f"{warehouse.database}.{warehouse.schema}; raw logs {', '.join(sorted(set(seen)))}"
+        seen = {see_raw_log(warehouse, source) for source in _sources(index, queries)}
+        place = f"{warehouse.database}.{warehouse.schema}"
+        return Seen(f"{place}; raw logs {', '.join(sorted(seen))}", login_warning())
 
 
 def _warehouse() -> AbstractContextManager[Warehouse]:

@@ -49,8 +49,9 @@ def status(
             documents.append(asdict(reports[-1]))
         except Exception as error:  # noqa: BLE001 - whatever one query's error is, it never hides another's state
             failed.append(error)
-            documents.append({"query": name, "error": str(error)})
-            note(f"{name}: {error}")
+            message = str(error) if isinstance(error, KumoAssetsError) else f"{type(error).__name__}: {error}"
+            documents.append({"query": name, "error": message})
+            note(f"{name}: {message}")
     show(as_json, documents, lambda: print("\n".join(map(_page, reports))))
     end_of_several(len(documents), failed)
 
@@ -89,6 +90,7 @@ def _page(found: Any) -> str:
         lines.append(("building", ", ".join(found.building)))
     if found.previous:
         lines.append(("previous", ", ".join(item for item in found.previous[:5] if item)))
+    lines += [("unsent", f"{item['kind']} since {item['since']}: {item['title']}") for item in found.unsent]
     lines += [("pointer", found.pointer), ("next", found.next_command)]
     return "\n".join([found.query, *(f"  {name:9} {words}" for name, words in lines)])
 

@@ -1,12 +1,13 @@
 """`materialize`: the chain of one or more days, in this process, on the Dagster instance of DAGSTER_HOME.
 
 The partition is checked before Dagster is imported. A day whose last run died is resumed: the same release, the same
-Kumo job, the same import (rule 2).
+Kumo job, the same import (rule 2). What is done where the definition was edited meanwhile is decided in `continuing`.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,16 +16,17 @@ from kumo_serving.errors import KumoAssetsError
 from kumo_assets.cli.loading import daily_job
 from kumo_assets.cli.output import By, Json, Query, context_of, definitions, note, show
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.config.names import ReleaseId
+from kumo_assets.config.names import CHAIN, ReleaseId
 from kumo_assets.config.partitions import demand_partition
-from kumo_assets.documents import Opened
 from kumo_assets.errors import ConfigError, GateBlocked, Refused
 from kumo_assets.releases.context import ReleaseContext
-from kumo_assets.releases.run import ROOT_RUN_TAG, person
+from kumo_assets.releases.run import ADOPTS_TAG, ROOT_RUN_TAG, person
 from kumo_assets.resources.processes import PROCESS_TAG, process_tags
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from kumo_assets.cli.continuing import Continuation  # it loads Dagster
 
 # Dagster's debug lines are for its UI; a terminal gets what is INFO and above, on stderr.
 TERMINAL = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
@@ -76,27 +78,34 @@ def _one_day(
 
     with dg.DagsterInstance.get() as instance, heard(instance):
         mark_dead_runs(instance)
-        resumed = None if fresh else _to_resume(ctx, instance, day)
+        found = None if fresh else _to_resume(ctx, definition, instance, day)
+        root = ""
         tags = {"kumo_assets/by": by, **process_tags()}
-        if resumed is not None:
-            tags[ROOT_RUN_TAG] = resumed.root_run_id
-            note(f"Resuming release {resumed.release_id}, opened at {resumed.opened_at}")
+        if found is not None:
+            note(found.message)
+            if found.difference is not None:
+                tags[ADOPTS_TAG] = found.release.release_id
+            else:
+                root = tags[ROOT_RUN_TAG] = found.release.root_run_id
+        if found is not None and found.adopted:
+            job = _from_there_on(job, definition.name, found.adopted)
         result = job.execute_in_process(
             instance=instance, partition_key=day, tags=tags, run_config=TERMINAL, raise_on_error=False
         )
         failed = next((event for event in result.all_events if event.is_step_failure), None)
-        words = _root_cause(failed) if failed is not None else ""
-    release = str(ReleaseId.of(day, resumed.root_run_id if resumed is not None else result.run_id))
+        error = _root_cause(failed) if failed is not None else None
+    release = str(ReleaseId.of(day, root or result.run_id))
     sealed = ctx.store.sealed(release)
     if not result.success or sealed is None:
-        _raise(ctx, definition, day, release, words)
+        _raise(ctx, definition, day, release, error)
     assert sealed is not None
     document: dict[str, Any] = {
         "query": definition.name,
         "partition": day,
         "release_id": release,
         "run_id": result.run_id,
-        "resumed": resumed is not None,
+        "resumed": bool(root),
+        "adopted": opened.adopted if (opened := ctx.store.opened(release)) is not None else {},
         "table": sealed.seal.table,
         "counts": sealed.seal.counts.model_dump(),
         "words": f"{release} is sealed: {sealed.seal.counts.imported:,} items in {sealed.seal.table}",
@@ -109,20 +118,33 @@ def _one_day(
     return document
 
 
-def _to_resume(ctx: ReleaseContext, instance: Any, day: str) -> Opened | None:
-    """The newest unsealed release of the day that no gate stopped and no live run is building.
+def _from_there_on(job: Any, query: str, adopted: Sequence[str]) -> Any:
+    """The job without the assets that are adopted. Their gates are judged again with it: some may not have been reached,
+    and limits may have changed."""
+    from kumo_assets.assets.keys import key_of
 
-    Refused when a run of the day is under way.
+    layer = job.asset_layer.asset_graph
+    ours = {key_of(query, asset) for asset in CHAIN if asset not in adopted}
+    above = {key_of(query, asset) for asset in adopted}
+    # The gates on raw logs are part of the step of `predictions`: they cannot be judged without it.
+    checks = {
+        key
+        for key in layer.asset_check_keys
+        if key.asset_key in ours or (key.asset_key in above and not layer.assets_def_for_key(key).keys)
+    }
+    return job.get_subset(asset_selection=ours, asset_check_selection=checks)
+
+
+def _to_resume(ctx: ReleaseContext, definition: QueryDefinition, instance: Any, day: str) -> Continuation | None:
+    """How the newest unsealed release of the day is gone on with; None to build the day anew.
+
+    Refused when a run of the day is under way, and where `continuation` refuses.
     """
     import dagster as dg
 
-    listed = [item for item in ctx.store.listings() if item.partition == day]
-    opened = [
-        found
-        for item in listed
-        if not item.sealed and not item.retired and (found := ctx.store.opened(item.release_id))
-    ]
-    for found in sorted(opened, key=lambda item: item.opened_at, reverse=True):
+    from kumo_assets.cli.continuing import continuation, unsealed
+
+    for found in unsealed(ctx.store, day):
         runs = instance.get_run_records(dg.RunsFilter(run_ids=[found.run_id]))
         runs += instance.get_run_records(dg.RunsFilter(tags={ROOT_RUN_TAG: found.root_run_id}))
         alive = [record.dagster_run for record in runs if not record.dagster_run.is_finished]
@@ -133,25 +155,21 @@ def _to_resume(ctx: ReleaseContext, instance: Any, day: str) -> Opened | None:
                 found=f"run {alive[0].run_id} ({alive[0].tags.get(PROCESS_TAG, 'of Dagster')}) is building {found.release_id} now",
                 next="wait for it, or end it in the Dagster UI; --fresh builds another release beside it",
             )
-        if any(verdict.blocks for verdict in ctx.store.verdicts(found.release_id).values()):
-            return None
-        return found
+        return continuation(ctx.store, definition, found)
     return None
 
 
-def _root_cause(event: Any) -> str:
-    """The words of the first error of ours in the chain of causes, else of the deepest; without its trace."""
+def _root_cause(event: Any) -> Any:
+    """Dagster's record of the first error of ours in the chain of causes, else of the deepest."""
     error = event.event_specific_data.error if event.event_specific_data is not None else None
     while error is not None and error.cause is not None and not str(error.message).startswith("kumo_"):
         error = error.cause
-    if error is None:
-        return ""
-    text = str(error.message).strip()
-    return text.partition(": ")[2] if text.startswith("kumo_") else text
+    return error
 
 
-def _raise(ctx: ReleaseContext, definition: QueryDefinition, day: str, release: str, words: str) -> None:
-    """GateBlocked with the gate's words when a verdict of this release stopped it, else RunFailed with the root cause."""
+def _raise(ctx: ReleaseContext, definition: QueryDefinition, day: str, release: str, error: Any) -> None:
+    """GateBlocked with the gate's message when a verdict of this release stopped it, Refused where a step was refused,
+    else RunFailed with the root cause."""
     opened = ctx.store.opened(release)
     verdicts = ctx.store.required_verdicts(opened) if opened is not None else {}
     for gate, verdict in sorted(verdicts.items()):
@@ -162,9 +180,14 @@ def _raise(ctx: ReleaseContext, definition: QueryDefinition, day: str, release: 
                 found=f"gate {gate}: {verdict.message}",
                 next=f"kumo-assets gates {definition.name} --partition {day}; the active release was not touched",
             )
+    text = str(error.message).strip() if error is not None else ""
+    words = text.partition(": ")[2] if text.startswith("kumo_") else text
+    if text.startswith("kumo_assets.errors.Refused: "):
+        found, _, following = words.partition(" Next: ")
+        raise Refused("build a release of", to=f"{definition.name}, {day}", found=found, next=following)
     raise RunFailed(
         "build a release of",
         to=f"{definition.name}, {day}",
         found=words or "the run ended without a seal",
-        next="mend that and run the same command again: what was started is adopted",
+        next="fix that and run the same command again: what was started is adopted",
     )

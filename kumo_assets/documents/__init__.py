@@ -33,6 +33,7 @@ from kumo_assets.documents.ledger import Action, LedgerEntry
 from kumo_assets.documents.reference import Reference, ReferredTable
 from kumo_assets.documents.release import (
     Artefact,
+    Attempt,
     Forcing,
     GateRecord,
     KumoRecord,
@@ -43,17 +44,19 @@ from kumo_assets.documents.release import (
     SealCounts,
 )
 from kumo_assets.documents.validation import ReadFor, digest_of, validate, validate_seal
-from kumo_assets.documents.verdict import IMPORT_GATE, ComparedWith, Verdict
+from kumo_assets.documents.verdict import IMPORT_GATE, ComparedWith, EarlierVerdict, Verdict
 
 __all__ = [
     "IMPORT_GATE",
     "SCHEMA_VERSION",
     "Action",
     "Artefact",
+    "Attempt",
     "ComparedWith",
     "Completion",
     "Details",
     "Document",
+    "EarlierVerdict",
     "ExportDetails",
     "ExportedFile",
     "Forcing",

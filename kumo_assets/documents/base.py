@@ -9,9 +9,17 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 from pydantic_core import to_jsonable_python
 
 from kumo_assets.errors import DamagedDocument
@@ -31,8 +39,16 @@ class Record(BaseModel):
 class Document(Record):
     """A stored JSON object of its own."""
 
+    # Fields that a later version added. They are left out where they are empty, so that a document of which they say
+    # nothing is written as it always was.
+    added: ClassVar[frozenset[str]] = frozenset()
+
     schema_version: Literal[1] = SCHEMA_VERSION  # type: ignore[assignment]
     query: str
+
+    @model_serializer(mode="wrap")
+    def _without_empty_additions(self, fields: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return {name: value for name, value in fields(self).items() if value or name not in self.added}
 
     def to_json(self) -> bytes:
         """Stable, indented JSON, for people who look at the bucket."""

@@ -38,8 +38,25 @@ class Opened(Document):
     gates: dict[str, GateRecord] = Field(default_factory=dict)
 
 
+class Attempt(Document):
+    """`attempts/<asset>-a<N>.json`: what an attempt at an artefact is made from, and by which run. Written once, before
+    anything is started under the attempt's name."""
+
+    release_id: str
+    asset: str
+    attempt: int
+    made_from: JsonObject
+    fingerprint: str
+    run_id: str
+    by: str
+    begun_at: str
+
+
 class Artefact(Document):
-    """`artefacts/<asset>.json`: that one asset of the release exists and was proved."""
+    """`artefacts/<asset>.json`: that one asset of the release exists and was proved. `made_from` and its digest,
+    `fingerprint`, say what it was made from (`releases.fingerprints`); None where an earlier version recorded it."""
+
+    added = frozenset({"made_from", "fingerprint"})
 
     release_id: str
     asset: str
@@ -49,6 +66,8 @@ class Artefact(Document):
     entities: int
     seconds_outside: float
     created_at: str
+    made_from: JsonObject | None = None
+    fingerprint: str | None = None
     details: SerializeAsAny[Details] = Details()
 
     def details_as(self, kind: type[D]) -> D:

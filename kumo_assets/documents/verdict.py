@@ -25,8 +25,21 @@ class ComparedWith(Record):
         return self.model_dump(exclude_none=True)
 
 
+class EarlierVerdict(Record):
+    """How a gate judged the release before its settings were changed."""
+
+    mode: Literal["block", "warn"]
+    passed: bool
+    limits: JsonObject = Field(default_factory=dict)
+    settings: JsonObject | None = None
+    decided_at: str
+
+
 class Verdict(Document):
-    """The outcome of a gate. `limits` and `evidence` have the fields that the gate chose."""
+    """The outcome of a gate. `limits` and `evidence` have the fields that the gate chose. `settings` is what the definition
+    said of the gate (None where an earlier version recorded it), `earlier` the outcomes by other settings, oldest first."""
+
+    added = frozenset({"settings", "earlier"})
 
     release_id: str
     partition: str
@@ -42,6 +55,16 @@ class Verdict(Document):
     evidence: JsonObject = Field(default_factory=dict)
     decided_at: str
     run_id: str
+    settings: JsonObject | None = None
+    earlier: tuple[EarlierVerdict, ...] = ()
+
+    def after(self, before: Verdict) -> Verdict:
+        """This verdict in the place of another of the same gate: it keeps what was judged by other settings."""
+        past = before.earlier
+        if before.settings != self.settings:
+            fields = before.model_dump(include=set(EarlierVerdict.model_fields))
+            past = (*past, EarlierVerdict.model_validate(fields))
+        return self.model_copy(update={"earlier": past})
 
     @property
     def blocks(self) -> bool:

@@ -5,13 +5,14 @@ blocking spec fails open, so nothing here can leave one out. Promotion reads the
 (rule 3). The gates on raw logs run earlier, in `raw.checks`; the import's in the step that imports.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
 
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.documents import Artefact, NoticeDetails, Opened, WarehouseDetails
+from kumo_assets.documents import Artefact, NoticeDetails, Opened, Verdict, WarehouseDetails
+from kumo_assets.errors import GateBlocked
 from kumo_assets.gates.baseline import Baselines, baselines_of
 from kumo_assets.gates.bindings import bind
 from kumo_assets.gates.counts import Counts
@@ -20,6 +21,7 @@ from kumo_assets.gates.outcome import Release
 from kumo_assets.gates.own import gates_of, judge_own, own_gates, schema_values
 from kumo_assets.gates.registry import GATES
 from kumo_assets.gates.reporting import check_result, notify_of
+from kumo_assets.gates.settings import mode_for, settings_of
 from kumo_assets.gates.take_counts import stored_counts, take_counts
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.resource import ReleasesResource
@@ -81,14 +83,63 @@ def _build(
             built_in = bind(definition.spec, artefact.details_as(NoticeDetails), counts, baselines)
             for gate in selected:
                 judgement = own[gate] if gate in own else built_in[gate]()
-                verdict = ctx.store.write_verdict(to_verdict(judgement, opened, gate, asset, modes[gate], run.run_id))
+                verdict = _judged(ctx, definition, opened, gate, judgement, asset, modes[gate], run.run_id)
                 verdicts.append(verdict)
                 yield check_result(key, verdict, counts)
+            # A gate that the definition no longer asks has no check; the release was opened with it all the same.
+            for gate in _still_missing(ctx, opened, asset, modes):
+                mode = opened.gates[gate].mode
+                verdicts.append(_judged(ctx, definition, opened, gate, built_in[gate](), asset, mode, run.run_id))
+            _stop_where_no_check_does(definition, verdicts, modes)
         finally:
-            notify_of(definition.name, verdicts)
+            notify_of(definition.name, verdicts, ctx.store)
             ctx.close()
 
     return gates
+
+
+def _judged(
+    ctx: ReleaseContext,
+    definition: QueryDefinition,
+    opened: Opened,
+    gate: str,
+    judgement: Judgement,
+    asset: str,
+    mode: str,
+    run_id: str,
+) -> Verdict:
+    """The verdict as it is stored then."""
+    settings = settings_of(definition, gate)
+    mode = mode_for(opened, gate, mode)
+    return ctx.store.write_verdict(to_verdict(judgement, opened, gate, asset, mode, run_id, settings))
+
+
+def _still_missing(ctx: ReleaseContext, opened: Opened, asset: str, modes: Mapping[str, str]) -> list[str]:
+    """The built-in gates of an asset that the release was opened with, that the definition does not ask, and that have no
+    verdict yet."""
+    left = [
+        gate
+        for gate, record in opened.gates.items()
+        if record.asset == asset and gate not in modes and gate in GATES and not GATES[gate].before_launch
+    ]
+    return [gate for gate in left if ctx.store.verdict(opened.release_id, gate) is None]
+
+
+def _stop_where_no_check_does(
+    definition: QueryDefinition, verdicts: Sequence[Verdict], modes: Mapping[str, str]
+) -> None:
+    """GateBlocked for a verdict that blocks because of how the release was opened, while its check, which goes by the
+    definition of now, lets the run go on."""
+    for verdict in verdicts:
+        always = verdict.gate in GATES and GATES[verdict.gate].errors_always_block
+        if verdict.blocks and not always and modes.get(verdict.gate) != "block":
+            raise GateBlocked(
+                "go on with release",
+                to=verdict.release_id,
+                found=f"gate {verdict.gate}, in mode block when the release was opened: {verdict.message}",
+                next=f"kumo-assets gates {definition.name} --partition {verdict.partition}; a new release goes by the "
+                f"definition of now: kumo-assets materialize {definition.name} --partition {verdict.partition} --fresh",
+            )
 
 
 def _selected(context: dg.AssetCheckExecutionContext) -> set[tuple[dg.AssetKey, str]]:

@@ -68,6 +68,11 @@ def _paragraph(gate: str, verdict: Verdict | None) -> str:
         lines.append(f"    value     {verdict.value:g}")
     if verdict.limits:
         lines.append("    limits    " + ", ".join(f"{name} {value}" for name, value in verdict.limits.items()))
+    for before in verdict.earlier:
+        limits = ", ".join(f"{name} {value}" for name, value in before.limits.items()) or "none"
+        lines.append(
+            f"    before    {'passed' if before.passed else 'did not pass'} by limits {limits} ({before.decided_at})"
+        )
     lines.append("    baseline  " + ", ".join(f"{name} {value}" for name, value in verdict.baseline.known().items()))
     if verdict.segment:
         lines.append(f"    moved     {verdict.segment}")

@@ -66,8 +66,17 @@ def worst(judgements: Sequence[Judgement]) -> Judgement:
     return replace(ordered[0], message="; ".join(item.message for item in ordered))
 
 
-def to_verdict(judgement: Judgement, opened: Opened, gate: str, asset: str, mode: str, run_id: str) -> Verdict:
-    """The verdict to store. In `warn` mode an error is only a warning, unless it blocks always."""
+def to_verdict(
+    judgement: Judgement,
+    opened: Opened,
+    gate: str,
+    asset: str,
+    mode: str,
+    run_id: str,
+    settings: Mapping[str, JsonValue] | None = None,
+) -> Verdict:
+    """The verdict to store. In `warn` mode an error is only a warning, unless it blocks always. `settings` is what the
+    definition says of the gate."""
     if judgement.value is not None and not math.isfinite(judgement.value):
         judgement = replace(
             judgement, severity="error", message=f"{judgement.message} (the figure is {judgement.value})", value=None
@@ -100,6 +109,7 @@ def to_verdict(judgement: Judgement, opened: Opened, gate: str, asset: str, mode
         evidence=redacted(as_json(evidence)),
         decided_at=utc_now(),
         run_id=run_id,
+        settings=None if settings is None else dict(settings),
     )
 
 

@@ -4,15 +4,21 @@ Nothing is judged here, and nothing but the verdict is read. Text for the termin
 Dagster; how a notification is sent is in `resources.webhook`.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
+from kumo_serving.errors import KumoAssetsError
 
-from kumo_assets.documents import Verdict
+from kumo_assets.documents import Verdict, utc_now
 from kumo_assets.gates.counts import Counts
 from kumo_assets.gates.explain import look_at
 from kumo_assets.gates.plots import bars_plot
-from kumo_assets.resources.webhook import notify
+from kumo_assets.releases.outbox import Outbox, UnsentAlarm
+from kumo_assets.releases.store import ReleaseStore
+from kumo_assets.resources.webhook import has_address, notify
+
+_log = logging.getLogger(__name__)
 
 
 def check_result(key: dg.AssetKey, verdict: Verdict, counts: Counts | None = None) -> dg.AssetCheckResult:
@@ -57,8 +63,11 @@ def as_line(values: Mapping[str, object]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in shown)
 
 
-def notify_of(query: str, verdicts: Sequence[Verdict]) -> None:
-    """One message for all verdicts of an asset that warn or block; none when all passed. Never raises."""
+def notify_of(query: str, verdicts: Sequence[Verdict], store: ReleaseStore | None = None) -> None:
+    """One message for all verdicts of an asset that warn or block; none when all passed. Never raises.
+
+    One that the chat did not take is left in the outbox, if `store` says where that is; the promotion sensor tries again.
+    """
     reported = [verdict for verdict in verdicts if not verdict.passed]
     if not reported:
         return
@@ -69,4 +78,12 @@ def notify_of(query: str, verdicts: Sequence[Verdict]) -> None:
     )
     lines = [f"{'BLOCKS' if verdict.blocks else 'warns'}  {verdict.gate}: {verdict.message}" for verdict in reported]
     lines.append(f"kumo-assets gates {query} --partition {first.partition}")
-    notify(query, "blocked" if blocked else "warned", title, lines)
+    kind = "blocked" if blocked else "warned"
+    if notify(query, kind, title, lines) or store is None or not has_address():
+        return
+    key = f"{kind} {first.release_id} {' '.join(sorted(verdict.gate for verdict in reported))}"
+    alarm = UnsentAlarm(query=query, key=key, kind=kind, title=title, lines=tuple(lines), since=utc_now(), by="run")
+    try:
+        Outbox(store.objects, store.names.environment).keep(alarm)
+    except KumoAssetsError as error:
+        _log.warning("What could not be sent was not written down: %s", error)

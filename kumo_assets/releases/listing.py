@@ -25,7 +25,7 @@ EXPORT_FOLDER = re.compile(rf"export{ATTEMPT_PATTERN}/")
 WRITTEN_IN_RELEASE = re.compile(
     rf"export{ATTEMPT_PATTERN}/.*"
     r"|(?:opened|release|rejected|forced|retiring|retired|fallback)\.json\Z"
-    rf"|(?:artefacts|verdicts|statistics|{REFERENCES[:-1]})/[^/]+\.json\Z"
+    rf"|(?:artefacts|attempts|imports|verdicts|statistics|{REFERENCES[:-1]})/[^/]+\.json\Z"
     rf"|{READERS}[^/]+\Z"
 )
 

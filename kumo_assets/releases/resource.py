@@ -50,6 +50,10 @@ class ReleasesResource(dg.ConfigurableResource):
         names = self.environment().names(query)
         return ReleaseStore(names, ObjectStore(names.bucket, self.client(), self._cache.objects))
 
+    def objects(self, bucket: str) -> ObjectStore:
+        """The objects of a bucket, through this instance's client."""
+        return ObjectStore(bucket, self.client(), self._cache.objects)
+
     def context(self, definition: QueryDefinition) -> ReleaseContext:
         """Everything the operations on a query's releases work through."""
         return ReleaseContext.from_environment(definition, self.environment(), s3=self.client(), cache=self._cache)

@@ -7,8 +7,9 @@ Dagster's contexts are described by protocols: Dagster is not imported here.
 from __future__ import annotations
 
 import getpass
+import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,10 +18,13 @@ from kumo_assets.config.names import CHAIN, ReleaseId
 from kumo_assets.config.registration import AskedGate
 from kumo_assets.documents import Artefact, GateRecord, Opened, utc_now
 from kumo_assets.errors import ReleaseError
+from kumo_assets.pointers.limits import MOST_AUTHOR_BYTES, shortened
 from kumo_assets.releases.store import ReleaseStore
 
 # The root run whose release a run continues, where Dagster does not know that it does (the command line after a kill).
 ROOT_RUN_TAG = "kumo_assets/root_run"
+# The release whose artefacts a run that starts mid-chain adopts; without it, the newest of the partition that has them.
+ADOPTS_TAG = "kumo_assets/adopts"
 
 
 class Run(Protocol):
@@ -50,12 +54,14 @@ class PartitionContext(RunContext, Protocol):
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """The run, the root of its re-executions, the partition it works on, and who asked for it."""
+    """The run, the root of its re-executions, the partition it works on, and who asked for it. `adopts` is the release
+    whose artefacts a run that starts mid-chain adopts, where its tags name one."""
 
     run_id: str
     root_run_id: str
     partition: str
     by: str
+    adopts: str | None = None
 
     @property
     def release_id(self) -> str:
@@ -79,8 +85,13 @@ def author_of(context: RunContext) -> str:
 
 
 def person() -> str:
-    """The user of this process, `user@host`, as the ledger names them."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    """The user of this process, `user@host`, as the ledger names them; cut where a host has a very long name. One without a
+    name is `uid-1234@host`, as a container has under a UID of its own (`runAsUser`, OpenShift)."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        user = f"uid-{os.getuid()}"
+    return shortened(f"{user}@{socket.gethostname()}", MOST_AUTHOR_BYTES)
 
 
 def root_run_of(run: Run) -> str:
@@ -95,6 +106,7 @@ def run_of(context: PartitionContext) -> RunIdentity:
         root_run_id=root_run_of(context.run),
         partition=context.partition_key,
         by=author_of(context),
+        adopts=context.run.tags.get(ADOPTS_TAG),
     )
 
 
@@ -106,17 +118,20 @@ def open_release(
     *,
     gates: Mapping[str, AskedGate],
     code_version: str,
+    judge: Callable[[Opened], None] = lambda opened: None,
 ) -> Opened:
     """This run's release: found open, or opened now, before anything is launched.
 
     A run that starts after the chain's first asset adopts what is upstream: the artefacts, verdicts and gates of the
-    newest release of the partition that has the asset before it. Raises ReleaseError when none has it.
+    release that the run names, else of the newest of the partition that has the asset before it. Raises ReleaseError
+    when none has it. `judge` is called with the release before it is continued, or before it is opened, and may refuse it.
     """
     found = store.opened(run.release_id)
     if found is not None:
         if found.root_run_id != run.root_run_id:
             return store.open(found.model_copy(update={"root_run_id": run.root_run_id}))
         _must_not_be_going(store, found, definition, asset)
+        judge(found)
         return found
     adopted: dict[str, str] = {}
     records = {
@@ -125,9 +140,9 @@ def open_release(
     position = CHAIN.index(asset)
     if position > 0:
         before = CHAIN[position - 1]
-        source_id = store.newest_with(run.partition, before)
+        source_id = run.adopts or store.newest_with(run.partition, before)
         source = store.opened(source_id) if source_id else None
-        if source is None:
+        if source is None or source.partition != run.partition:
             raise ReleaseError(
                 f"materialise {asset} of {definition.name} for",
                 to=run.partition,
@@ -142,21 +157,21 @@ def open_release(
             home = store.opened(adopted[name])
             if home is not None:
                 records |= {gate: record for gate, record in home.gates.items() if record.asset == name}
-    opened = store.open(
-        Opened(
-            query=definition.name,
-            environment=store.names.environment,
-            partition=run.partition,
-            release_id=run.release_id,
-            run_id=run.run_id,
-            root_run_id=run.root_run_id,
-            opened_at=utc_now(),
-            code_version=code_version,
-            by=run.by,
-            adopted=adopted,
-            gates=records,
-        )
+    wanted = Opened(
+        query=definition.name,
+        environment=store.names.environment,
+        partition=run.partition,
+        release_id=run.release_id,
+        run_id=run.run_id,
+        root_run_id=run.root_run_id,
+        opened_at=utc_now(),
+        code_version=code_version,
+        by=run.by,
+        adopted=adopted,
+        gates=records,
     )
+    judge(wanted)
+    opened = store.open(wanted)
     # Retirement marks a release, then looks for references to it. Here the reference is written first, then the mark is
     # looked for, so that one of the two always sees the other.
     _must_not_be_going(store, opened, definition, asset)
@@ -194,16 +209,17 @@ def _must_not_be_rejected(
 
 
 def release_under_check(store: ReleaseStore, run: RunIdentity, asset: str) -> tuple[Opened, Artefact]:
-    """What a gate of `asset` judges in this run: the run's own release, else (a run of checks alone) the newest
-    release of the partition with an artefact of its own.
+    """What a gate of `asset` judges in this run: the artefact that the run's own release has or adopted. In a run of checks
+    alone, and before the release is opened: that of the release that the run adopts from, else of the newest.
 
     Raises ReleaseError when there is nothing to judge.
     """
     opened = store.opened(run.release_id)
-    if opened is None or asset in opened.adopted:
-        newest = store.newest_with(run.partition, asset)
-        other = store.opened(newest) if newest else None
-        opened = store.opened(store.home(other, asset)) if other else opened
+    if opened is None:
+        source = run.adopts or store.newest_with(run.partition, asset)
+        opened = store.opened(source) if source else None
+    if opened is not None and asset in opened.adopted:
+        opened = store.opened(store.home(opened, asset)) or opened
     artefact = store.artefact(opened.release_id, asset) if opened is not None else None
     if opened is None or artefact is None:
         raise ReleaseError(

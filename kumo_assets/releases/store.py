@@ -17,6 +17,7 @@ from kumo_assets.config.names import QueryNames, ReleaseId
 from kumo_assets.documents import (
     IMPORT_GATE,
     Artefact,
+    Attempt,
     Document,
     Forcing,
     Opened,
@@ -47,7 +48,11 @@ from kumo_assets.releases.listing import (
 from kumo_assets.releases.release_documents import ReleaseDocuments
 from kumo_assets.resources.s3_objects import Stored
 
-_FOLDERS: dict[str, type[Document]] = {"verdicts": Verdict, REFERENCES.rstrip("/"): Reference}
+_FOLDERS: dict[str, type[Document]] = {
+    "verdicts": Verdict,
+    "attempts": Attempt,
+    REFERENCES.rstrip("/"): Reference,
+}
 _KINDS: dict[str, type[Document]] = {
     **{REJECTED: Rejection, FORCED: Forcing, RETIRING: Retirement, RETIRED: Retirement},
 }
@@ -122,6 +127,14 @@ class ReleaseStore(ReleaseDocuments):
     def artefact(self, release: str, asset: str) -> Artefact | None:
         return self._read_once(release, f"artefacts/{asset}.json", Artefact)
 
+    def begin_attempt(self, attempt: Attempt) -> Attempt:
+        """Record what an attempt is made from, before it starts; the first record stays and is returned."""
+        return self._create(attempt.release_id, _attempt_name(attempt.asset, attempt.attempt), attempt)
+
+    def attempt(self, release: str, asset: str, number: int) -> Attempt | None:
+        """What an attempt was begun with; None for one that was not begun, or by an earlier version."""
+        return self._read(release, _attempt_name(asset, number), Attempt)
+
     # ---- tables of other releases that this one is made with
 
     def write_reference(self, reference: Reference) -> Reference:
@@ -159,6 +172,22 @@ class ReleaseStore(ReleaseDocuments):
             )
         return dict(counts)
 
+    def write_import(self, release: str, attempt: int, table: str, arn: str) -> None:
+        """Record the import of one attempt the moment it is known, once: DynamoDB may list only imports that ended."""
+        document = {"schema_version": 1, "query": self.names.query, "release_id": release, "attempt": attempt}
+        data = json.dumps(document | {"table": table, "import_arn": arn}).encode()
+        self.objects.create(self._key(release, f"imports/{attempt}.json"), data)
+
+    def import_arn(self, release: str, attempt: int) -> str | None:
+        """The recorded import of an attempt; None without a record, or with one that cannot be read: it is only a short
+        cut, and the import is then found by its token or its table."""
+        stored = self.objects.get(self._key(release, f"imports/{attempt}.json"))
+        try:
+            arn = json.loads(stored.data)["import_arn"] if stored is not None else None
+        except (ValueError, TypeError, KeyError):
+            return None
+        return arn if isinstance(arn, str) and arn else None
+
     def put_fallback(self, release: str, item_format: str, prediction: Any) -> str:
         """Write the fallback list; its S3 URI. `prediction` has the shape of an item's `p`."""
         document = {
@@ -175,18 +204,20 @@ class ReleaseStore(ReleaseDocuments):
     # ---- verdicts
 
     def write_verdict(self, verdict: Verdict) -> Verdict:
-        """Store a gate's outcome. Until the seal a new one replaces the existing one; after it, a missing one may still
-        arrive, and an existing one is returned as it is."""
+        """Store a gate's outcome. Until the seal a new one replaces the existing one, and records the settings that it was
+        judged by; after it, a missing one may still arrive, and an existing one is returned as it is."""
         key = self._key(verdict.release_id, f"verdicts/{verdict.gate}.json")
-        data = verdict.to_json()
-        existing = self.objects.create_once(key, data)
+        existing = self.objects.create_once(key, verdict.to_json())
         if existing is None:
             return verdict
         if self.objects.exists(self._key(verdict.release_id, SEAL)):
-            return self.verdict(verdict.release_id, verdict.gate) or Verdict.from_json(
-                existing.data, self.objects.uri(key)
-            )
-        self.objects.put(key, data)
+            where = self.objects.uri(key)
+            return self.verdict(verdict.release_id, verdict.gate) or Verdict.from_json(existing.data, where)
+        with suppress(DamagedDocument):
+            before = self.verdict(verdict.release_id, verdict.gate)
+            if before is not None:
+                verdict = verdict.after(before)
+        self.objects.put(key, verdict.to_json())
         return verdict
 
     def verdict(self, release: str, gate: str, asset: str = "", *, once: bool = False) -> Verdict | None:
@@ -347,3 +378,7 @@ class ReleaseStore(ReleaseDocuments):
             return self.artefact(release, file.removesuffix(".json"))
         kind = _FOLDERS.get(folder) or _KINDS.get(name)
         return self._read(release, name, kind) if kind is not None else None
+
+
+def _attempt_name(asset: str, number: int) -> str:
+    return f"attempts/{asset}-a{number}.json"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,11 +39,20 @@ def client_config() -> Config:
 
     Standard mode retries throttles and 5xx with jitter and never a 412: a lost compare-and-set stays lost.
     """
+    return _config(connect_timeout=5, read_timeout=30, attempts=5)
+
+
+def brief_config() -> Config:
+    """For a sensor's tick, which has a minute for everything and comes again in 10 s: a call ends within some 15 s."""
+    return _config(connect_timeout=2, read_timeout=5, attempts=2)
+
+
+def _config(*, connect_timeout: int, read_timeout: int, attempts: int) -> Config:
     return Config(
-        connect_timeout=5,
-        read_timeout=30,
+        connect_timeout=connect_timeout,
+        read_timeout=read_timeout,
         max_pool_connections=CONNECTIONS,
-        retries={"mode": "standard", "max_attempts": 5},
+        retries={"mode": "standard", "max_attempts": attempts},
         s3={"addressing_style": "path"},
         user_agent_extra="kumo_assets",
     )
@@ -93,7 +102,8 @@ class Sessions:
     "Session"): clients are made one at a time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, config: Callable[[], Config] = client_config) -> None:
+        self._config = config
         self._making = threading.Lock()
         self._refreshing: dict[str | None, tuple[float, Session]] = {}
 
@@ -130,14 +140,14 @@ class Sessions:
             now = time.monotonic()
             until, session = self._refreshing.get(profile, (0.0, None))
             if session is not None and now < until:
-                return _encrypting(session.create_client(service, config=client_config(), **settings), service)
+                return _encrypting(session.create_client(service, config=self._config(), **settings), service)
             session = Session(profile=profile)
             # Every other AWS SDK reads AWS_REGION, and lets it win; botocore reads AWS_DEFAULT_REGION alone.
             if os.environ.get("AWS_REGION"):
                 session.set_config_variable("region", os.environ["AWS_REGION"])
             # Loading it takes 80 ms and several MB of each session, and it is the same in all.
             session.register_component("data_loader", _models())
-            client = session.create_client(service, config=client_config(), **settings)
+            client = session.create_client(service, config=self._config(), **settings)
             if not settings.get("aws_access_key_id") and isinstance(session.get_credentials(), RefreshableCredentials):
                 self._refreshing[profile] = now + RENEWING_SECONDS, session
             return _encrypting(client, service)

@@ -320,3 +320,9 @@ def _message(error: Exception) -> str:
     """Snowflake's message on one line. Secrets are taken out before it is cut, or half of one could stay."""
     message = str(getattr(error, "raw_msg", None) or error) or type(error).__name__
     return " ".join(without_secrets(message).split())[:800]
+
+
+def names_a_conflict(error: WarehouseError) -> bool:
+    """Whether Snowflake refused a statement because of another one at the same time, or just before. Its messages are
+    not documented word by word: the worst of a wrong answer is a few seconds of looking again."""
+    return any(word in error.found.lower() for word in ("conflict", "already exists", "concurrent", "locked"))

@@ -34,15 +34,30 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def notify(query: str, kind: str, title: str, lines: Sequence[str] = ()) -> bool:
-    """Send one message: `title` in bold, `lines` below it, and a field each for query and kind; True when it was taken.
+def has_address() -> bool:
+    """True when there is somewhere to send to."""
+    return bool(os.environ.get(VARIABLE, "").strip())
+
+
+def notify(
+    query: str,
+    kind: str,
+    title: str,
+    lines: Sequence[str] = (),
+    *,
+    seconds: float = SECONDS,
+    again: bool = False,
+) -> bool:
+    """Send one message: `title` in bold, `lines` below it, and a field each for query and kind; True when it was taken,
+    which is an answer of 2xx within `seconds` (at most SECONDS). `again` is a message that the log has already.
 
     `kind` is a word for filters: `stale`, `waiting`, `hand_edit`, `blocked`, `warned`. The address holds a secret (Slack
     puts it in the path) and is never logged, not even inside an exception; so this speaks through urllib, which logs
     nothing, and not through httpx, which logs each address it asks.
     """
     title, *lines = (without_secrets(line) for line in (title, *lines))
-    log.warning("%s: %s", query, " ".join([title, *lines]))
+    if not again:
+        log.warning("%s: %s", query, " ".join([title, *lines]))
     url = os.environ.get(VARIABLE, "").strip()
     if not url:
         return False
@@ -56,7 +71,7 @@ def notify(query: str, kind: str, title: str, lines: Sequence[str] = ()) -> bool
         request = urllib.request.Request(
             url, json.dumps(body).encode(), {"Content-Type": "application/json", "User-Agent": "kumo-assets"}
         )
-        with _opener(url).open(request, timeout=SECONDS) as answer:
+        with _opener(url).open(request, timeout=min(seconds, SECONDS)) as answer:
             answer.read(1)
         return True
     except urllib.error.HTTPError as error:

@@ -9,14 +9,18 @@ from __future__ import annotations
 from itertools import product
 
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.resources.kumo.output import OUTPUT_COLUMNS
+from kumo_assets.config.tasks import OUTPUT_COLUMNS
 
 # SQL types of all columns but keys, by name.
 TYPES = {"SCORE": "FLOAT", "TRUE_PROB": "FLOAT", "FALSE_PROB": "FLOAT", "PREDICTED": "BOOLEAN"}
 # A key has the type of the raw log's column, which no definition says: number or text.
 KEY_TYPES = ("NUMBER", "VARCHAR")
-# Columns of Kumo's table besides those of the task; the launch asks for both.
-STAMPS = {"ANCHOR_TIMESTAMP": "TIMESTAMP_NTZ", "JOB_TIMESTAMP": "TIMESTAMP_NTZ"}
+# Columns besides those of the task, by source: those that Kumo's launch asks for, and what the copy of another job's table
+# records (`day_table`).
+BESIDE: dict[str, dict[str, str]] = {
+    "kumo": {"ANCHOR_TIMESTAMP": "TIMESTAMP_NTZ", "JOB_TIMESTAMP": "TIMESTAMP_NTZ"},
+    "table": {"SOURCE_RUN": "VARCHAR", "SOURCE_ROWS": "NUMBER", "SOURCE_ENTITIES": "NUMBER"},
+}
 
 
 def possible_columns(definition: QueryDefinition) -> list[dict[str, str]]:
@@ -24,12 +28,12 @@ def possible_columns(definition: QueryDefinition) -> list[dict[str, str]]:
     spec = definition.spec
     found = []
     for form in OUTPUT_COLUMNS[spec.task]:
-        names = [*form, "FALSE_PROB"] if "TRUE_PROB" in form else [*form]
+        names = [*form, "FALSE_PROB"] if "TRUE_PROB" in form and spec.source.name == "kumo" else [*form]
         keys = [name for name in names if name in ("ENTITY", "CLASS")]
         for kinds in product(KEY_TYPES, repeat=len(keys)):
             types = dict(zip(keys, kinds, strict=True))
             columns = {name: types.get(name) or _type(name, spec.task) for name in names}
-            found.append(columns | (STAMPS if spec.source.name == "kumo" else {}))
+            found.append(columns | BESIDE.get(spec.source.name, {}))
     return found
 
 

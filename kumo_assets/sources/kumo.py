@@ -6,9 +6,11 @@ job of a release is in `kumo_job`; training itself, which the command line share
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, cast
+
+from pydantic import JsonValue
 
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.documents import PredictionDetails
@@ -44,6 +46,14 @@ class KumoSource:
         resources=frozenset({RESOURCE}),
     )
     tried = "Kumo: key, connectors, models"
+
+    def parameters(self, definition: QueryDefinition) -> Mapping[str, JsonValue]:
+        """Of the model only whether it is pinned: a training that ends meanwhile makes no job another one. Fewer workers,
+        or another rhythm of polls, give the same table."""
+        spec = definition.spec.kumo
+        fields = spec.model_dump(mode="json", exclude={"poll", "training", "num_workers"})
+        lists = definition.spec.task in ("ranking", "multiclass_classification")
+        return {**fields, "candidates": definition.spec.classes_per_entity if lists else 0}
 
     def predict(self, work: PredictionWork) -> Predicted:
         """One Kumo job a release, found again by its tags. Raises KumoApiError."""
@@ -88,11 +98,15 @@ class KumoSource:
             client.probe()
             if not client.needs_model:
                 return "the key is accepted"
-            names = {str(item.get("name")) for item in client.connectors()}
+            connectors = client.connectors()
+            names = {str(item.get("name")) for item in connectors}
+            # In 3.0 a definition may also write a connector's id.
+            ids = {str(item.get("id")) for item in connectors}
             seen = []
             for definition in queries:
                 spec = definition.spec.kumo
-                if spec.connector not in names:
+                client.check_classes(definition.spec.task, definition.spec.classes_per_entity)
+                if spec.connector not in names | ids:
                     raise ConfigError(
                         "find the connector of",
                         to=definition.name,

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from kumo_assets.config.query import Poll
 from kumo_assets.documents import KumoNotice, PredictionDetails
+from kumo_assets.errors import Refused
 from kumo_assets.resources.kumo.client import KumoClient
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
-from kumo_assets.resources.kumo.model import KumoJob, Launch, Notice, PollPolicy, Progress, TrainedModel
+from kumo_assets.resources.kumo.model import JobStatus, KumoJob, Launch, Notice, PollPolicy, Progress, TrainedModel
 from kumo_assets.resources.kumo.output import OutputProof, prove_output, prove_when_written
 from kumo_assets.resources.kumo.snapshots import in_words
 from kumo_assets.resources.kumo.waiting import OnSilence
@@ -42,18 +43,34 @@ def run_job(work: PredictionWork, client: KumoClient) -> Predicted:
             num_workers=spec.num_workers,
         )
 
+    def begin(attempt: int) -> None:
+        begun = work.attempts.begin_attempt(attempt)
+        other = work.attempts.differs(begun)
+        if other:
+            raise _of_other_parameters(work, f"attempt {attempt}, which run {begun.run_id} has begun,", other)
+
+    def passed_over(attempt: int, found: KumoJob | None) -> bool:
+        begun = work.attempts.attempt(attempt)
+        other = work.attempts.differs(begun)
+        if other and found is not None and (found.status.live or found.status is JobStatus.DONE):
+            raise _of_other_parameters(work, f"Kumo job {found.job_id} ({found.raw_status})", other)
+        if found is not None and begun is None:
+            work.warn(f"Kumo job {found.job_id} was launched by an earlier version, which did not record with what")
+        return bool(other)
+
     def make_launch(attempt: int) -> Launch:
         # Called only when there is nothing to adopt: refreshing the graph's snapshot is work for Kumo, too.
         launch = identify(attempt)
-        if not client.needs_model:
-            return launch
-        model = _model(work, client)
-        graph = spec.graph_id or model.graph_id
-        snapshot = None
-        if graph is not None and spec.refresh_graph:
-            work.say(f"Refreshing the snapshot of graph {graph}, so that the newest raw logs are used")
-            snapshot = client.refresh_snapshot(graph, policy, in_words(work.say))
-        return replace(launch, training_job_id=model.job_id, graph_snapshot_id=snapshot)
+        if client.needs_model:
+            model = _model(work, client)
+            graph = spec.graph_id or model.graph_id
+            snapshot = None
+            if graph is not None and spec.refresh_graph:
+                work.say(f"Refreshing the snapshot of graph {graph}, so that the newest raw logs are used")
+                snapshot = client.refresh_snapshot(graph, policy, in_words(work.say))
+            launch = replace(launch, training_job_id=model.job_id, graph_snapshot_id=snapshot)
+        begin(attempt)
+        return launch
 
     def prove(attempt: int, done: KumoJob) -> OutputProof:
         name = work.table(attempt)
@@ -82,7 +99,7 @@ def run_job(work: PredictionWork, client: KumoClient) -> Predicted:
 
     # No session of Snowflake's is held while Kumo works: a policy may end it, and the proof would fail on a paid job.
     warehouse.rest()
-    attempt, job, adopted = client.adopt_or_launch(identify, make_launch, believe)
+    attempt, job, adopted = client.adopt_or_launch(identify, make_launch, believe, passed_over)
     work.say(
         f"{'Adopted' if adopted else 'Launched'} Kumo job {job.job_id} ({job.raw_status}) {job.tracking_url or ''}"
     )
@@ -119,6 +136,16 @@ def run_job(work: PredictionWork, client: KumoClient) -> Predicted:
             schema=warehouse.schema,
             adopted=adopted,
         ),
+    )
+
+
+def _of_other_parameters(work: PredictionWork, what: str, differs: str) -> Refused:
+    command = f"kumo-assets materialize {work.definition.name} --partition {work.partition} --fresh"
+    return Refused(
+        "adopt",
+        to=what,
+        found=f"the definition was edited after its launch: {differs}",
+        next=f"put the definition back, or launch another job: {command}",
     )
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
+from pydantic import JsonValue
+
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import QueryNames
-from kumo_assets.documents import PredictionDetails
+from kumo_assets.documents import Attempt, PredictionDetails
 from kumo_assets.models.registry import Model, ModelRegistry
 from kumo_assets.resources.snowflake import Warehouse
 
@@ -48,15 +50,33 @@ class Work:
     cancelling: Callable[[], bool]
 
 
+class Attempts(Protocol):
+    """What the attempts at one release's predictions were begun with, by number."""
+
+    def attempt(self, number: int) -> Attempt | None:
+        """What an attempt was begun with. None for one that was not begun, or by an earlier version."""
+        ...
+
+    def differs(self, begun: Attempt | None) -> str:
+        """How that differs from `Source.parameters` of now; "" when it agrees, or is not known."""
+        ...
+
+    def begin_attempt(self, number: int) -> Attempt:
+        """Record what an attempt is begun with, before anything is started. The first record stays and is returned."""
+        ...
+
+
 @dataclass(frozen=True)
 class PredictionWork(Work):
-    """The predictions of one release: anchored at `anchor` (UTC, the partition's end), written to a table of its own."""
+    """The predictions of one release: anchored at `anchor` (UTC, the partition's end), written to a table of its own.
+    What a source starts under an attempt's name, it begins in `attempts` first."""
 
     partition: str
     release_id: str
     root_run_id: str
     anchor: datetime
     warehouse: Warehouse
+    attempts: Attempts
 
     def table(self, attempt: int) -> str:
         """The name of an attempt's Snowflake table, in the schema of `warehouse`; no other release or attempt has it."""
@@ -108,11 +128,18 @@ class Source(Protocol):
         """The model asset; it exists only for a query whose settings have `training`."""
         ...
 
+    def parameters(self, definition: QueryDefinition) -> Mapping[str, JsonValue]:
+        """What of the definition makes the predictions what they are; how they are waited for is not among it.
+
+        Beside it the task and the anchor are compared. A part named `candidates` agrees when it was as many or more.
+        """
+        ...
+
     def predict(self, work: PredictionWork) -> Predicted:
         """Adopt or launch the release's computation, wait for its end, and prove its table.
 
         Called again for the same release it adopts what it started, and opens another attempt only after a failure (rule
-        2). When the run is being cancelled it ends what it started. Raises KumoAssetsError.
+        2). It refuses what it started with other parameters and that runs or is done. When the run is being cancelled it ends what it started. Raises KumoAssetsError.
         """
         ...
 

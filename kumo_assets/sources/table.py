@@ -7,8 +7,10 @@ what proves them complete is in `completeness`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+
+from pydantic import JsonValue
 
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.table_source import TableSettings
@@ -44,6 +46,10 @@ class TableSource:
     ) -> None:
         self._sleep, self._now = sleep, now
 
+    def parameters(self, definition: QueryDefinition) -> Mapping[str, JsonValue]:
+        """The table, its rows and its columns. What proves them complete changes none of them."""
+        return _settings(definition).model_dump(mode="json", include={"table", "where", "columns", "binary_threshold"})
+
     def predict(self, work: PredictionWork) -> Predicted:
         """Adopt the release's copy, or wait for the day's rows and copy them. A copy that is not whole stays where it is;
         the next attempt has another name.
@@ -57,8 +63,12 @@ class TableSource:
         made, copy = 0, None
         for attempt in range(1, MOST_ATTEMPTS + 1):
             name = work.table(attempt)
+            if work.attempts.differs(work.attempts.attempt(attempt)):
+                continue
             existing = day.frozen(name)
             adopted = existing is not None
+            if not adopted and work.attempts.differs(work.attempts.begin_attempt(attempt)):
+                continue
             copy = existing or self._copied(work, day, name, limit)
             if not copy.faults:
                 work.say(f"{'Adopted' if adopted else 'Copied'} {copy.count.rows:,} rows of {day.name} ({copy.run})")

@@ -17,6 +17,7 @@ import dagster as dg
 import pytest
 from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle
+from kumo_serving import Answer, TableReader
 
 from kumo_assets.assets.active_pointer import RELEASE_TAG
 from kumo_assets.assets.keys import key_of
@@ -174,6 +175,20 @@ class Chain:
             cursor = connection.cursor()
             cursor.execute(statement)
             return list(cursor.fetchall())
+
+
+def answer_of(chain: Chain, entity: int) -> Any:
+    """The predictions that an online service gets for an entity of the active release."""
+    found = chain.ctx().pointers.read()
+    assert found is not None
+    pointer = found.pointer
+    reader = TableReader(pointer.table, key=pointer.key, item_format=pointer.item_format, region=pointer.region)
+    try:
+        answer = reader.get(entity)
+    finally:
+        reader.close()
+    assert isinstance(answer, Answer)
+    return answer.predictions
 
 
 def failure(result: dg.ExecuteInProcessResult) -> str:

@@ -11,7 +11,8 @@ import pytest
 from kumo_serving import Answer, Miss, TableReader
 
 from kumo_assets.documents import PostprocessedDetails
-from kumo_assets_tests.chain.conftest import DAY, HOUSEHOLDS, NEXT_DAY, Chain, Day, steps
+from kumo_assets.sources.kumo import KumoSource
+from kumo_assets_tests.chain.conftest import DAY, HOUSEHOLDS, NEXT_DAY, Chain, Day, answer_of, steps
 
 
 def test_a_day_becomes_a_sealed_release_whose_counts_agree(day: Day) -> None:
@@ -92,13 +93,16 @@ def test_a_run_that_starts_mid_chain_opens_a_release_that_says_what_it_adopts(ch
     assert chain.active() == chain.release(part)
 
 
-def test_the_older_dialect_of_kumo_takes_a_day_online_too(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUMO_API_DIALECT", "pquery")
-    monkeypatch.setenv("KUMO_API_URL", chain.handle.env["KUMO_API_URL"].removesuffix("/api") + "/v1")
+def test_kumo_3_0_takes_a_day_from_raw_logs_to_an_answer_too(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUMO_API_DIALECT", "v3")
+    monkeypatch.setenv("KUMO_API_URL", chain.handle.env["KUMO_API_URL"].removesuffix("/api") + "/v3/api")
+    assert KumoSource().check([chain.definition]).startswith(f"{chain.definition.name} by trainingjob-")
     result = chain.run()
     assert result.success, chain.why(result)
     chain.promote()
     assert chain.active() == chain.release(result)
+    assert len(answer_of(chain, 1)) == 5
+    assert [job["dialect"] for job in chain.kumo_jobs()] == ["v3"]
 
 
 def test_dynamodb_json_is_the_other_form_of_export(custom) -> None:  # type: ignore[no-untyped-def]

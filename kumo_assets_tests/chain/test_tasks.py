@@ -7,22 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from kumo_serving import Answer, TableReader
 
-from kumo_assets_tests.chain.conftest import HOUSEHOLDS, Chain
-
-
-def answer_of(chain: Chain, entity: int) -> Any:
-    found = chain.ctx().pointers.read()
-    assert found is not None
-    pointer = found.pointer
-    reader = TableReader(pointer.table, key=pointer.key, item_format=pointer.item_format, region=pointer.region)
-    try:
-        answer = reader.get(entity)
-    finally:
-        reader.close()
-    assert isinstance(answer, Answer)
-    return answer.predictions
+from kumo_assets_tests.chain.conftest import HOUSEHOLDS, Chain, answer_of
 
 
 def of_task(custom: Callable[..., Chain], task: str, query: str, **more: Any) -> Chain:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 from kumo_sandbox.testing import SandboxHandle
 
+from kumo_assets.cli.trials import count_tables, login_warning, regions_agree
 from kumo_assets.resources.processes import PROCESS_TAG
 from kumo_assets_tests.chain.conftest import QUERY, SHIPPED
 from kumo_assets_tests.cli.conftest import kumo_assets
@@ -85,3 +87,67 @@ def test_every_broken_definition_is_named_and_the_systems_are_tried_for_the_othe
     assert [what for what, item in found.items() if not item["ok"]] == ["definitions"]
     assert "transactions" in found["Snowflake"]["seen"]
     assert QUERY in found["Kumo"]["seen"]
+
+
+def test_sql_that_snowflake_does_not_compile_is_found_without_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)
+    select = "SELECT ENTITY, CLASS, SCORE, 1 AS RANK FROM {{ predictions }} WHERE CLASS IN (SELECT PRODUCT_ID FROM {{ products }})"
+    for name, sql in (("good", select), ("bad", select.replace("PRODUCT_ID", "PRODUCT"))):
+        shutil.copytree(SHIPPED / QUERY, tmp_path / f"{name}_rules")
+        (tmp_path / f"{name}_rules" / "postprocess.sql").write_text(sql)
+    monkeypatch.setenv("KUMO_ASSETS_DEFS", str(tmp_path))
+    done = kumo_assets("doctor", "--json")
+    assert done.status == 1, done.err
+    found = {item["what"]: item for item in done.document["findings"] if item["what"].startswith("postprocess.sql")}
+    assert "returns ENTITY, CLASS, SCORE, RANK" in found["postprocess.sql: good_rules"]["seen"]
+    wrong = found["postprocess.sql: bad_rules"]
+    assert not wrong["ok"]
+    assert "PRODUCT" in wrong["seen"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("schema: RAW", "schema: raw", "there is KUMO.RAW.TRANSACTIONS: names differ in case"),
+        ("table: TRANSACTIONS", "table: Transactions", "there is KUMO.RAW.TRANSACTIONS: names differ in case"),
+        ("event_time: TRANSACTION_TIMESTAMP", "event_time: Transaction_Timestamp", "TRANSACTION_TIMESTAMP differs"),
+    ],
+)
+def test_a_raw_log_in_another_case_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, words: str
+) -> None:
+    for place in ("raw_logs", QUERY):
+        (tmp_path / place).mkdir()
+        text = (SHIPPED / place / "defs.yaml").read_text()
+        assert place == QUERY or old in text
+        (tmp_path / place / "defs.yaml").write_text(text.replace(old, new, 1) if place == "raw_logs" else text)
+    monkeypatch.setenv("KUMO_ASSETS_DEFS", str(tmp_path))
+    found = findings(1)["Snowflake"]
+    assert words in found["seen"]
+    assert "RawLogs definition" in found["fix"]
+
+
+def test_near_the_quota_of_tables_doctor_warns() -> None:
+    assert not count_tables(10, 2249, "eu-west-1").warning
+    assert "retire old releases" in count_tables(10, 2250, "eu-west-1").warning
+
+
+@pytest.mark.parametrize(
+    ("variables", "warns"),
+    [
+        ({"SNOWFLAKE_PASSWORD": "x"}, True),
+        ({"SNOWFLAKE_PASSWORD": "x", "SNOWFLAKE_HOST": "127.0.0.1"}, False),
+        ({"SNOWFLAKE_PASSWORD": "x", "SNOWFLAKE_AUTHENTICATOR": "username_password_mfa"}, False),
+        ({"SNOWFLAKE_PRIVATE_KEY_PATH": "/k"}, False),
+    ],
+)
+def test_a_bare_password_outside_the_sandbox_is_warned_of(variables: dict[str, str], warns: bool) -> None:
+    assert bool(login_warning(variables)) is warns
+
+
+def test_two_regions_are_warned_of() -> None:
+    assert "AWS_REGION is a, which is used" in regions_agree({"AWS_REGION": "a", "AWS_DEFAULT_REGION": "b"})
+    assert not regions_agree({"AWS_REGION": "a", "AWS_DEFAULT_REGION": "a"})
+    assert not regions_agree({"AWS_DEFAULT_REGION": "b"})

@@ -5,10 +5,12 @@ A failed write reported as good, and a good one reported as failed or lost, are 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
-from kumo_serving.pointer import KeyAttribute, Pointer, Promoted
+from kumo_serving.errors import PointerMalformed
+from kumo_serving.pointer import KeyAttribute, Pointer, Previous, Promoted
 
 from kumo_assets.config.names import QueryNames
 from kumo_assets.documents import LedgerEntry
@@ -17,7 +19,16 @@ from kumo_assets.pointers.s3 import S3PointerStore
 from kumo_assets.pointers.store import to_bytes
 from kumo_assets_tests.releases.conftest import aws_variables  # noqa: F401
 from kumo_assets_tests.resources.kumo.scripted import Answer, Asked, ScriptedServer
-from kumo_assets_tests.support.scripted_s3 import BROKEN, DONE, GONE, TOO_LATE, content, failure, objects_of
+from kumo_assets_tests.support.scripted_s3 import (
+    BROKEN,
+    DONE,
+    GONE,
+    IN_PROGRESS,
+    TOO_LATE,
+    content,
+    failure,
+    objects_of,
+)
 
 NAMES = QueryNames(environment="local", query="next_best_product", bucket="a-bucket")
 EXPECTED = '"e"'
@@ -85,6 +96,47 @@ def test_a_write_that_was_done_is_reported_as_done(server: ScriptedServer, puts:
     assert write(server, puts, read) == "ann 2"
 
 
+def test_a_write_that_s3_takes_one_at_a_time_is_retried(server: ScriptedServer) -> None:
+    assert write(server, [IN_PROGRESS, IN_PROGRESS, DONE], OURS) == "ann 2"
+    assert [asked.method for asked in server.asked] == ["PUT", "PUT", "PUT", "GET"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "header", "value"),
+    [('"e"', "if-match", '"e"'), ('"e" v7', "if-match", '"e"'), (None, "if-none-match", "*")],
+)
+def test_what_is_written_over_is_what_was_read_or_nothing(
+    server: ScriptedServer, expected: str | None, header: str, value: str
+) -> None:
+    server.script = lambda asked: OURS if asked.method == "GET" else DONE
+    S3PointerStore(NAMES, objects_of(server)).write(*document(2), expected)
+    conditions = {name: server.asked[0].headers.get(name) for name in ("if-match", "if-none-match")}
+    assert conditions == {"if-match": None, "if-none-match": None, header: value}
+
+
+def test_a_proxys_page_is_no_write(server: ScriptedServer) -> None:
+    with pytest.raises(ReleaseError, match=r"write the active pointer.*it is not S3's.*the old pointer stands"):
+        write(server, [Answer(200, b"<html><p>Log in</p></html>", {"Content-Type": "text/html"})], OLD)
+
+
+UNREADABLE = {
+    "too long": {"region": "x" * 70_000},
+    "no table": {"table": "a table of mine"},
+    "an impossible generation": {"generation": 2**53},
+    "half a character": {"region": "\ud800"},
+    "another reading": {"previous": (Previous("", "", "local-next_best_product-20171129-00000000"),)},
+}
+
+
+@pytest.mark.parametrize("which", UNREADABLE)
+def test_a_document_that_no_reader_would_take_is_never_sent(server: ScriptedServer, which: str) -> None:
+    pointer, move = document(2)
+    server.script = lambda asked: OLD if asked.method == "GET" else DONE
+    with pytest.raises(ReleaseError, match="write the active pointer of next_best_product: "):
+        S3PointerStore(NAMES, objects_of(server)).write(pointer.replace(**UNREADABLE[which]), move, EXPECTED)
+    assert server.asked == []
+
+
 @pytest.mark.parametrize(
     ("puts", "read", "found"),
     [
@@ -132,6 +184,27 @@ def test_a_write_that_cannot_be_read_back_is_neither_done_nor_lost(
 ) -> None:
     with pytest.raises(ReleaseError, match=f"know whether the active pointer was moved.*{reason}"):
         write(server, puts, BROKEN)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["1" + "0" * 4_300, "[" * 960 + "]" * 960, "[" * 100_000, '"\\ud800"', '{"by": ' + "[" * 900 + "]" * 900 + "}"],
+    ids=["digits", "deep", "too deep", "half a character", "a deep note"],
+)
+@pytest.mark.parametrize("name", ["hold", "more_holds", "unrecorded", "move", "unknown", "region"])
+def test_a_document_that_python_cannot_take_is_malformed(server: ScriptedServer, name: str, value: str) -> None:
+    """Or it is read as a hand edit. It never raises anything else."""
+    rest = {key: one for key, one in json.loads(to_bytes(*document(1))).items() if key != name}
+    text = json.dumps(rest).replace("{", f'{{"{name}": {value},', 1)
+    server.script = lambda asked: content(text.encode())
+    store = S3PointerStore(NAMES, objects_of(server))
+    try:
+        found = store.read()
+    except PointerMalformed:
+        return
+    assert found is not None
+    assert found.hand_edited
+    assert repr(found.pointer.hold).encode()
 
 
 def test_a_pointer_that_cannot_be_read_says_what_readers_do(server: ScriptedServer) -> None:

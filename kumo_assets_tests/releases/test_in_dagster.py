@@ -118,7 +118,7 @@ def test_a_stale_release_and_one_that_waits_are_told_once_each_with_the_reason(
 ) -> None:
     from datetime import UTC, datetime, timedelta
 
-    import kumo_assets.automation.promotion_sensor as sensor
+    import kumo_assets.automation.looking as sensor
 
     class Later(datetime):
         @classmethod

@@ -531,6 +531,9 @@ class InMemory(Machine):
             self.crossing = None
             hold(self.ctx, by="carl", reason="wait")
             self.moved(served, "hold")
+            if self.out:
+                # Lost with its document. Put back later, it would show a second move of its generation: a fork.
+                self.documents.pop()
             put_raw(self.ctx, raw.data)
             crossed.append(which)
 

@@ -134,6 +134,32 @@ def test_a_release_that_went_live_by_force_is_not_known_good_because_the_ledger_
     assert rollback(memory.ctx, by="ann", reason="odd").pointer.release_id == first
 
 
+def test_a_release_that_was_forced_is_not_known_good_when_the_move_that_says_so_was_lost(memory: MemoryShop) -> None:
+    memory.build("2017-11-27")
+    promote(memory.ctx, None, by="sensor")
+    forced = memory.build("2017-11-28", failed="volume")
+    promote(memory.ctx, forced, by="bob", forced="I insist")
+    memory.verdict_again(forced, "volume")
+    memory.build("2017-11-29")
+    promote(memory.ctx, None, by="sensor")
+    lost = sorted(key for key in memory.memory.objects if "/ledger/" in key)[1]
+    del memory.memory.objects[lost]
+    with pytest.raises(Refused, match="by force"):
+        rollback(memory.another_context(), by="ann", reason="odd", to=forced)
+
+
+def test_a_typed_hold_is_a_hands_and_is_lifted_with_the_edit(memory: MemoryShop) -> None:
+    memory.build("2017-11-27")
+    promote(memory.ctx, None, by="sensor")
+    memory.edit(lambda text: text.replace('"hold": null', '"hold": "wait for me"'))
+    assert [(one["by"], one["reason"][:6]) for one in report(memory.ctx).holds] == [
+        ("a hand edit", "wait f"),
+        ("a hand edit", "edited"),
+    ]
+    unhold(memory.ctx, preview_unhold(memory.ctx), by="ann")
+    assert report(memory.ctx).holds == []
+
+
 @pytest.mark.parametrize("how", ["edited", "damaged"])
 def test_a_hand_on_the_document_loses_none_of_the_moves_that_it_still_tells_of(out: MemoryShop, how: str) -> None:
     tables = [out.ctx.names.dynamodb_table(release) for release in out.built]
@@ -187,6 +213,19 @@ def test_with_no_more_room_promotion_is_refused_and_what_people_do_is_not(full: 
     if report(full.ctx).hold is not None:
         toggle(full, 1)
     assert promote(full.ctx, newer, by="sensor").moved
+
+
+def test_with_no_more_room_nothing_is_retired() -> None:
+    found = memory_shop()
+    for day in ("26", "27", "28", "29"):
+        found.build(f"2017-11-{day}")
+        promote(found.ctx, None, by="sensor")
+    found.refuse("/ledger/")
+    toggle(found, MOST_UNRECORDED)
+    assert plan(found.ctx).going.keys() == {found.built[0]}
+    with pytest.raises(Refused, match=f"{MOST_UNRECORDED} moves are not in the ledger"):
+        retire(found.ctx, lambda names: None, by="daily")
+    assert found.ctx.store.retirement(found.built[0]) is None
 
 
 def test_what_a_pointer_has_no_room_for_is_a_hole_that_stops_retirement_until_it_is_accepted(full: MemoryShop) -> None:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kumo_assets.assets.s3_export import copy_into
+from kumo_assets.errors import ConfigError, ObjectStoreError
 from kumo_assets.resources import aws
 from kumo_assets.resources.dynamodb.resource import DynamoDBResource
 from kumo_assets.resources.s3 import S3Resource
+from kumo_assets.resources.s3_objects import ObjectStore
+from kumo_assets_tests.resources.kumo.scripted import Answer, Asked, ScriptedServer
+from kumo_assets_tests.support.scripted_s3 import DONE, failure, listing
 
 MAKERS: dict[str, Callable[[aws.Sessions], Any]] = {
     "s3": lambda sessions: sessions.s3(),
@@ -112,3 +119,99 @@ def test_no_client_waits_for_longer_than_its_time_outs(maker: str, files: Path) 
     config = MAKERS[maker](aws.Sessions()).meta.config
     assert (config.connect_timeout, config.read_timeout) == (5, 30)
     assert config.retries["mode"] == "standard"
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize(
+    ("variables", "region"),
+    [
+        ({"AWS_REGION": "eu-west-1"}, "eu-west-1"),
+        ({"AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-2"),
+        ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-1"),
+    ],
+)
+def test_either_variable_names_the_region_and_aws_region_wins(
+    maker: str, variables: dict[str, str], region: str, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for kumo_serving, and every other AWS SDK: services and releases must look in one region."""
+    write_keys(files, "AKID")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert MAKERS[maker](aws.Sessions()).meta.region_name == region
+
+
+def test_sixteen_threads_keep_their_connections(files: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of botocore's 10, the others would be closed after each request and opened anew."""
+    write_keys(files, "AKID")
+    together = threading.Barrier(16)
+
+    def answer(asked: Asked) -> Answer:
+        together.wait(10)
+        return Answer(200, listing(), {"Content-Type": "application/xml"})
+
+    with ScriptedServer(answer) as server:
+        client = S3Resource(endpoint_url=server.origin).get_client()
+        with ThreadPoolExecutor(16) as pool:
+            for _ in range(2):
+                list(pool.map(lambda _: client.list_objects_v2(Bucket="a-bucket"), range(16)))
+    assert "Connection pool is full" not in caplog.text
+
+
+def test_objects_are_written_with_the_encryption_that_the_environment_names(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_keys(files, "AKID")
+    monkeypatch.setenv("KUMO_ASSETS_S3_ENCRYPTION", "aws:kms")
+    monkeypatch.setenv("KUMO_ASSETS_S3_KMS_KEY", "alias/releases")
+    with ScriptedServer(lambda asked: DONE) as server:
+        objects = ObjectStore("a-bucket", S3Resource(endpoint_url=server.origin).get_client())
+        objects.put("local/a", b"1")
+        assert objects.create("local/b", b"2")
+        assert objects.replace("local/c", b"3", etag='"e"')
+    for asked in server.asked:
+        assert asked.headers["x-amz-server-side-encryption"] == "aws:kms"
+        assert asked.headers["x-amz-server-side-encryption-aws-kms-key-id"] == "alias/releases"
+
+
+def test_without_the_option_no_encryption_is_asked_for(files: Path) -> None:
+    write_keys(files, "AKID")
+    with ScriptedServer(lambda asked: DONE) as server:
+        ObjectStore("a-bucket", S3Resource(endpoint_url=server.origin).get_client()).put("local/a", b"1")
+    assert not [name for name in server.asked[0].headers if "encryption" in name]
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"KUMO_ASSETS_S3_ENCRYPTION": "kms"}, "use one of: AES256, aws:kms"),
+        ({"KUMO_ASSETS_S3_KMS_KEY": "k"}, "set KUMO_ASSETS_S3_ENCRYPTION=aws:kms"),
+        (
+            {"KUMO_ASSETS_S3_KMS_KEY": "k", "KUMO_ASSETS_S3_ENCRYPTION": "AES256"},
+            "set KUMO_ASSETS_S3_ENCRYPTION=aws:kms",
+        ),
+    ],
+)
+def test_an_encryption_that_s3_does_not_know_is_refused(variables: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        aws.encryption(variables)
+
+
+def test_a_write_that_a_buckets_policy_denies_says_how_to_encrypt(files: Path) -> None:
+    write_keys(files, "AKID")
+    with ScriptedServer(lambda asked: failure(403, "AccessDenied")) as server:
+        objects = ObjectStore("a-bucket", S3Resource(endpoint_url=server.origin).get_client())
+        with pytest.raises(ObjectStoreError, match="set KUMO_ASSETS_S3_ENCRYPTION to AES256 or aws:kms"):
+            objects.put("local/a", b"1")
+        with pytest.raises(ObjectStoreError) as refused:
+            objects.get("local/a")
+    assert "ENCRYPTION" not in str(refused.value)
+
+
+def test_the_unload_is_encrypted_alike() -> None:
+    sql = copy_into(
+        "s3://b/p/", "SELECT 1", "csv", "INTEGRATION", 16, {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "k"}
+    )
+    assert "ENCRYPTION = (TYPE = 'AWS_SSE_KMS' KMS_KEY_ID = 'k')" in sql
+    assert "ENCRYPTION" not in copy_into("s3://b/p/", "SELECT 1", "csv", "INTEGRATION", 16, {})

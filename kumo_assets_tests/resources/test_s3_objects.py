@@ -239,6 +239,27 @@ def test_a_conflict_that_lasts_is_an_error_and_no_verdict(
     assert len(server.asked) == CONFLICTS
 
 
+def test_what_is_said_to_exist_is_looked_at(server: ScriptedServer, scripted: ObjectStore) -> None:
+    server.script = in_turn(TOO_LATE, content(b"theirs"))
+    existing = scripted.create_once("k", b"1")
+    assert existing is not None
+    assert existing.data == b"theirs"
+    server.script = in_turn(DONE)
+    assert scripted.create_once("k", b"1") is None
+
+
+def test_what_is_said_to_exist_and_does_not_was_not_written(server: ScriptedServer, scripted: ObjectStore) -> None:
+    server.script = lambda asked: GONE if asked.method == "GET" else TOO_LATE
+    with pytest.raises(ObjectStoreError, match=r"says that the object exists, and there is none.*doctor"):
+        scripted.create_once("k", b"1")
+
+
+def test_what_was_deleted_in_between_is_written(server: ScriptedServer, scripted: ObjectStore) -> None:
+    server.script = in_turn(TOO_LATE, GONE, DONE)
+    assert scripted.create_once("k", b"1") is None
+    assert [asked.method for asked in server.asked] == ["PUT", "GET", "PUT"]
+
+
 def test_the_pauses_between_retries_grow(
     server: ScriptedServer, scripted: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,6 +369,28 @@ def test_a_listing_that_is_not_whole_is_an_error_and_not_a_shorter_one(
     server.script = in_turn(answer)
     with pytest.raises(ObjectStoreError):
         CALLS[name](scripted)
+
+
+PAGE = b"<html><body><p>Please log in to the proxy</p></body></html>"
+
+
+@pytest.mark.parametrize("name", ["list", "exists", "now", "create", "replace", "put", "delete_many"])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Content-Type": "text/html"}, {"Content-Type": "text/html", "ETag": '"e"'}], ids=str
+)
+def test_a_page_that_happens_to_be_xml_is_no_empty_listing_and_no_write(
+    name: str, headers: dict[str, str], server: ScriptedServer, scripted: ObjectStore
+) -> None:
+    """As the login page of a proxy, with status 200."""
+    server.script = in_turn(Answer(200, PAGE, headers))
+    with pytest.raises(ObjectStoreError, match=r"it is not S3's.*AWS_ENDPOINT_URL, and any proxy"):
+        CALLS[name](scripted)
+
+
+def test_a_listing_that_is_sent_as_a_page_is_none(server: ScriptedServer, scripted: ObjectStore) -> None:
+    server.script = in_turn(Answer(200, listing("k1"), {"Content-Type": "text/html"}))
+    with pytest.raises(ObjectStoreError, match="it is not S3's"):
+        list(scripted.list("k"))
 
 
 def test_an_answer_that_is_not_s3s_is_no_object(server: ScriptedServer, scripted: ObjectStore) -> None:

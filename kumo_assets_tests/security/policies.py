@@ -18,6 +18,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 ACTIONS = {
     "HeadObject": ["s3:GetObject"],
     "ListObjectsV2": ["s3:ListBucket"],
+    "ListObjectVersions": ["s3:ListBucketVersions"],
     "DeleteObjects": ["s3:DeleteObject"],
     "HeadBucket": ["s3:ListBucket"],
 }
@@ -76,7 +77,7 @@ def needs(service: str, operation: str, parameters: dict[str, Any]) -> list[Need
     if service == "s3":
         bucket = f"arn:aws:s3:::{parameters['Bucket']}"
         keys = [item["Key"] for item in parameters.get("Delete", {}).get("Objects", [])] or [parameters.get("Key", "")]
-        prefix = parameters.get("Prefix", "") if operation == "ListObjectsV2" else None
+        prefix = parameters.get("Prefix", "") if operation.startswith("ListObject") else None
         found = [
             Need(action, f"{bucket}/{key}" if key else bucket, prefix)
             for action in ACTIONS.get(operation, [f"s3:{operation}"])

@@ -25,6 +25,7 @@ from kumo_assets_tests.security.policies import DEPLOY, Need, Policy, recorded
 
 # Allowed though no call of the pipeline's own is seen here, each with its reason.
 UNSEEN_PIPELINE = {
+    "s3:ListBucketVersions": "only where the bucket keeps versions",
     "logs:CreateLogGroup": "ImportTable writes its log with the caller's permissions",
     "logs:CreateLogStream": "the same",
     "logs:DescribeLogGroups": "the same",
@@ -81,7 +82,8 @@ def test_each_party_may_do_what_it_does_and_no_more(chain: Chain, monkeypatch: p
         ctx.ledger.history()
     assert denied(operator, operated) == []
     unused = operator.actions() - {need.action for need in operated}
-    assert unused <= {"dynamodb:GetItem", "dynamodb:BatchGetItem"}, "lookup and trial, signed by the reader"
+    signed_by_the_reader = {"dynamodb:GetItem", "dynamodb:BatchGetItem"}  # lookup and trial
+    assert unused <= signed_by_the_reader | {"s3:ListBucketVersions"}, "the last where the bucket keeps versions"
 
     with recorded(monkeypatch) as retired:
         keep = Retention(keep=1, min_age_hours=0, grace_minutes=0)

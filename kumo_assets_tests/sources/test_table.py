@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -22,9 +22,10 @@ from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import QueryNames
 from kumo_assets.config.query import PredictiveQuerySpec
 from kumo_assets.config.table_source import TableSettings
-from kumo_assets.documents import PredictionDetails
+from kumo_assets.documents import Attempt, PredictionDetails
 from kumo_assets.errors import ConfigError, KumoAssetsError, LateLogs, WarehouseError
 from kumo_assets.models.registry import ModelRegistry
+from kumo_assets.releases.fingerprints import differences, fingerprint_of
 from kumo_assets.resources.aws import s3_client
 from kumo_assets.resources.s3_objects import ObjectStore
 from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
@@ -64,6 +65,34 @@ class Clock:
         then()
 
 
+class Begun:
+    """What a release's attempts were begun with, as the store keeps it."""
+
+    def __init__(self) -> None:
+        self.records: dict[int, Attempt] = {}
+        self.now: dict[str, Any] = {}
+
+    def attempt(self, number: int) -> Attempt | None:
+        return self.records.get(number)
+
+    def differs(self, begun: Attempt | None) -> str:
+        return "; ".join(differences(begun.made_from, self.now)) if begun is not None else ""
+
+    def begin_attempt(self, number: int) -> Attempt:
+        record = Attempt(
+            query="q",
+            release_id="20171128-0000000a",
+            asset="predictions",
+            attempt=number,
+            made_from=self.now,
+            fingerprint=fingerprint_of(self.now),
+            run_id="r",
+            by="ann",
+            begun_at="2017-11-29T02:00:00.000Z",
+        )
+        return self.records.setdefault(number, record)
+
+
 @dataclass
 class Producer:
     """The other job: a table of its own, and the records that it leaves."""
@@ -72,6 +101,7 @@ class Producer:
     table: str
     records: str
     query: str
+    begun: dict[str, Begun] = field(default_factory=dict)
 
     def sql(self, text: str) -> None:
         self.warehouse.rows(text)
@@ -120,6 +150,8 @@ def predict(
     definition = producer.definition(**settings)
     names = QueryNames("local", producer.query, "some-bucket")
     said: list[str] = []
+    begun = producer.begun.setdefault(release, Begun())
+    begun.now = dict(TableSource().parameters(definition))
     work = PredictionWork(
         definition=definition,
         names=names,
@@ -134,6 +166,7 @@ def predict(
         root_run_id="r",
         anchor=ANCHOR,
         warehouse=producer.warehouse,
+        attempts=begun,
     )
     return TableSource(sleep=clock.sleep, now=clock.now).predict(work)
 
@@ -165,6 +198,19 @@ def test_the_producers_next_overwrite_changes_no_release_and_makes_another(produ
     assert (again.table, again.details.job_id, again.details.adopted) == (first.table, "run-1", True)
     assert len(copied(producer, again)) == 3
     assert (other.details.job_id, len(copied(producer, other))) == ("run-2", 2)
+
+
+def test_a_copy_made_by_another_definition_is_left_and_the_rows_are_copied_anew(producer: Producer) -> None:
+    producer.write()
+    producer.done()
+    first = predict(producer)
+    edited = predict(
+        producer, where="CLASS <> 'eggs'", complete={"control": {"table": producer.table, "where": "TRUE"}}
+    )
+    assert (first.attempt, edited.attempt) == (1, 2)
+    assert [row[1] for row in copied(producer, edited)] == ["milk", "milk"]
+    patient = predict(producer, poll_seconds=1)
+    assert (patient.table, patient.details.adopted) == (first.table, True)
 
 
 def test_names_of_any_case_are_found_and_one_table_with_many_days_is_cut(producer: Producer) -> None:

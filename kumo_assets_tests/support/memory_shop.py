@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,13 @@ class MemoryShop(Shop):
         """As another process has it: nothing that this one has read is remembered."""
         assert self.ctx.definition is not None
         return _context(self.ctx.definition, self.memory)
+
+    def verdict_again(self, release: str, gate: str) -> None:
+        """A hand that makes a verdict pass after the seal, past everything of ours."""
+        key = f"{self.ctx.names.release_prefix(release)}verdicts/{gate}.json"
+        found, modified = self.memory.objects[key]
+        passed = {**json.loads(found), "passed": True, "severity": "ok"}
+        self.memory.objects[key] = (json.dumps(passed).encode(), modified)
 
     def refuse(self, part_of_key: str) -> None:
         """From now on S3 takes no object with this in its key; "" lets everything be written again."""

@@ -21,6 +21,7 @@ from kumo_assets.gates.judgement import to_verdict
 from kumo_assets.gates.raw.take_counts import count_raw
 from kumo_assets.gates.registry import GATES
 from kumo_assets.gates.reporting import check_result, notify_of
+from kumo_assets.gates.settings import judged_by_others, mode_for, settings_of
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.resources.snowflake import Warehouse
 
@@ -61,24 +62,39 @@ def run_raw_gates(
 ) -> Iterator[dg.AssetCheckResult]:
     """A check result for each gate, its verdict stored first; `day` is the partition's start and end.
 
-    Once `launched`, verdicts that exist are reported again. Raises GateBlocked after the last one when one blocks.
+    Once `launched`, verdicts that exist are reported again; those whose gate has other settings now are judged again.
+    A gate that the definition no longer asks has no check, but the release was opened with it: its verdict counts, too.
+    Raises GateBlocked after the last one when one blocks.
     """
-    modes = raw_gates(definition)
-    stored = {gate: ctx.store.verdict(opened.release_id, gate) for gate in modes} if launched else {}
-    verdicts: list[Verdict] = [verdict for verdict in stored.values() if verdict is not None]
-    missing = [gate for gate in modes if stored.get(gate) is None]
+    asked = raw_gates(definition)
+    recorded = {
+        gate: record.mode for gate, record in opened.gates.items() if gate in GATES and GATES[gate].before_launch
+    }
+    modes = {gate: mode_for(opened, gate, mode) for gate, mode in (recorded | asked).items()}
+    stored = {gate: ctx.store.verdict(opened.release_id, gate) for gate in modes}
+    kept = {
+        gate: verdict
+        for gate, verdict in stored.items()
+        if verdict is not None and (gate not in asked or (launched and not judged_by_others(definition, verdict)))
+    }
+    verdicts: list[Verdict] = [*kept.values()]
+    missing = [gate for gate in modes if gate not in kept]
     if missing:
         baselines = baselines_of(ctx, definition.spec.gates, opened)
         raw = count_raw(warehouse, definition, sources, day, baselines)
         others = ctx.store.statistics(opened.release_id, ASSET) or {}
         ctx.store.write_statistics(opened.release_id, ASSET, {**others, "raw": raw})
         judges = bind(definition.spec, NoticeDetails(), counts_in({"raw": raw}), baselines)
-        new = [to_verdict(judges[gate](), opened, gate, ASSET, modes[gate], run_id) for gate in missing]
+        new = [
+            to_verdict(judges[gate](), opened, gate, ASSET, modes[gate], run_id, settings_of(definition, gate))
+            for gate in missing
+        ]
         verdicts += [ctx.store.write_verdict(verdict) for verdict in new]
-        notify_of(definition.name, new)
+        notify_of(definition.name, new, ctx.store)
     key = dg.AssetKey([definition.name, ASSET])
     for verdict in verdicts:
-        yield check_result(key, verdict)
+        if verdict.gate in asked:
+            yield check_result(key, verdict)
     blocking = next((verdict for verdict in verdicts if verdict.blocks), None)
     if blocking is not None:
         raise GateBlocked(

@@ -26,8 +26,6 @@ from kumo_assets.releases.operations.plain_text import copy_plain_text
 from kumo_assets.releases.operations.reconcile import forget, reconcile, record_moves, unrecorded
 
 log = logging.getLogger(__name__)
-# Moves that are made even when the pointer has no room for what the ledger could not take: the oldest of it is lost then.
-BY_A_PERSON = ("rollback", "hold", "unhold")
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,10 @@ def move_pointer(
     at: str | None = None,
 ) -> Moved:
     """Write `pointer` over `current` (None: where there is none), then record it. Raises LostRace, or ReleaseError when
-    nothing moved; Refused for a promotion or a retirement when the pointer has no room for one more unrecorded move.
+    nothing moved.
 
-    A ledger or copy that cannot be written is no failure of the move: it is reported in `warning`.
+    A ledger or copy that cannot be written is no failure of the move: it is reported in `warning`. So is the oldest of what
+    the ledger could not take, when the document has no room for it: see `must_have_room`.
     """
     entry = LedgerEntry(
         query=ctx.query,
@@ -72,8 +71,6 @@ def move_pointer(
     )
     warnings: list[str] = []
     carried = _not_recorded(ctx, current, warnings)
-    if action not in BY_A_PERSON:
-        must_have_room(ctx, current)
     pointer, kept = fitted(pointer, entry, carried)
     if len(kept) < len(carried):
         lost = ", ".join(str(move.generation) for move, _ in carried[: len(carried) - len(kept)])
@@ -111,7 +108,8 @@ def _not_recorded(
 
 
 def must_have_room(ctx: ReleaseContext, current: VersionedPointer | RawPointer | None) -> None:
-    """Refused when the pointer tells of as many moves as it has room for, and the ledger still takes none of them."""
+    """Refused when the pointer tells of as many moves as it has room for, and the ledger still takes none of them. Asked
+    before a promotion or a retirement; what people do for the sake of what is served goes on, and loses the oldest."""
     if len(carried_in(ctx.query, current)) < MOST_UNRECORDED:
         return
     try:

@@ -1,8 +1,7 @@
 """Status: what an on-call engineer reads first. Derived from the pointer, the release objects and the table's state.
 
 Changes nothing but for recording moves that the ledger could not take before, and asks neither Snowflake, Kumo nor
-Dagster. A damaged pointer is a finding, not an error. The list of
-releases is in `states`.
+Dagster. A damaged pointer is a finding, not an error. The list of releases is in `states`.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ from kumo_assets.releases.operations.plain_text import copy_edited
 from kumo_assets.releases.operations.promote import next_promotion
 from kumo_assets.releases.operations.reconcile import ledger_problems
 from kumo_assets.releases.operations.states import ReleaseView, last_block, releases
+from kumo_assets.releases.outbox import Outbox
 from kumo_assets.resources.dynamodb import tables
 
 __all__ = ["ReleaseView", "StatusReport", "releases", "report"]
@@ -45,7 +45,7 @@ class StatusReport:
     """The page for 3 a.m. Ages in hours, by S3's clock. `hold` is set for a hand edit too (rule 9); `holds` are all that
     exist, each with its author, oldest first. `candidate` is the
     newest release that waits, `candidate_words` why it does, `candidate_waits_hours` since its seal; `problems` are
-    sentences about what is wrong with what is live, worst first. `stale_after_hours` is None when only a pointer's address
+    sentences about what is wrong with what is live, worst first. `unsent` are alarms that no chat has taken yet. `stale_after_hours` is None when only a pointer's address
     was given."""
 
     query: str
@@ -70,6 +70,7 @@ class StatusReport:
     previous: list[str] = field(default_factory=list)
     holds: list[dict[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    unsent: list[dict[str, str]] = field(default_factory=list)
 
 
 def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
@@ -134,11 +135,21 @@ def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
         previous=[item.release_id for item in pointer.previous] if pointer is not None else [],
         holds=[vars(one) for one in holds],
         problems=[*problems, *ledger_problems(ctx, found)],
+        unsent=_unsent(ctx),
     )
 
 
 class _Unknown(Decision):
     """What waits cannot be told."""
+
+
+def _unsent(ctx: ReleaseContext) -> list[dict[str, str]]:
+    """Alarms of this query that wait in the outbox, oldest first; none when that cannot be read."""
+    try:
+        kept = Outbox(ctx.objects, ctx.names.environment).kept(ctx.query)
+    except KumoAssetsError:
+        return []
+    return [{"kind": item.alarm.kind, "since": item.alarm.since, "title": item.alarm.title} for item in kept]
 
 
 def _waiting(

@@ -12,12 +12,12 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from kumo_assets.errors import ImportFailed
-from kumo_assets.resources.aws import explain_error
+from kumo_assets.resources.dynamodb.import_errors import failed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LIVE = ("IN_PROGRESS",)
 DONE = ("COMPLETED",)
 MOST_ATTEMPTS = 20
+# ImportTable's answers where the table exists, or an import into it does (API reference, "Errors").
+TAKEN = ("ResourceInUseException", "ImportConflictException", "TableAlreadyExistsException")
 
 
 @dataclass(frozen=True)
@@ -83,26 +85,33 @@ class ImportRequest:
         return hashlib.sha256(f"{self.table}|{self.bucket}|{self.prefix}|{self.format}".encode()).hexdigest()[:36]
 
 
+def table_arn(client: DynamoDBClient, table: str) -> str | None:
+    """The table's ARN, None when there is no such table. ImportFailed when AWS does not answer."""
+    try:
+        return client.describe_table(TableName=table)["Table"]["TableArn"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            return None
+        raise failed("look for the table", table, error) from error
+    except BotoCoreError as error:
+        raise failed("look for the table", table, error) from error
+
+
 def find_import(client: DynamoDBClient, table: str) -> ImportState | None:
     """The newest import into a table of this name, when the table exists; None when there is no such table.
 
     Raises ImportFailed when the table exists but no import made it: the name is taken by something that is not ours.
     """
-    try:
-        arn = client.describe_table(TableName=table)["Table"]["TableArn"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ResourceNotFoundException":
-            return None
-        raise _failed("look for the table", table, error) from error
-    except BotoCoreError as error:
-        raise _failed("look for the table", table, error) from error
+    arn = table_arn(client, table)
+    if arn is None:
+        return None
     summaries: list[ImportSummaryTypeDef] = []
     page: ListImportsInputTypeDef = {"TableArn": arn, "PageSize": 25}
     while True:
         try:
             answer = client.list_imports(**page)
         except (ClientError, BotoCoreError) as error:
-            raise _failed("list the imports into", table, error) from error
+            raise failed("list the imports into", table, error) from error
         summaries += answer.get("ImportSummaryList", [])
         if not answer.get("NextToken"):
             break
@@ -120,11 +129,20 @@ def find_import(client: DynamoDBClient, table: str) -> ImportState | None:
     return describe_import(client, newest["ImportArn"])
 
 
+class Recorded(Protocol):
+    """Where the ARN of each attempt's import is kept from the moment it is known."""
+
+    def read(self, attempt: int) -> str | None: ...
+
+    def write(self, attempt: int, table: str, arn: str) -> None: ...
+
+
 def adopt_or_import(
     client: DynamoDBClient,
     request_for: Callable[[int], ImportRequest],
     whole: Callable[[ImportState], bool],
     passed_over: Callable[[ImportState], None] = lambda state: None,
+    recorded: Recorded | None = None,
 ) -> tuple[int, ImportState, bool]:
     """(attempt, import, adopted): the live or whole import of the first attempt that has one, else a new one.
 
@@ -134,13 +152,10 @@ def adopt_or_import(
     """
     for attempt in range(1, MOST_ATTEMPTS + 1):
         request = request_for(attempt)
-        state = find_import(client, request.table)
-        adopted = state is not None
-        if state is None:
-            state = _start(client, request)
-            # ImportTable answers a new import with IN_PROGRESS. Any other status is that of an earlier import with this
-            # token, which has ended; a failed one may have left no table to find it by.
-            adopted = state.status not in LIVE
+        known = _recorded(client, recorded.read(attempt), request) if recorded is not None else None
+        state, adopted = (known, True) if known is not None else _replay_or_start(client, request)
+        if recorded is not None and known is None:
+            recorded.write(attempt, state.table, state.arn)
         if state.status in LIVE or (state.status in DONE and whole(state)):
             return attempt, state, adopted
         passed_over(state)
@@ -152,12 +167,39 @@ def adopt_or_import(
     )
 
 
-def _start(client: DynamoDBClient, request: ImportRequest) -> ImportState:
+def _recorded(client: DynamoDBClient, arn: str | None, request: ImportRequest) -> ImportState | None:
+    """The import that was recorded for a request; None when AWS does not know it, or it made another table."""
+    if arn is None:
+        return None
+    try:
+        state = _state(client.describe_import(ImportArn=arn)["ImportTableDescription"])
+    except (ClientError, BotoCoreError) as error:
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] == "ImportNotFoundException":
+            return None
+        raise failed("read the state of the import", arn, error) from error
+    return state if state.table == request.table else None
+
+
+def _replay_or_start(client: DynamoDBClient, request: ImportRequest) -> tuple[ImportState, bool]:
+    """The request's import, and whether it was there before.
+
+    The request itself is sent first, because for 8 hours its token is answered with the import that it started, and
+    ListImports may not show one that is still running. When the token is older the table's name is taken, and then the
+    import that took it has long been listed.
+    """
+    existed = table_arn(client, request.table) is not None
     try:
         answer = client.import_table(**request.parameters())
     except (ClientError, BotoCoreError) as error:
-        raise _failed("start the import into", request.table, error) from error
-    return _state(answer["ImportTableDescription"])
+        taken = isinstance(error, ClientError) and error.response["Error"]["Code"] in TAKEN
+        found = find_import(client, request.table) if taken else None
+        if found is None:
+            raise failed("start the import into", request.table, error) from error
+        return found, True
+    state = _state(answer["ImportTableDescription"])
+    # ImportTable answers a new import with IN_PROGRESS. Any other status is that of an earlier import with this token,
+    # which has ended; a failed one may have left no table.
+    return state, existed or state.status not in LIVE
 
 
 def describe_import(client: DynamoDBClient, arn: str) -> ImportState:
@@ -165,7 +207,7 @@ def describe_import(client: DynamoDBClient, arn: str) -> ImportState:
     try:
         return _state(client.describe_import(ImportArn=arn)["ImportTableDescription"])
     except (ClientError, BotoCoreError) as error:
-        raise _failed("read the state of the import", arn, error) from error
+        raise failed("read the state of the import", arn, error) from error
 
 
 def wait_for_import(
@@ -214,13 +256,3 @@ def _state(description: ImportTableDescriptionTypeDef) -> ImportState:
         failure=failure,
         source=f"s3://{source.get('S3Bucket', '')}/{source.get('S3KeyPrefix', '')}",
     )
-
-
-def _failed(doing: str, what: str, error: Exception) -> ImportFailed:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-    advice = {
-        "ResourceInUseException": "a table of that name exists: find out who made it; names are never reused",
-        "LimitExceededException": "50 imports may run at once and 2,500 tables exist: retire old releases or ask AWS for more",
-    }
-    found, following = explain_error(error, "re-execute the run: what was started is adopted, not repeated")
-    return ImportFailed(doing, to=what, found=found, next=advice.get(code, following))

@@ -107,10 +107,9 @@ def care_for(client: DynamoDBClient, table: str, wanted: Table, tags: Mapping[st
                 TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
             )
         if wanted.reads_per_second and max(state.warm_reads or 0, 12_000) < wanted.reads_per_second:
-            warm: WarmThroughputTypeDef = {
-                "ReadUnitsPerSecond": wanted.reads_per_second,
-                "WriteUnitsPerSecond": 4_000,
-            }
+            # Warm throughput never falls: the writes are left as the table has them, after an import more than the 4,000
+            # of a new one (AWS: "Warm throughput": a smaller value is refused).
+            warm: WarmThroughputTypeDef = {"ReadUnitsPerSecond": wanted.reads_per_second}
             _update(client, {"TableName": table, "WarmThroughput": warm})
         for region in wanted.replicas:
             if region not in state.replicas:

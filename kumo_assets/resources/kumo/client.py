@@ -17,13 +17,18 @@ from kumo_assets.resources.kumo.dialects import Dialect, PqueryDialect, SdkDiale
 from kumo_assets.resources.kumo.errors import KumoMalformed, KumoRefused, KumoUnreachable
 from kumo_assets.resources.kumo.launching import Launcher
 from kumo_assets.resources.kumo.model import JobStatus, KumoJob, Launch, PollPolicy, Progress, TrainedModel
+from kumo_assets.resources.kumo.session_token import SessionToken
 from kumo_assets.resources.kumo.snapshots import OnStages, refresh
 from kumo_assets.resources.kumo.training import Training
 from kumo_assets.resources.kumo.transport import Transport
+from kumo_assets.resources.kumo.v3 import V3Dialect
 from kumo_assets.resources.kumo.waiting import OnProgress, OnSilence, Routes, end_job, wait_for
-from kumo_assets.resources.kumo.wire import array, mapping, model_of
+from kumo_assets.resources.kumo.wire import model_of
 
-DIALECTS: dict[str, type[SdkDialect] | type[PqueryDialect]] = {"sdk": SdkDialect, "pquery": PqueryDialect}
+DIALECTS = ("sdk", "v3", "pquery")
+
+# Ways to authenticate that need no secret of Kumo's.
+AUTHENTICATIONS = ("snowflake", "none")
 
 
 def open_client(
@@ -31,39 +36,74 @@ def open_client(
     api_key: str = "",
     *,
     token_file: str = "",
+    authentication: str = "",
     dialect: str = "sdk",
     group_id: str = "",
     project_id: str = "",
+    project: str = "",
     connect_seconds: float = 5.0,
     read_seconds: float = 30.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> KumoClient:
     """A client, to be used as a context manager. Nothing is asked of Kumo yet.
 
-    ConfigError for a URL that is not https, an unknown dialect, or anything but exactly one of key and token file.
+    `authentication` is "snowflake" (log in by the SNOWFLAKE_* variables), "none" (inside a Snowflake notebook), or empty
+    with a key or a token file. ConfigError for a URL that is not https, an unknown dialect or authentication, or anything
+    but exactly one way to authenticate.
     """
+    if authentication not in ("", *AUTHENTICATIONS):
+        raise ConfigError(
+            "use KUMO_AUTHENTICATION",
+            to=repr(authentication),
+            found="unknown",
+            next=f"use one of: {', '.join(AUTHENTICATIONS)}; leave it out with KUMO_API_KEY or KUMO_SNOWFLAKE_TOKEN_FILE",
+        )
     if dialect not in DIALECTS:
         raise ConfigError(
             "use KUMO_API_DIALECT", to=repr(dialect), found="unknown", next=f"use one of: {', '.join(DIALECTS)}"
         )
+    for variable, value, of in (
+        ("KUMO_PROJECT", project, dialect == "v3"),
+        ("KUMO_GROUP_ID", group_id, dialect != "v3"),
+        ("KUMO_PROJECT_ID", project_id, dialect != "v3"),
+    ):
+        if value and not of:
+            # Sent to the wrong dialect it would be ignored, and the wrong project be used.
+            raise ConfigError(
+                f"use {variable} with KUMO_API_DIALECT={dialect}",
+                found="this dialect does not know it",
+                next="set KUMO_PROJECT for v3; KUMO_GROUP_ID and KUMO_PROJECT_ID for sdk; and unset the others",
+            )
     http = Transport(
         url,
-        Auth(api_key, token_file),
+        Auth(
+            api_key,
+            token_file,
+            login=SessionToken() if authentication == "snowflake" else None,
+            none=authentication == "none",
+        ),
         group_id=group_id,
         project_id=project_id,
         connect_seconds=connect_seconds,
         read_seconds=read_seconds,
         sleep=sleep,
     )
-    return KumoClient(http, dialect, sleep=sleep)
+    return KumoClient(http, dialect, project=project, sleep=sleep)
 
 
 class KumoClient:
     """Batch prediction, training and snapshots of one tenant. Every failure is a KumoApiError (or a ConfigError)."""
 
-    def __init__(self, http: Transport, dialect: str = "sdk", *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        http: Transport,
+        dialect: str = "sdk",
+        *,
+        project: str = "",
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._http = http
-        self._dialect: Dialect = DIALECTS[dialect](http)
+        self._dialect = _dialect(http, dialect, project)
         self._launcher = Launcher(self._dialect, sleep)
         self._training = Training(http, sleep)
         self._sleep = sleep
@@ -97,15 +137,16 @@ class KumoClient:
     # ---- what is there
 
     def probe(self) -> None:
-        """KumoUnauthorized or KumoUnreachable when this client cannot work. The vendor's own probe (`authenticate`)."""
-        self.connectors()
+        """KumoUnauthorized, KumoRefused or KumoUnreachable when this client cannot work: its key, or in v3 its project."""
+        self._dialect.probe()
 
     def connectors(self) -> list[dict[str, object]]:
-        """Configurations of the tenant's connectors: `name`, `type`, and for Snowflake `database`, `schema_name`."""
-        found = self._http.get("/connectors")
-        items = array(found.get("connectors") if isinstance(found, dict) else found, "the connectors")
-        configs = [(mapping(item, "a connector"), mapping(item, "a connector").get("config")) for item in items]
-        return [dict(config if isinstance(config, Mapping) else item) for item, config in configs]
+        """Configurations of the connectors that a launch may name: `name`, `type`, for Snowflake `database`, `schema_name`."""
+        return self._dialect.connectors()
+
+    def check_classes(self, task: str, num_classes: int | None) -> None:
+        """ConfigError when a tenant of this dialect returns fewer candidates an entity than are wanted."""
+        self._dialect.check_classes(task, num_classes)
 
     def newest_model(self, query_id: str) -> TrainedModel:
         """The newest DONE training job of a query, sorted here: the order of Kumo's list is not documented.
@@ -133,14 +174,16 @@ class KumoClient:
         identify: Callable[[int], Launch],
         make_launch: Callable[[int], Launch] | None = None,
         believe: Callable[[int, KumoJob], bool] = lambda attempt, job: True,
+        passed_over: Callable[[int, KumoJob | None], bool] = lambda attempt, job: False,
     ) -> tuple[int, KumoJob, bool]:
         """(attempt, job, adopted): the release's live or DONE job, else a new one.
 
         `identify(attempt)` names an attempt cheaply (tags, table); `make_launch(attempt)` may do work, and is called
         only when there is nothing to adopt. A job that failed, or an earlier one that says DONE and is not believed,
-        opens the next attempt under a new table name (rule 2).
+        opens the next attempt under a new table name (rule 2). So does one that is `passed_over`, whether it has a job
+        (the second argument) or not.
         """
-        return self._launcher.adopt_or_launch(identify, make_launch or identify, believe)
+        return self._launcher.adopt_or_launch(identify, make_launch or identify, believe, passed_over)
 
     def launch(self, launch: Launch) -> KumoJob:
         """Launch one job, whatever happens to the answer: when it is lost, the job is looked for before a second try.
@@ -237,6 +280,12 @@ class KumoClient:
                 next="wait for it, or pin another training_job_id",
             )
         return model_of(job.raw)
+
+
+def _dialect(http: Transport, name: str, project: str) -> Dialect:
+    if name == "v3":
+        return V3Dialect(http, project)
+    return PqueryDialect(http) if name == "pquery" else SdkDialect(http)
 
 
 def _nicety(read: Callable[[str], Progress | None], job_id: str) -> Progress | None:

@@ -6,13 +6,14 @@ predictive query, has no tags and no warnings. Only routes and JSON differ here;
 
 from __future__ import annotations
 
-from datetime import UTC
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Protocol
-from urllib.parse import quote
 
 from kumo_assets.errors import ConfigError
 from kumo_assets.resources.kumo.errors import KumoRefused
 from kumo_assets.resources.kumo.model import KumoJob, Launch, Notice, Progress
+from kumo_assets.resources.kumo.paths import at, listed
 from kumo_assets.resources.kumo.replies import malformed
 from kumo_assets.resources.kumo.transport import Transport
 from kumo_assets.resources.kumo.wire import array, job_of, launched_of, mapping, progress_of, remember
@@ -21,7 +22,6 @@ from kumo_assets.resources.kumo.wire import array, job_of, launched_of, mapping,
 EXTRA_FIELDS = ["JOB_TIMESTAMP", "ANCHOR_TIMESTAMP"]
 # What makes a job this release's attempt, whoever looks for it.
 IDENTITY_TAGS = ("kumo_assets.environment", "kumo_assets.query", "kumo_assets.release", "kumo_assets.attempt")
-PAGE, MOST_LISTED = 100, 100_000
 DEFAULT_THRESHOLD = 0.5
 
 
@@ -31,6 +31,18 @@ class Dialect(Protocol):
     has_tags: bool
     needs_model: bool
     sends_time: bool
+
+    def probe(self) -> None:
+        """KumoUnauthorized, KumoRefused or KumoUnreachable when this tenant cannot be used."""
+
+    def connectors(self) -> list[dict[str, object]]:
+        """Configurations of the connectors that a launch may name, each with its `name`."""
+
+    def check(self, launch: Launch) -> None:
+        """What the tenant would refuse, before work is done for the launch. ConfigError or KumoRefused."""
+
+    def check_classes(self, task: str, num_classes: int | None) -> None:
+        """The part of `check` that asks the tenant nothing."""
 
     def launch(self, launch: Launch) -> tuple[str, tuple[Notice, ...]]:
         """(job id, warnings). KumoRefused with Kumo's errors when it said no."""
@@ -48,21 +60,6 @@ class Dialect(Protocol):
         """Jobs that are this launch's: by tags, or by query and output table."""
 
 
-def listed(http: Transport, path: str, **params: str) -> list[object]:
-    """A whole list. Kumo has no pages and promises no order: when an answer is full, a longer one is requested."""
-    limit = PAGE
-    while True:
-        found = array(http.get(path, limit=str(limit), **params), f"GET {path}")
-        if len(found) < limit or limit >= MOST_LISTED:
-            return found
-        limit *= 10
-
-
-def at(*parts: str) -> str:
-    """A path of these parts, none of which can leave its place."""
-    return "".join("/" + quote(part, safe="") for part in parts)
-
-
 def same_job(job: KumoJob, job_id: str) -> KumoJob:
     """The job, unless the answer is another's: a cache in between must not make one job's end another's."""
     if job.job_id != job_id:
@@ -70,10 +67,17 @@ def same_job(job: KumoJob, job_id: str) -> KumoJob:
     return job
 
 
-def _output(launch: Launch) -> dict[str, object]:
+def _configurations(http: Transport) -> list[dict[str, object]]:
+    found = http.get("/connectors")
+    items = array(found.get("connectors") if isinstance(found, dict) else found, "the connectors")
+    configs = [(mapping(item, "a connector"), mapping(item, "a connector").get("config")) for item in items]
+    return [dict(config if isinstance(config, Mapping) else item) for item, config in configs]
+
+
+def _output(launch: Launch, connector: str) -> dict[str, object]:
     return {
         "artifact_type": "PREDICTIONS",
-        "connector_id": launch.connector,
+        "connector_id": connector,
         "table_name": launch.table,
         "storage_type": "SNOWFLAKE",
         "extra_fields": EXTRA_FIELDS,
@@ -102,6 +106,19 @@ class SdkDialect:
     def __init__(self, http: Transport) -> None:
         self._http = http
 
+    def probe(self) -> None:
+        """The vendor's own probe (kumoai 2.22.0, kumoai/client/client.py, `authenticate`)."""
+        self.connectors()
+
+    def connectors(self) -> list[dict[str, object]]:
+        return _configurations(self._http)
+
+    def check(self, launch: Launch) -> None:
+        """Nothing is known that this dialect refuses beforehand."""
+
+    def check_classes(self, task: str, num_classes: int | None) -> None:
+        """No limit is known."""
+
     def launch(self, launch: Launch) -> tuple[str, tuple[Notice, ...]]:
         if launch.training_job_id is None:
             raise ConfigError(
@@ -115,12 +132,12 @@ class SdkDialect:
             "job_tags": launch.tags,
             "model_training_job_id": launch.training_job_id,
             "predict_options": _options(launch) | {"num_workers": launch.num_workers},
-            "outputs": [_output(launch) | {"write_mode": "OVERWRITE"}],
+            "outputs": [_output(launch, self._connector(launch)) | {"write_mode": "OVERWRITE"}],
         }
         if launch.graph_snapshot_id is not None:
             body["graph_snapshot_id"] = launch.graph_snapshot_id
         if launch.prediction_time is not None:
-            body["prediction_time"] = launch.prediction_time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            body["prediction_time"] = self._moment(launch.prediction_time)
         job_id, warnings, errors = launched_of(self._http.post("/prediction_jobs", body))
         if job_id is None:
             raise KumoRefused(
@@ -157,6 +174,14 @@ class SdkDialect:
         found = [job_of(item, web=self._http.url) for item in listed(self._http, "/prediction_jobs", **wanted)]
         return [job for job in found if wanted.items() <= job.tags.items()]
 
+    def _connector(self, launch: Launch) -> str:
+        """What a launch writes as its connector's id: in 2.x that is its name."""
+        return launch.connector
+
+    def _moment(self, moment: datetime) -> str:
+        """How `prediction_time` is written."""
+        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
 
 class PqueryDialect:
     """Routes of the withdrawn kumo-ai 0.1.9 (2023), at `https://<customer>-api.kumoai.cloud/v1`."""
@@ -168,8 +193,21 @@ class PqueryDialect:
     def __init__(self, http: Transport) -> None:
         self._http = http
 
+    def probe(self) -> None:
+        """The vendor's own probe (kumoai 2.22.0, kumoai/client/client.py, `authenticate`)."""
+        self.connectors()
+
+    def connectors(self) -> list[dict[str, object]]:
+        return _configurations(self._http)
+
+    def check(self, launch: Launch) -> None:
+        """Nothing is known that this dialect refuses beforehand."""
+
+    def check_classes(self, task: str, num_classes: int | None) -> None:
+        """No limit is known."""
+
     def launch(self, launch: Launch) -> tuple[str, tuple[Notice, ...]]:
-        body = {"predict_options": _options(launch), "outputs": [_output(launch)]}
+        body = {"predict_options": _options(launch), "outputs": [_output(launch, launch.connector)]}
         job = job_of(self._http.post(at("predictive_queries", launch.query_id, "prediction_jobs"), body))
         return job.job_id, job.warnings
 

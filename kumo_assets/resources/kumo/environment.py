@@ -13,20 +13,27 @@ from kumo_assets.resources.kumo.client import KumoClient, open_client
 VARIABLES = {
     "api_key": "KUMO_API_KEY",
     "token_file": "KUMO_SNOWFLAKE_TOKEN_FILE",
+    "authentication": "KUMO_AUTHENTICATION",
     "dialect": "KUMO_API_DIALECT",
     "group_id": "KUMO_GROUP_ID",
     "project_id": "KUMO_PROJECT_ID",
+    "project": "KUMO_PROJECT",
 }
 
 
 def client_from_environment(environ: Mapping[str, str] | None = None) -> KumoClient:
     """A client of the tenant that the environment names, to be used as a context manager. Nothing is asked of Kumo yet.
 
-    ConfigError when the URL, or both key and token file, are missing, and as `open_client` raises it.
+    ConfigError when the URL, or every way to authenticate, is missing, and as `open_client` raises it.
     """
     source = os.environ if environ is None else environ
-    for variable in ("KUMO_API_URL", "KUMO_API_KEY"):
-        if not source.get(variable) and not (variable == "KUMO_API_KEY" and source.get("KUMO_SNOWFLAKE_TOKEN_FILE")):
-            raise ConfigError("reach Kumo", found=f"{variable} is not set", next=f"set {variable}")
+    if not source.get("KUMO_API_URL"):
+        raise ConfigError("reach Kumo", found="KUMO_API_URL is not set", next="set KUMO_API_URL")
+    if not any(source.get(VARIABLES[way]) for way in ("api_key", "token_file", "authentication")):
+        raise ConfigError(
+            "reach Kumo",
+            found="KUMO_API_KEY is not set",
+            next="set KUMO_API_KEY; for the Snowflake native app KUMO_AUTHENTICATION or KUMO_SNOWFLAKE_TOKEN_FILE",
+        )
     fields: Mapping[str, Any] = {name: source[variable] for name, variable in VARIABLES.items() if source.get(variable)}
     return open_client(source["KUMO_API_URL"], **fields)

@@ -25,7 +25,9 @@ class KumoMalformed(KumoApiError):
 
 
 class KumoRefused(KumoApiError):
-    """Kumo understood and said no: 4xx, or 200 with `[null, {errors}]`."""
+    """Kumo understood and said no: 4xx, or 200 with `[null, {errors}]`. `status` is that of the answer, where it was one."""
+
+    status: int | None = None
 
 
 class KumoJobFailed(KumoApiError):

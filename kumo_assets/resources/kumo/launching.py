@@ -39,11 +39,15 @@ class Launcher:
         identify: Callable[[int], Launch],
         make_launch: Callable[[int], Launch],
         believe: Callable[[int, KumoJob], bool],
+        passed_over: Callable[[int, KumoJob | None], bool] = lambda attempt, job: False,
     ) -> tuple[int, KumoJob, bool]:
         """See KumoClient.adopt_or_launch."""
         for attempt in range(1, MOST_ATTEMPTS + 1):
             adopted, found = True, self._existing(identify(attempt))
+            if passed_over(attempt, found):
+                continue
             if found is None:
+                self._dialect.check(identify(attempt))
                 launch = make_launch(attempt)
                 # Making it may take minutes (a snapshot is refreshed): time for a job that a dead worker's request
                 # started, or that was not yet searchable, to show itself.

@@ -121,7 +121,8 @@ def run_code(
         "query_id": query_id,
         "view": view,
         "group": source.get("KUMO_GROUP_ID", ""),
-        "project": source.get("KUMO_PROJECT_ID", ""),
+        "project": source.get("KUMO_PROJECT_ID") or source.get("KUMO_PROJECT", ""),
+        "dialect": source.get("KUMO_API_DIALECT", "sdk"),
     }
     python = source.get("KUMO_SDK_PYTHON") or sys.executable
     try:

@@ -21,10 +21,14 @@ class KumoResource(dg.ConfigurableResource):
 
     url: str = Field(description="Base URL, https://<customer>.kumoai.cloud/api")
     api_key: str = Field(default="", repr=False, description="`<customer>:<secret>`; or use token_file.")
-    token_file: str = Field(default="", description="File with Snowflake's token, inside a Snowflake native app.")
-    dialect: str = Field(default="sdk", description="sdk or pquery")
+    token_file: str = Field(default="", description="File with a Snowflake token for the native app.")
+    authentication: str = Field(
+        default="", description="For the native app: snowflake (log in by SNOWFLAKE_*), or none inside a notebook."
+    )
+    dialect: str = Field(default="sdk", description="sdk (2.x), v3 (3.0) or pquery")
     group_id: str = Field(default="", description="RBAC group, where the tenant has RBAC")
     project_id: str = Field(default="", description="RBAC project, where the tenant has RBAC")
+    project: str = Field(default="", description="Project of a 3.0 tenant: id, slug or name; the default one if empty")
     connect_seconds: float = 5.0
     read_seconds: float = 30.0
 
@@ -34,9 +38,11 @@ class KumoResource(dg.ConfigurableResource):
             self.url,
             self.api_key,
             token_file=self.token_file,
+            authentication=self.authentication,
             dialect=self.dialect,
             group_id=self.group_id,
             project_id=self.project_id,
+            project=self.project,
             connect_seconds=self.connect_seconds,
             read_seconds=self.read_seconds,
         )

@@ -34,7 +34,16 @@ class Sources:
         import kumoai
         from kumoai import global_state
 
-        found = global_state.client.connector_api.get(name)
+        api = global_state.client.connector_api
+        # From 3.0 on a connector has an id beside its name, and `get` wants the id.
+        by_name = getattr(api, "get_by_name", None)
+        if by_name is not None:
+            found = by_name(name)
+            if found is None:
+                known = sorted(item.name for item in api.list())
+                raise ValueError(f"no Kumo connector is named {name!r}; there are {', '.join(known) or 'none'}")
+        else:
+            found = api.get(name)
         if found is None:
             # Under RBAC a connector may be its group's alone; the SDK then takes it as it is.
             for connector in _of_group(global_state):
@@ -48,6 +57,9 @@ class Sources:
             "bigquery": "BigQueryConnector",
             "databricks": "DatabricksConnector",
             "glue": "GlueConnector",
+            "s3": "S3Connector",
+            "gcs": "GCSConnector",
+            "adls": "ADLSConnector",
             "file": "GCSConnector" if str(getattr(found.config, "root_dir", "")).startswith("gs://") else "S3Connector",
         }
         if kind not in classes or not hasattr(kumoai, classes[kind]):
@@ -96,6 +108,9 @@ def main(action: str, path: str, asked: "dict[str, Any]") -> "dict[str, Any]":
     from kumoapi.json_serde import to_json_dict
 
     scope = {name: asked[name] for name in ("group", "project") if asked.get(name)}
+    version = kumoai.__version__.removeprefix("v")
+    if (asked.get("dialect") == "v3") != (int(version.split(".")[0]) >= 3):
+        raise RuntimeError(f"KUMO_API_DIALECT=v3 goes with kumoai 3, and sdk with kumoai 2; this Python has {version}")
     kumoai.init(url=asked["url"], api_key=os.environ["KUMO_API_KEY"], log_level="ERROR", **scope)
     module = load(path)
     query = module.predictive_query(Sources(asked.get("view")))

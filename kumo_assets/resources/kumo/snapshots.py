@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from kumo_assets.resources.kumo.dialects import at
 from kumo_assets.resources.kumo.errors import KumoJobFailed, KumoJobTimedOut
 from kumo_assets.resources.kumo.model import JobStatus, PollPolicy
+from kumo_assets.resources.kumo.paths import at
 from kumo_assets.resources.kumo.polling import readings
 from kumo_assets.resources.kumo.replies import shown
 from kumo_assets.resources.kumo.transport import Transport

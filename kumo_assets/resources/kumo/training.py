@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from kumo_assets.resources.kumo.dialects import at, listed, same_job
+from kumo_assets.resources.kumo.dialects import same_job
 from kumo_assets.resources.kumo.errors import KumoMalformed, KumoRefused, KumoUnreachable
 from kumo_assets.resources.kumo.launching import AMBIGUOUS_LOOKS_SECONDS
 from kumo_assets.resources.kumo.model import JobStatus, KumoJob, Progress, TrainedModel
+from kumo_assets.resources.kumo.paths import at, listed
 from kumo_assets.resources.kumo.transport import Transport
 from kumo_assets.resources.kumo.wire import job_of, mapping, model_of, progress_of, status_of, text
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -55,11 +55,13 @@ class Transport:
         read_seconds: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        parsed = checked_url(url, inside_snowflake=auth.renewable)
+        parsed = checked_url(url, inside_snowflake=auth.inside_snowflake, without_authentication=auth.none)
         self.url = str(parsed).rstrip("/").removesuffix("/v1")
         self._auth = auth
         # RBAC tenants want these on every request (kumoai's _inject_rbac_params).
-        self._scope = {name: value for name, value in (("group_id", group_id), ("project_id", project_id)) if value}
+        fixed = {name: value for name, value in (("group_id", group_id), ("project_id", project_id)) if value}
+        # Path -> the parameters that say in whose name is asked. A dialect may put its own rule here.
+        self.scope: Callable[[str], Mapping[str, str]] = lambda path: fixed
         self._sleep = sleep
         self._http = httpx.Client(
             timeout=httpx.Timeout(read_seconds, connect=connect_seconds),
@@ -72,6 +74,7 @@ class Transport:
 
     def close(self) -> None:
         self._http.close()
+        self._auth.close()
 
     def get(self, path: str, **params: str) -> object:
         """The JSON of a GET. Raises KumoUnreachable after the retries, KumoRefused, KumoUnauthorized, KumoMalformed."""
@@ -79,7 +82,7 @@ class Transport:
 
     def post(self, path: str, body: object = None, **params: str) -> object:
         """The JSON of a POST, sent once. A KumoUnreachable means: it may have been accepted; look before asking again."""
-        return self._send("POST", path, params, body)
+        return self._send("POST", path, {**params, **self.scope(path)}, body)
 
     def repeat(self, method: str, path: str, **params: str) -> object:
         """The JSON of a request without a body that does no harm when it is carried out twice: retried as a GET is."""
@@ -93,7 +96,8 @@ class Transport:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(self._send, method, path, params)
+        # Not in what is retried: looking the scope up may itself ask, and retry.
+        return retrying(self._send, method, path, {**params, **self.scope(path)})
 
     def _send(
         self, method: str, path: str, params: dict[str, str], body: object = None, *, renewed: bool = False
@@ -112,7 +116,7 @@ class Transport:
         """One request and its whole answer, secrets taken out; KumoUnreachable when there is none."""
         try:
             with self._http.stream(
-                method, f"{self.url}/v1{path}", params=params | self._scope, json=body, headers=self._auth.headers()
+                method, f"{self.url}/v1{path}", params=params, json=body, headers=self._auth.headers()
             ) as answer:
                 return Reply(answer.status_code, answer.headers, self._auth.hide_bytes(_read(answer)))
         except httpx.HTTPError as error:
@@ -137,8 +141,7 @@ class Transport:
                 "use Kumo's API",
                 to=f"({what} at {self.url})",
                 found=found,
-                next="check KUMO_API_KEY: resetting a key in Kumo invalidates the old one at once; RBAC tenants also "
-                "want KUMO_GROUP_ID or KUMO_PROJECT_ID",
+                next=self._auth.advice,
             )
         if reply.status in (408, 429) or (reply.status >= 500 and reply.status not in FINAL):
             failure = KumoUnreachable(
@@ -150,7 +153,9 @@ class Transport:
         if 300 <= reply.status < 400:
             where = self._auth.hide(reply.headers.get("Location", "nowhere"))[:200]
             found = f"HTTP {reply.status}: a redirect to {where}, which is not followed"
-        return KumoRefused("ask Kumo", to=f"({what})", found=found, next=_advice(reply.status))
+        refused = KumoRefused("ask Kumo", to=f"({what})", found=found, next=_advice(reply.status))
+        refused.status = reply.status
+        return refused
 
 
 def _read(answer: httpx.Response) -> bytes:
@@ -172,11 +177,11 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return float(0.5 * 2.0 ** (state.attempt_number - 1) * random.uniform(0.5, 1.5))
 
 
-def checked_url(url: str, *, inside_snowflake: bool = False) -> httpx.URL:
-    """The base URL. ConfigError unless https, or plain http on this machine or, with a token, within Snowflake.
+def checked_url(url: str, *, inside_snowflake: bool = False, without_authentication: bool = False) -> httpx.URL:
+    """The base URL. ConfigError unless https, or plain http on this machine or, where `inside_snowflake`, within Snowflake.
 
-    A native app is reached as `http://<dns name>:8888/public_api` (kumoai/__init__.py): names with no dot, or under
-    Snowflake's `.internal`, never leave its network.
+    Without authentication it must be one of the two last. A native app is reached as `http://<dns name>:8888/public_api`
+    (kumoai/__init__.py): names with no dot, or under Snowflake's `.internal`, never leave its network.
     """
     right = "write https://<customer>.kumoai.cloud/api"
     try:
@@ -187,6 +192,13 @@ def checked_url(url: str, *, inside_snowflake: bool = False) -> httpx.URL:
         # Not quoted: it would put a password into every error text.
         raise ConfigError("use KUMO_API_URL", found="it carries a user, a query or a fragment", next=right)
     inside = inside_snowflake and ("." not in parsed.host or parsed.host.endswith(".internal"))
+    if without_authentication and not (parsed.scheme == "http" and parsed.host and (inside or _loopback(parsed.host))):
+        raise ConfigError(
+            "use KUMO_AUTHENTICATION=none",
+            to=f"with {url!r}",
+            found="requests without authentication are for a native app inside Snowflake's own network",
+            next="set KUMO_API_URL to http://<name>:8888/public_api, or authenticate",
+        )
     if parsed.host and (parsed.scheme == "https" or (parsed.scheme == "http" and (_loopback(parsed.host) or inside))):
         return parsed
     raise ConfigError(

@@ -199,7 +199,7 @@ def test_a_native_apps_token_is_read_again_once_on_401(server: ScriptedServer, t
     file.write_text("first-token\n")
 
     def script(asked: Asked) -> Answer:
-        fine = asked.headers["authorization"] == "Snowflake Token=second-token"
+        fine = asked.headers["authorization"] == 'Snowflake Token="second-token"'
         return ok({"fine": True}) if fine else Answer(401, b'{"detail": "first-token is over"}')
 
     server.script = script
@@ -216,18 +216,18 @@ def test_a_token_is_read_again_before_it_runs_out(tmp_path: Path, monkeypatch: p
     file = tmp_path / "token"
     file.write_text("first-token")
     auth = Auth(token_file=str(file))
-    assert auth.headers() == {"Authorization": "Snowflake Token=first-token"}
+    assert auth.headers() == {"Authorization": 'Snowflake Token="first-token"'}
     file.write_text("second-token")
-    assert auth.headers() == {"Authorization": "Snowflake Token=first-token"}
+    assert auth.headers() == {"Authorization": 'Snowflake Token="first-token"'}
     monkeypatch.setattr(auth_module, "TOKEN_SECONDS", -1.0)
-    assert auth.headers() == {"Authorization": "Snowflake Token=second-token"}
+    assert auth.headers() == {"Authorization": 'Snowflake Token="second-token"'}
 
 
 @pytest.mark.parametrize(
     ("key", "file", "words"),
     [
-        ("", "", "neither"),
-        ("a:b", "f", "both"),
+        ("", "", "no key, token file"),
+        ("a:b", "f", "are set"),
         ("a:b\nc", "", "KUMO_API_KEY"),
         ("a:clé", "", "KUMO_API_KEY"),
         ("", "/no/such", "/no/such"),

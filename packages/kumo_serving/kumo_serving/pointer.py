@@ -211,7 +211,8 @@ def dump_pointer(pointer: Pointer) -> bytes:
     fields["previous"] = fields["previous"][:MAX_PREVIOUS]
     order = _ORDER if pointer.more_holds else (name for name in _ORDER if name != "more_holds")
     document = {"schema_version": SCHEMA_VERSION} | {name: fields[name] for name in order}
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    # Half a surrogate pair has no UTF-8. It is written all the same, and whoever reads it says that it is none.
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
 
 
 _ORDER = (

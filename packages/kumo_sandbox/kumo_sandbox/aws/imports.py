@@ -137,7 +137,7 @@ def good_part(text: str, kind: str, key: str) -> str | None:
                 if header is None:
                     header = row
                     position = header.index(key)
-                elif len(row) != len(header) or not row[position]:
+                elif len(row) != len(header) or not _is_key(row[position]):
                     break
                 kept.append(row)
             else:
@@ -157,7 +157,11 @@ def good_part(text: str, kind: str, key: str) -> str | None:
 
 def _is_item(line: str, key: str) -> bool:
     try:
-        item = json.loads(line)
-        return bool(item["Item"][key])
+        return _is_key(json.loads(line)["Item"][key]["S"])
     except (ValueError, KeyError, TypeError):
         return False
+
+
+def _is_key(value: str) -> bool:
+    """A partition key has 1 to 2,048 bytes of UTF-8 (DynamoDB developer guide, "Constraints")."""
+    return 0 < len(value.encode("utf-8", "replace")) <= 2048

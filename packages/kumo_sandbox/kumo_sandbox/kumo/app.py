@@ -20,9 +20,11 @@ from kumo_sandbox.kumo import routes_definitions as definitions
 from kumo_sandbox.kumo import routes_models as models
 from kumo_sandbox.kumo import routes_pquery as pquery
 from kumo_sandbox.kumo import routes_sdk as sdk
+from kumo_sandbox.kumo import routes_v3 as v3
 from kumo_sandbox.kumo.faults import Faults
 from kumo_sandbox.kumo.files import download
 from kumo_sandbox.kumo.http import Handler, RequestLog, endpoint
+from kumo_sandbox.kumo.ingress import Ingress
 from kumo_sandbox.kumo.live import Live
 from kumo_sandbox.kumo.seeding import seed
 from kumo_sandbox.kumo.settings import Settings
@@ -89,6 +91,36 @@ CONNECTOR_ROUTES: list[tuple[str, str, str, Handler]] = [
     ("GET", "/connectors/{id}", "connector_get", data.connector),
     ("DELETE", "/connectors/{id}", "connector_delete", data.delete_connector),
 ]
+V3_ROUTES: list[tuple[str, str, str, Handler]] = [
+    ("GET", "/authentication", "authentication", v3.authentication),
+    ("GET", "/projects", "projects", v3.projects),
+    ("POST", "/projects", "project_create", v3.create_project),
+    ("GET", "/projects/by-slug/{slug}", "project_by_slug", v3.project_by_slug),
+    ("GET", "/projects/{project}", "project", v3.project),
+    ("GET", "/projects/{project}/connectors", "connectors_list", v3.of_project(v3.connectors)),
+    ("POST", "/projects/{project}/connectors", "connector_create", v3.of_project(v3.create_connector)),
+    ("GET", "/projects/{project}/connectors/{id}", "connector_get", v3.of_project(v3.connector)),
+    *[
+        (method, path, name, v3.in_project(handler))
+        for method, path, name, handler in (
+            ("POST", "/prediction_jobs", "launch", v3.launch),
+            ("GET", "/prediction_jobs", "list", v3.list_jobs),
+            ("GET", "/prediction_jobs/{id}", "get", v3.get),
+            ("GET", "/prediction_jobs/{id}/progress", "progress", sdk.progress),
+            ("POST", "/prediction_jobs/{id}/cancel", "cancel", sdk.cancel),
+            ("PATCH", "/prediction_jobs/{id}/tags", "tags", sdk.tags),
+            ("GET", "/prediction_jobs/{id}/get_prediction_df_urls", "prediction_urls", sdk.prediction_urls),
+            ("POST", "/training_jobs", "training_launch", v3.launch_training),
+            ("GET", "/training_jobs", "training_list", v3.list_trainings),
+            ("GET", "/training_jobs/{id}", "training_get", v3.get_training),
+            ("GET", "/training_jobs/{id}/progress", "training_progress", models.progress),
+            ("POST", "/training_jobs/{id}/cancel", "training_cancel", models.cancel),
+            ("PATCH", "/training_jobs/{id}/tags", "training_tags", models.tags),
+            ("POST", "/graphsnapshots", "snapshot_create", data.create_snapshot),
+            ("GET", "/graphsnapshots/{id:path}", "snapshot_get", data.snapshot),
+        )
+    ],
+]
 PQUERY_ROUTES: list[tuple[str, str, str, Handler]] = [
     ("GET", "/predictive_queries/{query}", "query_get", pquery.get_query),
     ("POST", "/predictive_queries/{query}/prediction_jobs", "launch", pquery.launch),
@@ -125,6 +157,7 @@ STATE = [
     "graph",
     "table",
     "connector",
+    "project",
 ]
 
 
@@ -137,6 +170,7 @@ class Kumo:
         self.live = Live(self.store, settings)
         self.faults = Faults(self.store)
         self.log = RequestLog()
+        self.ingress = Ingress(self.live, settings.warehouse)
         self.snapshots = Snapshots(self.store, settings.warehouse, self.live)
         self.worker = Worker(
             self.store, Work(self.store, settings.warehouse, self.snapshots, self.live), self.snapshots
@@ -186,7 +220,7 @@ def create_app(settings: Settings | None = None) -> Any:
     def routes(table: list[tuple[str, str, str, Handler]]) -> list[Route]:
         return [Route(path, endpoint(name, handler), methods=[method]) for method, path, name, handler in table]
 
-    # The native app inside Snowflake serves the same dialect under /public_api.
+    # Within Snowflake's network the native app serves the same dialect under /public_api.
     sdk_mounts = [
         Mount(
             base,
@@ -200,6 +234,7 @@ def create_app(settings: Settings | None = None) -> Any:
     app = Starlette(
         routes=[
             *sdk_mounts,
+            Mount("/v3/api/v1", routes=routes(V3_ROUTES)),
             Mount("/v1", routes=routes(PQUERY_ROUTES + CONNECTOR_ROUTES)),
             Mount("/_sandbox", routes=CONTROL_ROUTES),
             Route("/ui/jobs/{id}", control.job_page),

@@ -14,7 +14,7 @@ from kumo_sandbox.kumo.store import Store
 
 
 class LiveSettings(BaseModel):
-    """`denied_status` is what a wrong key gets; `tags_visible_after` seconds until a job is found by tag; an `old`
+    """`denied_status` is what a wrong key gets; `token_seconds` how long a session token lives; `tags_visible_after` seconds until a job is found by tag; an `old`
     tenant ignores `prediction_time`, as kumo-api 0.60 did; `list_order` is not promised by the vendor, so that tests can
     shuffle it; `tracking_base` is the web UI's address when it differs from the API's.
     """
@@ -23,6 +23,7 @@ class LiveSettings(BaseModel):
 
     api_key: str = Field(pattern=r"^[^:]+:.+$")
     token: str
+    token_seconds: float = Field(default=3600, ge=0)
     denied_status: int = Field(default=401, ge=400, le=499)
     rbac: bool = False
     group_id: str = "group-1"

@@ -47,6 +47,7 @@ def launch(call: Call) -> Any:
         config=training_config(**given),
         faults=call.kumo.faults.strike("training_launch", JOB, spec.id, request.job_tags),
         unknown_fields=call.unknown_fields,
+        project_id=call.query.get("project_id"),
     )
     job["tracking_url"] = f"{call.kumo.live.now.tracking_base or call.base_url}/ui/jobs/{job['job_id']}"
     call.kumo.store.put("training", job["job_id"], job)

@@ -38,9 +38,16 @@ def launch(call: Call) -> Any:
     return [job["job_id"] if job else None, validation(warnings, errors)]
 
 
+def owned(call: Call, job: Document | None) -> Document | None:
+    """The job, unless it belongs to another project than the one that the request may see."""
+    if job is None or call.project in (None, job.get("project_id") or "default"):
+        return job
+    return None
+
+
 def find_job(call: Call, kind: str) -> Document:
     """The job of the path; `Answer` 404 when there is none."""
-    job = call.kumo.store.get(kind, call.path["id"])
+    job = owned(call, call.kumo.store.get(kind, call.path["id"]))
     if job is None:
         raise Answer(404, f"Job {call.path['id']} not found")
     return job
@@ -57,6 +64,8 @@ def listed(call: Call, kind: str) -> list[Document]:
     wanted = {name: value for name, value in query.items() if name not in RESERVED}
     found = []
     for job in call.kumo.store.all(kind):
+        if owned(call, job) is None:
+            continue
         names = (job["query"], job["pquery_id"])
         if any(query.get(name) is not None and query[name] not in names for name in ("pquery_id", "pquery_name")):
             continue

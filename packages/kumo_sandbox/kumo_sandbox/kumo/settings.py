@@ -45,7 +45,8 @@ class Settings:
     """Everything fixed for the life of one emulator process.
 
     `pace` is the length in seconds of each waiting stage of a job; `queries_file` an optional YAML file of predictive
-    queries (see `queries.py`); `token` is what the Snowflake native app's `Authorization: Snowflake Token=` must carry.
+    queries (see `queries.py`); `token` is a programmatic access token that the native
+    app's ingress knows, besides the tokens of Snowflake's sessions.
     """
 
     state: Path

@@ -36,6 +36,7 @@ from kumo_sandbox.snowflake.floats import as_snowflake_writes
 from kumo_sandbox.snowflake.floats import install as install_floats
 from kumo_sandbox.snowflake.names import Catalogue, check_names
 from kumo_sandbox.snowflake.statement import StatementError, explained, is_unload, parse_unload
+from kumo_sandbox.snowflake.tokens import token_request
 from kumo_sandbox.snowflake.unload import run_unload
 
 SCHEMAS = ("PUBLIC", "RAW")
@@ -72,6 +73,7 @@ def app(user: str, password: str) -> Starlette:
     return Starlette(
         routes=[
             Route("/session/v1/login-request", _checked_login(user, password), methods=["POST"]),
+            Route("/session/token-request", token_request, methods=["POST"]),
             Route("/fs_bucket/{path:path}", _stage_upload, methods=["PUT"]),
             Route("/_sandbox/health", lambda request: JSONResponse({"ok": True})),
             *routes,

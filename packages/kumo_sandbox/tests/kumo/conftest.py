@@ -146,8 +146,8 @@ class Warehouse:
 
     env: dict[str, str]
 
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with snowflake.connector.connect(
+    def connect(self) -> snowflake.connector.SnowflakeConnection:
+        return snowflake.connector.connect(
             host="127.0.0.1",
             port=int(self.env["SNOWFLAKE_PORT"]),
             protocol="http",
@@ -156,7 +156,10 @@ class Warehouse:
             password=self.env["SNOWFLAKE_PASSWORD"],
             database="KUMO",
             schema="PUBLIC",
-        ) as connection:
+        )
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with self.connect() as connection:
             found: list[tuple[Any, ...]] = connection.cursor().execute(sql).fetchall()
             return found
 

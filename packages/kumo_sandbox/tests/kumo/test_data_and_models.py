@@ -147,17 +147,34 @@ def test_connectors_are_made_read_and_deleted(emulator) -> None:
     assert client.get("/connectors/other").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/api/v1", "/public_api/v1"])
-def test_both_forms_of_credentials_are_taken_and_wrong_ones_not(emulator, path) -> None:
-    assert emulator.client(path).get("/connectors").is_success
-    token = {"Authorization": "Snowflake Token=sandbox-token"}
-    assert emulator.client(path, **token).get("/connectors").is_success
-    for headers in ({"X-API-Key": "demo:wrong"}, {"Authorization": "Snowflake Token=x"}, {"Accept": "*/*"}):
-        answer = emulator.client(path, **headers).get("/prediction_jobs")
+def test_both_forms_of_credentials_are_taken_and_wrong_ones_not(emulator) -> None:
+    assert emulator.client().get("/connectors").is_success
+    token = {"Authorization": 'Snowflake Token="sandbox-token"'}
+    assert emulator.client(**token).get("/connectors").is_success
+    for headers in (
+        {"X-API-Key": "demo:wrong"},
+        {"Authorization": 'Snowflake Token="x"'},
+        {"Authorization": "Snowflake Token=sandbox-token"},
+        {"Accept": "*/*"},
+    ):
+        answer = emulator.client(**headers).get("/prediction_jobs")
         assert answer.status_code == 401
         assert "secret" not in answer.text
     emulator.settings(denied_status=403)
-    assert emulator.client(path, **{"X-API-Key": "no:no"}).get("/prediction_jobs").status_code == 403
+    assert emulator.client(**{"X-API-Key": "no:no"}).get("/prediction_jobs").status_code == 403
+
+
+def test_within_snowflakes_network_nobody_asks_for_credentials(emulator) -> None:
+    assert emulator.client("/public_api/v1", Accept="*/*").get("/connectors").is_success
+
+
+def test_the_ingress_takes_a_token_that_snowflake_issued_until_it_expires(emulator, warehouse) -> None:
+    with warehouse.connect() as connection:
+        token = connection.rest._token_request("ISSUE")["data"]["sessionToken"]
+        client = emulator.client(Authorization=f'Snowflake Token="{token}"')
+        assert client.get("/connectors").is_success
+        emulator.settings(token_seconds=0)
+        assert client.get("/connectors").status_code == 401
 
 
 def test_rbac_wants_a_group_or_project_on_every_request(emulator) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[4]
-# The newest release, and one of about a year before it (kumo-api 0.92 and 0.8).
-RELEASES = {"current": "kumoai 2.22.0", "year_earlier": "kumoai 1.4.1"}
+# The newest release of 2.x, one of about a year before it (kumo-api 0.92 and 0.8), and the beta of 3.0.
+RELEASES = {"current": "kumoai 2.22.0", "year_earlier": "kumoai 1.4.1", "v3": "kumoai 3.0.0b3"}
 
 
 class EnvironmentMissing(Exception):

@@ -1,4 +1,4 @@
-"""The vendor's unmodified SDK cannot tell the emulator from Kumo, in its newest release and in one a year older.
+"""The vendor's unmodified SDK cannot tell the emulator from Kumo: its newest 2.x, one a year older, and the beta of 3.0.
 
 And the other way round: every reply of the emulator, and every request of our own client, is one that `kumo-api` knows.
 """
@@ -98,6 +98,38 @@ def test_the_vendors_sdk_runs_against_the_emulator(emulator, warehouse, table, r
     }
     assert warehouse.rows(f"SELECT COUNT(*) FROM {table}_EXPORT") == [(200,)]
     # The launch, the cancelled one; no more.
+    assert len(emulator.jobs()) == 2
+
+
+@pytest.mark.timeout(600)
+def test_the_vendors_beta_of_3_0_runs_against_the_emulators_3_0_dialect(emulator, warehouse, table) -> None:
+    report = run(
+        python_of("v3"), "drive_v3.py", f"{emulator.url}/v3/api", "demo:secret", table, str(query_code.PROGRAM)
+    )
+    assert report.pop("version").removeprefix("v") == environments.RELEASES["v3"].split()[1]
+    assert report == {
+        "project": "default",
+        "connector": ["sandbox_snowflake", "PUBLIC", True],
+        "by_id": True,
+        "no_connector": None,
+        "models": [["default", 6]],
+        "launched": True,
+        "status": "DONE",
+        "job": ["default", 40, "2017-11-01 00:00:00"],
+        "progress": 4,
+        "by_tag": True,
+        "tags": [True, "r2"],
+        "too_many_classes": False,
+        "connector_by_name": False,
+        "cancelled": True,
+        "after_cancel": "CANCELLED",
+        "training": "DONE",
+        "projects": [True, True, True],
+        "elsewhere": [[], []],
+        "training_py": ["SnowflakeConnector", "no Kumo connector is named 'nowhere'; there are theirs"],
+        "other_project": 404,
+    }
+    assert warehouse.rows(f"SELECT COUNT(*) FROM {table}") == [(200,)]
     assert len(emulator.jobs()) == 2
 
 
@@ -256,14 +288,15 @@ def test_the_validation_itself_finds_what_is_wrong() -> None:
 
 
 @pytest.mark.timeout(600)
-def test_every_request_of_our_client_is_one_of_the_vendors(emulator, table) -> None:
-    python = python_of("current")
+@pytest.mark.parametrize(("dialect", "base", "release"), [("sdk", "/api", "current"), ("v3", "/v3/api", "v3")])
+def test_every_request_of_our_client_is_one_of_the_vendors(emulator, table, dialect, base, release) -> None:
+    python = python_of(release)
     for task, query in (
         ("ranking", "next_best_product"),
         ("binary_classification", "churn"),
         ("regression", "spend_next_28_days"),
     ):
-        with KumoClient(Transport(f"{emulator.url}/api", Auth(api_key="demo:secret"))) as client:
+        with KumoClient(Transport(f"{emulator.url}{base}", Auth(api_key="demo:secret")), dialect) as client:
             policy = PollPolicy(first_seconds=0.05, max_seconds=0.2, deadline_seconds=60)
             launch = Launch(
                 query_id=query,
@@ -279,7 +312,7 @@ def test_every_request_of_our_client_is_one_of_the_vendors(emulator, table) -> N
                 graph_snapshot_id=client.refresh_snapshot("grocery", policy),
             )
             client.wait(client.launch(launch), policy)
-    with KumoClient(Transport(f"{emulator.url}/api", Auth(api_key="demo:secret"))) as client:
+    with KumoClient(Transport(f"{emulator.url}{base}", Auth(api_key="demo:secret")), dialect) as client:
         snapshot = client.refresh_snapshot("grocery", policy)
         client.wait_training(client.launch_training("churn", {"kumo_assets.training": "1"}, snapshot)[0], policy)
         plan = {"training_job": {"num_experiments": 1, "metrics": ["auroc"], "tune_metric": "auroc"}}

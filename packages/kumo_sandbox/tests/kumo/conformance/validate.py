@@ -7,69 +7,44 @@ Input on stdin: a JSON array of `{"model": <name>, "where": <text>, "body": <JSO
 import json
 import sys
 
-from kumoapi.common import JobStatus, ValidationResponse
-from kumoapi.data_snapshot import GraphSnapshotResource, TableSnapshotResource
-from kumoapi.data_source import ConnectorResponse
-from kumoapi.graph import EdgeHealthResponse, GraphResource
-from kumoapi.jobs import (
-    ArtifactExportRequest,
-    ArtifactExportResponse,
-    AutoTrainerProgress,
-    BatchPredictionJobResource,
-    BatchPredictionRequest,
-    CancelBatchPredictionJobResponse,
-    GenerateTrainTableJobResource,
-    GetPredictionsDfUrlResponse,
-    PredictionProgress,
-    TrainingJobRequest,
-    TrainingJobResource,
-)
+from kumoapi import common, data_snapshot, data_source, graph, jobs, model_plan, pquery, source_table, table, task
 from kumoapi.json_serde import from_json, to_json_dict
-from kumoapi.model_plan import ModelPlanInfo, TrainingTableGenerationPlan
-from kumoapi.pquery import PQueryResource
-from kumoapi.source_table import (
-    SourceTableConfigResponse,
-    SourceTableDataResponse,
-    SourceTableListResponse,
-    SourceTableValidateResponse,
-)
-from kumoapi.table import TableMetadataResponse, TableResource
-from kumoapi.task import TaskType
 
+# Looked up when asked for: not every release has every model.
 MODELS = {
-    "launch_reply": tuple[str | None, ValidationResponse],
-    "job": BatchPredictionJobResource,
-    "jobs": list[BatchPredictionJobResource],
-    "training_job": TrainingJobResource,
-    "training_jobs": list[TrainingJobResource],
-    "progress": PredictionProgress,
-    "training_progress": AutoTrainerProgress,
-    "cancel": CancelBatchPredictionJobResponse,
-    "snapshot": GraphSnapshotResource,
-    "table_snapshot": TableSnapshotResource,
-    "edge_health": EdgeHealthResponse,
-    "connectors": list[ConnectorResponse],
-    "connector": ConnectorResponse,
-    "export": ArtifactExportResponse,
-    "export_status": JobStatus,
-    "urls": GetPredictionsDfUrlResponse,
-    "source_tables": SourceTableListResponse,
-    "source_table_valid": SourceTableValidateResponse,
-    "source_table_config": SourceTableConfigResponse,
-    "source_table_data": list[SourceTableDataResponse],
-    "table_metadata": TableMetadataResponse,
-    "table": TableResource,
-    "validation": ValidationResponse,
-    "graph": GraphResource,
-    "query": PQueryResource,
-    "queries": list[PQueryResource],
-    "task_type": tuple[TaskType, str],
-    "model_plan": ModelPlanInfo,
-    "training_table_plan": TrainingTableGenerationPlan,
-    "training_table_job": GenerateTrainTableJobResource,
-    "launch_request": BatchPredictionRequest,
-    "training_request": TrainingJobRequest,
-    "export_request": ArtifactExportRequest,
+    "launch_reply": lambda: tuple[str | None, common.ValidationResponse],
+    "job": lambda: jobs.BatchPredictionJobResource,
+    "jobs": lambda: list[jobs.BatchPredictionJobResource],
+    "training_job": lambda: jobs.TrainingJobResource,
+    "training_jobs": lambda: list[jobs.TrainingJobResource],
+    "progress": lambda: jobs.PredictionProgress,
+    "training_progress": lambda: jobs.AutoTrainerProgress,
+    "cancel": lambda: jobs.CancelBatchPredictionJobResponse,
+    "snapshot": lambda: data_snapshot.GraphSnapshotResource,
+    "table_snapshot": lambda: data_snapshot.TableSnapshotResource,
+    "edge_health": lambda: graph.EdgeHealthResponse,
+    "connectors": lambda: list[data_source.ConnectorResponse],
+    "connector": lambda: data_source.ConnectorResponse,
+    "export": lambda: jobs.ArtifactExportResponse,
+    "export_status": lambda: common.JobStatus,
+    "urls": lambda: jobs.GetPredictionsDfUrlResponse,
+    "source_tables": lambda: source_table.SourceTableListResponse,
+    "source_table_valid": lambda: source_table.SourceTableValidateResponse,
+    "source_table_config": lambda: source_table.SourceTableConfigResponse,
+    "source_table_data": lambda: list[source_table.SourceTableDataResponse],
+    "table_metadata": lambda: table.TableMetadataResponse,
+    "table": lambda: table.TableResource,
+    "validation": lambda: common.ValidationResponse,
+    "graph": lambda: graph.GraphResource,
+    "query": lambda: pquery.PQueryResource,
+    "queries": lambda: list[pquery.PQueryResource],
+    "task_type": lambda: tuple[task.TaskType, str],
+    "model_plan": lambda: model_plan.ModelPlanInfo,
+    "training_table_plan": lambda: model_plan.TrainingTableGenerationPlan,
+    "training_table_job": lambda: jobs.GenerateTrainTableJobResource,
+    "launch_request": lambda: jobs.BatchPredictionRequest,
+    "training_request": lambda: jobs.TrainingJobRequest,
+    "export_request": lambda: jobs.ArtifactExportRequest,
 }
 
 
@@ -91,7 +66,7 @@ def unknown(sent, kept, path=""):
 def problem(document):
     try:
         # As text: a bare JSON string (the status of an export) would else be taken for a document.
-        value = from_json(json.dumps(document["body"]), MODELS[document["model"]])
+        value = from_json(json.dumps(document["body"]), MODELS[document["model"]]())
     except Exception as error:  # noqa: BLE001 - whatever the vendor's models raise is the finding
         return f"{type(error).__name__}: {error}"
     if document.get("exact"):

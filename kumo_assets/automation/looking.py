@@ -1,0 +1,167 @@
+"""One query looked at by one tick of the promotion sensor; and all queries, within the time a tick has.
+
+An error of one query is a reason of that query's, never an end of the tick: a sensor that raises goes unnoticed, and
+would stop the other queries too (Dagster #29625). What is worth an alarm is in `notifications`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from kumo_serving.errors import KumoAssetsError, PointerMalformed
+
+from kumo_assets.automation.builds import FailedBuild, build_alarms
+from kumo_assets.automation.notifications import (
+    Alarm,
+    alarms_of_pointer,
+    alarms_of_releases,
+    damaged,
+    strange_objects,
+    unrecorded,
+)
+from kumo_assets.automation.pointer_events import news_since
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.pointers.store import VersionedPointer
+from kumo_assets.releases.operations.promote import next_promotion
+from kumo_assets.releases.operations.reconcile import News
+from kumo_assets.releases.resource import ReleasesResource
+
+# Dagster ends a tick after 60 s and forgets what it did (DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS). So long the queries are
+# looked at; those whose turn has not come by then are the first at the next tick.
+LOOK_SECONDS = 25.0
+AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Before:
+    """What an earlier tick left that looking needs: the ledger's cursor, the mark of the pointer it was read for, names
+    of entries whose run was not over, alarms that were sent; and the last scheduled build, when it failed."""
+
+    seen: str = ""
+    mark: str = ""
+    pending: Sequence[str] = ()
+    told: Sequence[str] = ()
+    failed_build: FailedBuild | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """What one query looks like: the release to promote (None: `reason` says why not), the pointer and its address, what
+    happened since the last tick, and what is wrong. `fault` says why it could not be looked at to the end; then `alarms`
+    are those that could be judged. `skipped` is a query that was not looked at at all."""
+
+    release: str | None
+    reason: str
+    found: VersionedPointer | None = None
+    where: str = ""
+    news: News | None = None
+    alarms: Sequence[Alarm] = ()
+    fault: str = ""
+    skipped: bool = False
+
+    @property
+    def generation(self) -> int:
+        return self.found.pointer.generation if self.found is not None else 0
+
+
+def look(releases: ReleasesResource, definition: QueryDefinition, before: Before) -> View:
+    """One query, as it is now. Never raises: age and hand edit are judged first, so that whatever fails after that hides
+    none of them."""
+    found: VersionedPointer | None = None
+    where, seen = "", list[Alarm]()
+    try:
+        with closing(releases.context(definition)) as ctx:
+            where = ctx.pointers.uri
+            now = datetime.now(UTC)
+            try:
+                found = ctx.pointers.read()
+            except PointerMalformed as error:
+                seen.append(damaged(definition.name, error))
+                seen += build_alarms(ctx, before.failed_build, before.told)
+                return View(None, str(error), where=where, alarms=seen)
+            seen += alarms_of_pointer(definition, found, now)
+            release, decision = next_promotion(ctx, found)
+            # Again, for the reason of what is stale is known now.
+            seen = alarms_of_pointer(definition, found, now, decision.reason)
+            seen += alarms_of_releases(ctx, definition, found, release, decision, now)
+            seen += build_alarms(ctx, before.failed_build, before.told)
+            seen += strange_objects(ctx, now)
+            reason = decision.reason
+            heard: News | None = None
+            try:
+                heard = news_since(ctx, found, cursor=before.seen, mark=before.mark, pending=before.pending)
+            except KumoAssetsError as error:
+                # An error while reading its news does not stop its promotion.
+                reason = f"{reason} ({error})"
+                seen.append(unrecorded(definition.name, error))
+            promotable = release if decision.outcome == "promote" else None
+            return View(promotable, reason, found, where, heard, seen)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one query stays that query's
+        words = str(error) if isinstance(error, KumoAssetsError) else f"{type(error).__name__}: {error}"
+        return View(None, words, found, where, alarms=seen, fault=words)
+
+
+class Looks:
+    """Looks at all queries, a few at once, within LOOK_SECONDS; and remembers whose turn it is. It lives as long as its
+    sensor: a look that hangs is left behind, and its query not looked at again before it ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._busy: set[str] = set()
+        self._begun: dict[str, float] = {}
+        self._seen: dict[str, float] = {}
+
+    def at_all(
+        self,
+        releases: ReleasesResource,
+        definitions: Sequence[QueryDefinition],
+        before: Mapping[str, Before],
+        seconds: float | None = None,
+    ) -> dict[str, View]:
+        """The view of each query, by name."""
+        limit = LOOK_SECONDS if seconds is None else seconds
+        pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="kumo_assets-look")
+        asked: dict[str, Future[View]] = {}
+        turns = sorted(definitions, key=lambda one: self._seen.get(one.name, 0.0))
+        for definition in turns:
+            if self._begin(definition.name):
+                future = pool.submit(self._look, releases, definition, before.get(definition.name, Before()))
+                future.add_done_callback(partial(self._over, definition.name))
+                asked[definition.name] = future
+        wait(asked.values(), timeout=limit)
+        pool.shutdown(wait=False, cancel_futures=True)
+        return {one.name: self._view(one.name, asked.get(one.name), limit) for one in definitions}
+
+    def _look(self, releases: ReleasesResource, definition: QueryDefinition, before: Before) -> View:
+        self._begun[definition.name] = time.monotonic()
+        return look(releases, definition, before)
+
+    def _begin(self, query: str) -> bool:
+        with self._lock:
+            if query in self._busy:
+                return False
+            self._busy.add(query)
+            return True
+
+    def _over(self, query: str, future: Future[View]) -> None:
+        with self._lock:
+            self._busy.discard(query)
+
+    def _view(self, query: str, asked: Future[View] | None, limit: float) -> View:
+        """What came of it. One that was not seen to its end keeps its place in the turns, or it might never be."""
+        now = time.monotonic()
+        if asked is not None and asked.done() and not asked.cancelled():
+            self._seen[query] = now
+            return asked.result()
+        if (asked is not None and asked.cancelled()) or now - self._begun.get(query, now) < limit / 2:
+            return View(None, "its turn comes at the next tick", skipped=True)
+        self._seen[query] = now
+        words = f"looking at it takes longer than {limit / 2:g} s"
+        return View(None, words, fault=words)
