@@ -17,6 +17,7 @@ from kumo_assets.releases.decision import Decision
 from kumo_assets.releases.evidence import holds_on
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
 from kumo_assets.releases.operations.promote import next_candidate, next_promotion, promote
+from kumo_assets.releases.operations.reconcile import reconcile
 from kumo_assets.releases.operations.retire import plan, retire
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.states import releases
@@ -222,6 +223,9 @@ def test_a_rollback_from_another_querys_table_rejects_nothing_of_ours() -> None:
     point_at(ours, theirs.ctx.names.dynamodb_table(same))
     shown = report(ours.ctx)
     assert (shown.release_id, shown.hand_edited) == (None, True)
+    entry = reconcile(ours.ctx)
+    assert entry is not None
+    assert (entry.action, entry.from_release, entry.to_release) == ("hand_edit", active, "")
     done = rollback(ours.ctx, to=before, by="ann", reason="not ours")
     assert done.left == ""
     assert ours.ctx.store.rejection(active) is None
