@@ -235,8 +235,9 @@ class Warehouse:
         `EXPLAIN` compiles and needs no running warehouse (Snowflake, "EXPLAIN"); a description gives the columns. Raises
         WarehouseError with Snowflake's own message.
         """
-        self.rows(f"EXPLAIN\n{select}", doing=doing)
-        return self._described(select, doing) or {}
+        whole = f"SELECT * FROM (\n{select}\n)"  # noqa: S608 - the user's own SELECT, whatever its form
+        self.rows(f"EXPLAIN {whole}", doing=doing)
+        return self._described(whole, doing) or {}
 
     def _described(self, select: str, doing: str, *, missing: bool = False) -> dict[str, str] | None:
         """Column name -> SQL type of a SELECT's result; None for a table that is not there, where it may be `missing`."""
