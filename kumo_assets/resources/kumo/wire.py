@@ -23,7 +23,7 @@ _DURATION = TypeAdapter(timedelta)
 
 
 def job_of(payload: object, *, web: str | None = None) -> KumoJob:
-    """A `BatchPredictionJobResource`, a `TrainingJobResource`, or Dialect Q's resource.
+    """A `BatchPredictionJobResource` or a `TrainingJobResource`.
 
     `web` is the address people reach the tenant at; a tracking URL may name an inner host (the vendor's SDK rewrites it
     the same way).
@@ -33,7 +33,7 @@ def job_of(payload: object, *, web: str | None = None) -> KumoJob:
     config = _mapping_or_empty(body.get("config"))
     validation = _mapping_or_empty(report.get("validation_response"))
     status, raw_status = status_of(report.get("status", body.get("status")))
-    outputs = _list(config.get("outputs")) or _list(body.get("outputs"))
+    outputs = _list(config.get("outputs"))
     tags = {name: _words(value) for name, value in _mapping_or_empty(body.get("tags")).items()}
     return KumoJob(
         job_id=text(body, "job_id"),
