@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import TypeAdapter, ValidationError
 
+from kumo_assets.redaction import without_secrets
 from kumo_assets.resources.kumo.model import JobStatus, KumoJob, Notice, Progress, StageEvent, TrainedModel
 from kumo_assets.resources.kumo.replies import malformed, shown
 
@@ -209,8 +210,9 @@ def _list(value: object) -> list[object]:
 
 
 def _words(value: object) -> str:
-    """A string as it is, nothing for null, and anything else shown short."""
-    return value if isinstance(value, str) else "" if value is None else shown(value)
+    """A string as it is but for this process's secrets, nothing for null, and anything else shown short: it is stored with
+    the release, and logged."""
+    return without_secrets(value if isinstance(value, str) else "" if value is None else shown(value))
 
 
 def _optional_text(value: object) -> str | None:
