@@ -15,11 +15,11 @@ from kumo_assets.assets.made_from import TASK_SQL
 from kumo_assets.assets.postprocess_inputs import release_values, resolve_references
 from kumo_assets.assets.postprocess_proof import prove_table
 from kumo_assets.assets.postprocess_sql import FILE, has_file, user_sql
-from kumo_assets.assets.step import Step, begin, table_of
+from kumo_assets.assets.step import Step, begin, predictions_of
 from kumo_assets.assets.templates import shipped
 from kumo_assets.assets.ui import Metadata, result, table_metadata
 from kumo_assets.config.load import QueryDefinition, RawSource
-from kumo_assets.documents import Artefact, PostprocessedDetails, WarehouseDetails
+from kumo_assets.documents import Artefact, PostprocessedDetails
 from kumo_assets.errors import ReleaseError, WarehouseError
 from kumo_assets.gates.take_counts import count_asset
 from kumo_assets.releases.context import ReleaseContext
@@ -134,7 +134,7 @@ def select_for(
     """The SELECT to run: the user's with the values `own`, else the one shipped for the query's task."""
     if own is not None:
         return user_sql(definition, own)
-    values = {"predictions": table_of(source), "top_k": str(definition.spec.top_k)}
+    values = {"predictions": predictions_of(warehouse, source)[0], "top_k": str(definition.spec.top_k)}
     if definition.spec.task == "binary_classification":
         return shipped(
             "binary.sql", predictions=values["predictions"], **_binary_columns(definition, warehouse, source)
@@ -147,8 +147,7 @@ def select_for(
 
 def _binary_columns(definition: QueryDefinition, warehouse: Warehouse, source: Artefact) -> dict[str, str]:
     """Kumo writes ENTITY, TARGET_PRED, TRUE_PROB, FALSE_PROB; older tenants ENTITY, SCORE."""
-    place = source.details_as(WarehouseDetails)
-    if "TRUE_PROB" in warehouse.columns(place.database, place.schema_name, source.name):
+    if "TRUE_PROB" in predictions_of(warehouse, source)[1]:
         return {"true_prob": "TRUE_PROB", "predicted": "TARGET_PRED"}
     threshold = definition.spec.source.binary_threshold
     return {"true_prob": "SCORE", "predicted": f"SCORE >= {0.5 if threshold is None else threshold}"}
