@@ -4,7 +4,7 @@ Unpartitioned; materialised by the promotion sensor, or by hand. It calls the on
 verdicts, so that no graph order, skipped check or manual click can publish what has not passed (rule 3).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -53,19 +53,28 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
         # Every move becomes an event of this asset, wherever it was made (automation.pointer_events).
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=spec.stale_after_hours)),
         metadata={FOLDER_KEY: str(definition.folder)},
+        # A run that moved nothing materialises nothing: Dagster's freshness counts from the last materialisation.
+        output_required=False,
     )
     def active_pointer(
         context: dg.AssetExecutionContext, kumo_assets_releases: ReleasesResource
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[dg.MaterializeResult]:
         with closing(kumo_assets_releases.context(definition)) as ctx:
             promotion = promote(
                 ctx, context.run.tags.get(RELEASE_TAG), by=author_of(context), run_id=context.run.run_id
             )
         pointer = promotion.pointer
         context.log.info(promotion.message)
-        return dg.MaterializeResult(
-            metadata={**pointer_metadata(pointer, promotion.where), "action": "promote", "moved": promotion.moved},
-            data_version=dg.DataVersion(f"{pointer.generation}-{pointer.release_id}"),
+        metadata: Metadata = {
+            **pointer_metadata(pointer, promotion.where),
+            "action": "promote",
+            "moved": promotion.moved,
+        }
+        if not promotion.moved:
+            context.log_event(dg.AssetObservation(context.asset_key, description=promotion.message, metadata=metadata))
+            return
+        yield dg.MaterializeResult(
+            metadata=metadata, data_version=dg.DataVersion(f"{pointer.generation}-{pointer.release_id}")
         )
 
     return active_pointer

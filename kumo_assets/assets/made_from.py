@@ -58,8 +58,18 @@ def _postprocessed(definition: QueryDefinition, partition: str) -> MadeFrom:
         values["top_k"] = spec.top_k
     for session in ("database", "schema"):
         if session in asked:
-            values[session] = os.environ.get(f"SNOWFLAKE_{session.upper()}", "")
+            values[session] = _of_session(session)
+    for log in sorted(asked & definition.sources.keys()):
+        source = definition.sources[log]
+        values[f"raw log {log}"] = ".".join(
+            (source.database or _of_session("database"), source.schema, source.table.table)
+        )
     return values
+
+
+def _of_session(part: str) -> str:
+    """The database or schema of the Snowflake session, as the environment names it."""
+    return os.environ.get(f"SNOWFLAKE_{part.upper()}", "")
 
 
 def _s3_export(definition: QueryDefinition, partition: str) -> MadeFrom:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
 from kumo_assets.assets.postprocess_sql import empty_tables, fixed_values, query_meant, referred, served_columns
-from kumo_assets.assets.step import Step, table_of
+from kumo_assets.assets.step import Step, predictions_of
 from kumo_assets.config.load import QueryDefinition, RawSource
-from kumo_assets.documents import Artefact, Reference, ReferredTable, WarehouseDetails
+from kumo_assets.documents import Artefact, Reference, ReferredTable
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.references import resolve
 from kumo_assets.resources.snowflake import Warehouse
@@ -51,8 +51,7 @@ def release_values(
     predictions: Artefact,
 ) -> Iterator[dict[str, str]]:
     """Every value that the query's file may ask for. What nothing was active for is an empty table, inside the context."""
-    place = predictions.details_as(WarehouseDetails)
-    keys = warehouse.columns(place.database, place.schema_name, predictions.name)
+    readable, keys = predictions_of(warehouse, predictions)
     empty = {
         name: served_columns(query_meant(step.definition, name, others).spec.task, keys)
         for name, reference in references.items()
@@ -61,7 +60,7 @@ def release_values(
     with empty_tables(warehouse, secrets.token_hex(4), empty) as stand_ins:
         yield {
             **fixed_values(step.definition, sources, step.opened.partition, warehouse),
-            "predictions": table_of(predictions),
+            "predictions": readable,
             **stand_ins,
             **{
                 name: table(source.database, source.schema_name, source.table)

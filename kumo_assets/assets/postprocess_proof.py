@@ -53,11 +53,13 @@ def prove_shape(columns: list[str], task: str, where: str) -> None:
     """WarehouseError when a wanted column is missing; it names the columns found."""
     wanted = NUMBER_COLUMNS if task == "regression" else LIST_COLUMNS
     absent = [name for name in wanted if name not in columns]
+    cases = [other for other in columns if other not in wanted and other.upper() in absent]
+    hint = f" ({', '.join(cases)} differs in case, which counts in Snowflake)" if cases else ""
     if absent:
         raise WarehouseError(
             "use the post-processed table",
             to=where,
-            found=f"no column {', '.join(absent)}; it has {', '.join(columns) or 'no columns'}",
+            found=f"no column {', '.join(absent)}; it has {', '.join(columns) or 'no columns'}{hint}",
             next=f"let postprocess.sql return {', '.join(wanted)}",
         )
 

@@ -4,7 +4,6 @@ The asset always exists, so that gates and export have one shape to look at: ENT
 TARGET_PRED for a regression. What the table must prove is in `postprocess_proof`.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
 
@@ -16,22 +15,20 @@ from kumo_assets.assets.made_from import TASK_SQL
 from kumo_assets.assets.postprocess_inputs import release_values, resolve_references
 from kumo_assets.assets.postprocess_proof import prove_table
 from kumo_assets.assets.postprocess_sql import FILE, has_file, user_sql
-from kumo_assets.assets.step import Step, begin, table_of
+from kumo_assets.assets.step import Step, begin, predictions_of
 from kumo_assets.assets.templates import shipped
 from kumo_assets.assets.ui import Metadata, result, table_metadata
 from kumo_assets.config.load import QueryDefinition, RawSource
-from kumo_assets.documents import Artefact, Attempt, PostprocessedDetails, WarehouseDetails
-from kumo_assets.errors import Refused, ReleaseError, WarehouseError
+from kumo_assets.documents import Artefact, PostprocessedDetails
+from kumo_assets.errors import ReleaseError, WarehouseError
 from kumo_assets.gates.take_counts import count_asset
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.resource import ReleasesResource
-from kumo_assets.resources.snowflake import Warehouse, connect, names_a_conflict
-from kumo_assets.resources.sql import table
+from kumo_assets.resources.creating import create_once, is_there
+from kumo_assets.resources.snowflake import Warehouse, connect
 
 ASSET = "postprocessed"
 MOST_ATTEMPTS = 20
-# How long a table that another run is creating under the same name is looked for, second by second.
-LOOKS = 15
 
 
 def build_postprocessed(
@@ -91,7 +88,7 @@ def _create(
         begun = step.attempt(attempt)
         if step.differs(begun):
             continue
-        exists = _there(warehouse, name)
+        exists = is_there(warehouse, name)
         if exists and begun is None:
             step.warn(f"{name} was made by an earlier version, which did not say from what; it counts as of this SQL")
         if not exists:
@@ -103,7 +100,10 @@ def _create(
                 begun = step.begin_attempt(attempt)
                 if step.differs(begun):
                     continue
-                exists = _create_table(step, warehouse, begun, name, select, source)
+                other = f"run {begun.run_id} of {begun.by}" if begun.run_id != step.run.run_id else ""
+                exists = create_once(
+                    warehouse, name, select, doing=f"post-process {source.name} into {name}", other=other
+                )
         try:
             proof = prove_table(warehouse, name, step.definition)
         except WarehouseError:
@@ -128,46 +128,13 @@ def _create(
     )
 
 
-def _there(warehouse: Warehouse, name: str) -> bool:
-    return bool(warehouse.columns(warehouse.database, warehouse.schema, name))
-
-
-def _create_table(step: Step, warehouse: Warehouse, begun: Attempt, name: str, select: str, source: Artefact) -> bool:
-    """Create the table, or find that another run of this release has created it meanwhile; True for that.
-
-    Of two runs that create one table, Snowflake lets the first commit and tells the other that it exists. Raises Refused
-    when another run has begun the attempt, and its table does not come.
-    """
-    where = table(warehouse.database, warehouse.schema, name)
-    try:
-        warehouse.rows(f"CREATE TABLE {where} AS\n{select}", doing=f"post-process {source.name} into {name}")
-    except WarehouseError as error:
-        if _there(warehouse, name):
-            return True
-        if not names_a_conflict(error):
-            raise
-        for _ in range(LOOKS):
-            time.sleep(1)
-            if _there(warehouse, name):
-                return True
-        if begun.run_id == step.run.run_id:
-            raise
-        raise Refused(
-            "post-process release",
-            to=step.release_id,
-            found=f"run {begun.run_id} of {begun.by} is building it ({error.found})",
-            next="wait for that run to end; then run this again: what it made is adopted",
-        ) from error
-    return False
-
-
 def select_for(
     definition: QueryDefinition, warehouse: Warehouse, source: Artefact, own: Mapping[str, str] | None
 ) -> str:
     """The SELECT to run: the user's with the values `own`, else the one shipped for the query's task."""
     if own is not None:
         return user_sql(definition, own)
-    values = {"predictions": table_of(source), "top_k": str(definition.spec.top_k)}
+    values = {"predictions": predictions_of(warehouse, source)[0], "top_k": str(definition.spec.top_k)}
     if definition.spec.task == "binary_classification":
         return shipped(
             "binary.sql", predictions=values["predictions"], **_binary_columns(definition, warehouse, source)
@@ -180,8 +147,7 @@ def select_for(
 
 def _binary_columns(definition: QueryDefinition, warehouse: Warehouse, source: Artefact) -> dict[str, str]:
     """Kumo writes ENTITY, TARGET_PRED, TRUE_PROB, FALSE_PROB; older tenants ENTITY, SCORE."""
-    place = source.details_as(WarehouseDetails)
-    if "TRUE_PROB" in warehouse.columns(place.database, place.schema_name, source.name):
+    if "TRUE_PROB" in predictions_of(warehouse, source)[1]:
         return {"true_prob": "TRUE_PROB", "predicted": "TARGET_PRED"}
     threshold = definition.spec.source.binary_threshold
     return {"true_prob": "SCORE", "predicted": f"SCORE >= {0.5 if threshold is None else threshold}"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kumo_assets.assets.postprocess_sql import raw_values
 from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.config.names import QueryNames
 from kumo_assets.errors import WarehouseError
@@ -43,11 +44,7 @@ def create_view(
     ConfigError for an unknown placeholder, WarehouseError with Snowflake's words for SQL it does not take.
     """
     file = definition.folder / FILE
-    values = {
-        name: table(source.database or warehouse.database, source.schema, source.table.table)
-        for name, source in sources.items()
-    }
-    select = render(read_sql(file), str(file), **values)
+    select = render(read_sql(file), str(file), **raw_values(sources, warehouse))
     name = view_name(names)
     where = table(warehouse.database, warehouse.schema, name)
     warehouse.rows(f"CREATE OR REPLACE VIEW {where} COPY GRANTS AS\n{select}", doing=f"make the view {name}")

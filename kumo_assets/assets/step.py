@@ -32,6 +32,7 @@ from kumo_assets.releases.fingerprints import (
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import RunIdentity, open_release, run_of
 from kumo_assets.releases.store import ReleaseStore
+from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import table
 
 
@@ -207,3 +208,9 @@ def table_of(artefact: Artefact) -> str:
     """The quoted name of the Snowflake table that an artefact of `predictions` or `postprocessed` is."""
     place = artefact.details_as(WarehouseDetails)
     return table(place.database, place.schema_name, artefact.name)
+
+
+def predictions_of(warehouse: Warehouse, artefact: Artefact) -> tuple[str, dict[str, str]]:
+    """(what to select predictions from, column -> SQL type), with every column's name in upper case."""
+    place = artefact.details_as(WarehouseDetails)
+    return warehouse.readable(place.database, place.schema_name, artefact.name)

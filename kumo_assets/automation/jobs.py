@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from kumo_assets.assets.keys import key_of, raw_key
+from kumo_assets.automation.run_slots import BUILD, TRAINING
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import CHAIN
 
@@ -53,7 +54,7 @@ def build_jobs(definition: QueryDefinition, partitions: dg.PartitionsDefinition)
             daily_job_name(definition.name),
             selection=dg.AssetSelection.assets(*raw, *chain),
             description=f"Build one release of {definition.name} from one day of raw logs, gated. Does not promote.",
-            tags={QUERY_TAG: definition.name},
+            tags={QUERY_TAG: definition.name, **BUILD},
             executor_def=EXECUTOR,
         ),
         train=None
@@ -62,7 +63,7 @@ def build_jobs(definition: QueryDefinition, partitions: dg.PartitionsDefinition)
             train_job_name(definition.name),
             selection=dg.AssetSelection.assets(key_of(definition.name, "model")),
             description=f"Train {definition.name} again; the new model is used only when it is not worse.",
-            tags={QUERY_TAG: definition.name},
+            tags={QUERY_TAG: definition.name, **TRAINING},
             executor_def=EXECUTOR,
         ),
     )

@@ -11,6 +11,7 @@ from pydantic import Field
 from kumo_assets.assets.active_pointer import FOLDER_KEY, folder_of, pointer_metadata
 from kumo_assets.assets.keys import POINTER_POOL, key_of
 from kumo_assets.automation.jobs import EXECUTOR, QUERY_TAG
+from kumo_assets.automation.run_slots import OPERATOR
 from kumo_assets.config.load import QueryDefinition, read_query
 from kumo_assets.config.names import POINTER_ASSET
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
@@ -151,7 +152,7 @@ def _job(definition: QueryDefinition, name: str, op: dg.OpDefinition, words: str
     @dg.job(
         name=f"{definition.name}_{name}",
         description=words,
-        tags={QUERY_TAG: definition.name},
+        tags={QUERY_TAG: definition.name, **OPERATOR},
         metadata={FOLDER_KEY: str(definition.folder)},
         executor_def=EXECUTOR,
     )

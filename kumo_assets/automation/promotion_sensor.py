@@ -23,6 +23,7 @@ from kumo_assets.automation.jobs import QUERY_TAG
 from kumo_assets.automation.looking import Before, Looks, View
 from kumo_assets.automation.notifications import cannot_look
 from kumo_assets.automation.pointer_events import Event, events_of, latest_reports, pointer_key
+from kumo_assets.automation.run_slots import PROMOTION
 from kumo_assets.automation.sending import Pending, Sender
 from kumo_assets.config.load import QueryDefinition, read_query
 from kumo_assets.config.names import POINTER_ASSET
@@ -184,7 +185,7 @@ def _request(context: dg.SensorEvaluationContext, query: str, release: str, gene
         run_key=f"{query}:{release}:{generation}:{tries}",
         # By asset, not by job: a sensor made with `asset_selection` ignores `job_name` and would run its whole selection.
         asset_selection=[pointer_key(query)],
-        tags=tags,
+        tags={**tags, **PROMOTION},
     )
 
 

@@ -7,13 +7,15 @@ Whether a run is building the release now is found out in `materialize`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from kumo_assets.assets.made_from import made_from_now
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import CHAIN
 from kumo_assets.documents import IMPORT_GATE, Opened
-from kumo_assets.errors import Refused
+from kumo_assets.errors import DamagedDocument, Refused
 from kumo_assets.gates.settings import judged_by_others
+from kumo_assets.releases.evidence import past
 from kumo_assets.releases.fingerprints import Difference, first_difference
 from kumo_assets.releases.store import ReleaseStore
 
@@ -47,8 +49,13 @@ class Continuation:
 
 def unsealed(store: ReleaseStore, day: str) -> list[Opened]:
     """The releases of a day that may be gone on with, the newest first: neither sealed nor retired, and not opened before
-    one that is sealed, which has taken their place."""
-    listed = [(item, store.opened(item.release_id)) for item in store.listings() if item.partition == day]
+    one that is sealed, which has taken their place. One whose `opened.json` is damaged is not among them."""
+    damaged: list[DamagedDocument] = []
+    listed = [
+        (item, past(damaged, partial(store.opened, item.release_id)))
+        for item in store.listings()
+        if item.partition == day
+    ]
     since = max((opened.opened_at for item, opened in listed if item.sealed and opened is not None), default="")
     found = [opened for item, opened in listed if opened is not None and not item.sealed and not item.retired]
     return sorted(
@@ -60,11 +67,15 @@ def continuation(store: ReleaseStore, definition: QueryDefinition, release: Open
     """How to go on with an unsealed release that no run is building; None to build the day anew.
 
     A verdict that blocks is final for its artefact, unless the limits of its gate have changed since: then it is judged
-    again. An import that failed is no verdict on the data, and is tried again under a new name (rule 2). Raises Refused
-    when the predictions are of other parameters: new ones cost money, so that they are computed only with `--fresh`.
+    again. An import that failed is no verdict on the data, and is tried again under a new name (rule 2). A release with a
+    damaged document is left as it is. Raises Refused when the predictions are of other parameters: new ones cost money, so
+    that they are computed only with `--fresh`.
     """
-    found = first_difference(store, release, made_from_now(definition, release.partition))
-    final = _blocked(store, definition, release)
+    try:
+        found = first_difference(store, release, made_from_now(definition, release.partition))
+        final = _blocked(store, definition, release)
+    except DamagedDocument:
+        return None
     if not final.isdisjoint(found.above if found is not None else CHAIN):
         return None
     if found is not None and not found.above:

@@ -133,6 +133,7 @@ def _trials(index: DefinitionsIndex) -> Iterator[tuple[str, Callable[[], str | S
     yield "Dagster: instance, and one owner of each clock", partial(_dagster, readable)
     if os.environ.get("DAGSTER_HOME"):
         yield "runs whose process is gone", _dead_runs
+        yield "run slots, retries and monitoring of the instance", _limits
 
 
 def _readable(index: DefinitionsIndex) -> list[QueryDefinition]:
@@ -363,3 +364,14 @@ def _dead_runs() -> str:
         marked = mark_dead_runs(instance)
     runs = ", ".join(f"{run.run_id[:8]} ({run.job_name})" for run in marked)
     return f"{len(marked)} were marked as ended: {runs}" if marked else "none"
+
+
+def _limits() -> str:
+    """What the instance lacks is advice: a laptop's needs none of it, and everything works without, until it is full."""
+    import dagster as dg
+
+    from kumo_assets.automation.run_slots import limits_of, missing
+
+    with dg.DagsterInstance.get() as instance:
+        lacks = missing(limits_of(instance))
+    return f"for production, its dagster.yaml lacks: {'; '.join(lacks)}" if lacks else "promotions find a slot, always"

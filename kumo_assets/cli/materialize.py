@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,6 +59,7 @@ def materialize(
         )
     ctx = context_of(query, index=index)
     job = daily_job(index, definition)
+    definition = replace(definition, sources=index.raw_sources(definition))
     done = [_one_day(ctx, definition, job, day, fresh=fresh, promote=promote, by=by or person()) for day in days]
     show(as_json, done[0] if len(done) == 1 else done, lambda: print("\n".join(item["words"] for item in done)))
 

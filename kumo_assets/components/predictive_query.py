@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -69,6 +70,7 @@ def build_query(
 ) -> dg.Definitions:
     """Everything Dagster knows of one query. `sources` are the raw logs that it names, `others` the queries that its
     `postprocess.sql` names. No I/O but reading its folder."""
+    definition = replace(definition, sources=sources)
     partitions = daily_partitions(definition)
     jobs = build_jobs(definition, partitions)
     operator_jobs = build_operator_jobs(definition)

@@ -5,7 +5,8 @@ Which files there are, and which of them a name stands for, is `index`'s busines
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,11 +25,12 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True)
 class QueryDefinition:
-    """One query's folder, read and checked."""
+    """One query's folder, read and checked. `sources` are the raw logs that it names, where they have been looked up."""
 
     name: str
     folder: Path
     spec: PredictiveQuerySpec
+    sources: Mapping[str, RawSource] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

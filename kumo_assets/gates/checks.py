@@ -180,13 +180,14 @@ def _release(
     active = baselines.active.artefacts if baselines.active is not None else {}
 
     def existing(name: str | None) -> str | None:
-        return table(database, schema, name) if name and warehouse.columns(database, schema, name) else None
+        where, columns = warehouse.readable(database, schema, name) if name else ("", {})
+        return where if columns else None
 
     return Release(
         query=opened.query,
         partition=opened.partition,
         release_id=opened.release_id,
-        predictions=table(database, schema, (source or artefact).name),
+        predictions=warehouse.readable(database, schema, (source or artefact).name)[0],
         postprocessed=table(database, schema, artefact.name) if artefact.asset == "postprocessed" else None,
         active_predictions=existing(active.get("predictions")),
         active_postprocessed=existing(active.get("postprocessed")),

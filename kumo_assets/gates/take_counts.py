@@ -90,8 +90,8 @@ def _of_predictions(
 ) -> PredictionCounts:
     main, reference = (item.predictions if item is not None else None for item in (baselines.main, baselines.reference))
     place = artefact.details_as(WarehouseDetails)
-    columns = warehouse.columns(place.database, place.schema_name, artefact.name)
-    return count_predictions(rows, where, columns, main, reference)
+    readable, columns = warehouse.readable(place.database, place.schema_name, artefact.name)
+    return count_predictions(rows, readable, columns, main, reference)
 
 
 def _of_lists(

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from kumo_assets.config.query import Kumo, Training
 from kumo_assets.documents import utc_now, utc_text
-from kumo_assets.errors import ConfigError
 from kumo_assets.models.comparison import Comparison, compare
 from kumo_assets.models.registry import Model, ModelDecision, ModelRegistry, RegisteredModels
 from kumo_assets.resources.kumo.client import KumoClient
@@ -90,13 +89,6 @@ def train(
 
     A live or DONE training with the same tags is adopted. Raises KumoApiError; the model in use is not touched.
     """
-    if not client.needs_model:
-        raise ConfigError(
-            "train",
-            to=spec.predictive_query_id,
-            found="this tenant's API (KUMO_API_DIALECT=pquery) has no training jobs",
-            next="train in Kumo's own UI, and leave source.kumo.training out of the definition",
-        )
     policy = policy_of(spec)
     registered = remember_model_in_use(registry, client, spec)
     job_id, adopted = client.find_training(tags), True

@@ -196,6 +196,12 @@ _ADVICE = {
 }
 
 
+# What AWS answers to a machine whose clock is more than 15 minutes off: S3 by a code of its own, DynamoDB and STS by the
+# texts below under the code of a wrong signature ("Signature Version 4: troubleshooting").
+_CLOCK = ("RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture")
+_SET_THE_CLOCK = "set this machine's clock (NTP): AWS refuses requests that are dated more than 15 minutes off"
+
+
 def code_of(error: Exception) -> str:
     """AWS's code of an error answer; the exception's class for anything else."""
     return error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
@@ -205,6 +211,8 @@ def explain_error(error: Exception, otherwise: str) -> tuple[str, str]:
     """What AWS or its SDK said, and what to do about it, of an exception of boto3. `otherwise` is the advice for a code
     that this module has none for."""
     code = code_of(error)
+    if code in _CLOCK or any(words in str(error) for words in ("Signature expired", "Signature not yet current")):
+        return f"{code}: {error}", _SET_THE_CLOCK
     advice = _ADVICE.get(code, otherwise)
     if code == "AccessDenied" and isinstance(error, ClientError) and error.operation_name == "PutObject":
         advice += (

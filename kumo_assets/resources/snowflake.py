@@ -18,7 +18,7 @@ import dagster as dg
 
 from kumo_assets.errors import ConfigError, WarehouseError
 from kumo_assets.redaction import holds_a_secret, without_secrets
-from kumo_assets.resources.sql import table
+from kumo_assets.resources.sql import in_upper_case, table
 from kumo_assets.resources.waiting import Narrator
 
 if TYPE_CHECKING:
@@ -229,14 +229,24 @@ class Warehouse:
             self._columns[key] = found
         return self._columns[key]
 
+    def readable(self, database: str, schema: str, name: str) -> tuple[str, dict[str, str]]:
+        """(what to select from, column -> SQL type): a table, with every column under its name in upper case; no column
+        when there is no such table."""
+        columns = self.columns(database, schema, name)
+        kinds = {column.upper(): kind for column, kind in columns.items()}
+        return in_upper_case(table(database, schema, name), columns), kinds | {
+            column: kind for column, kind in columns.items() if column.isupper()
+        }
+
     def compiled(self, select: str, *, doing: str) -> dict[str, str]:
         """Column name -> SQL type of what a SELECT returns, in order. Snowflake compiles it and runs nothing.
 
         `EXPLAIN` compiles and needs no running warehouse (Snowflake, "EXPLAIN"); a description gives the columns. Raises
         WarehouseError with Snowflake's own message.
         """
-        self.rows(f"EXPLAIN\n{select}", doing=doing)
-        return self._described(select, doing) or {}
+        whole = f"SELECT * FROM (\n{select}\n)"  # noqa: S608 - the user's own SELECT, whatever its form
+        self.rows(f"EXPLAIN {whole}", doing=doing)
+        return self._described(whole, doing) or {}
 
     def _described(self, select: str, doing: str, *, missing: bool = False) -> dict[str, str] | None:
         """Column name -> SQL type of a SELECT's result; None for a table that is not there, where it may be `missing`."""

@@ -6,6 +6,7 @@ Identifiers come from configuration and from names we make; both have patterns, 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from kumo_assets.errors import ConfigError
 
@@ -30,6 +31,21 @@ def quote(name: str) -> str:
 def table(database: str, schema: str, name: str) -> str:
     """A fully qualified, quoted table name."""
     return ".".join(quote(part) for part in (database, schema, name))
+
+
+def in_upper_case(where: str, columns: Iterable[str]) -> str:
+    """What to select from so that each of these columns of the table `where` (quoted) has its name in upper case.
+
+    The table itself where all have. Kumo's writer makes columns such as `True_PROB`, which SQL without quotes does not
+    find. Of two names that differ only in case the one in upper case is taken, else the first.
+    """
+    chosen: dict[str, str] = {}
+    for name in sorted(columns, key=str.isupper, reverse=True):
+        chosen.setdefault(name.upper(), name)
+    if all(upper == name for upper, name in chosen.items()):
+        return where
+    listed = ", ".join(f"{quote(name)} AS {quote(upper)}" for upper, name in chosen.items())
+    return f"(SELECT {listed} FROM {where})"  # noqa: S608 - quoted names
 
 
 def literal(text: str) -> str:

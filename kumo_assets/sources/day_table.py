@@ -13,6 +13,7 @@ from datetime import datetime
 from kumo_assets.config.table_source import TableSettings, values_of
 from kumo_assets.config.tasks import OUTPUT_COLUMNS, Task
 from kumo_assets.errors import WarehouseError
+from kumo_assets.resources.creating import create_once
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import literal, quote, table
 from kumo_assets.resources.template import render
@@ -161,17 +162,21 @@ class DayTable:
         top = found["NEWEST"] if rows_found else None
         return Count(rows_found, int(found["ENTITY_COUNT"]), int(found["NULL_COUNT"] or 0), top)
 
-    def freeze(self, name: str, columns: Mapping[str, str], counted: Count, run: str) -> None:
-        """Copy the day's rows into the new table `name`, in one atomic statement and in our column names."""
+    def freeze(self, name: str, columns: Mapping[str, str], counted: Count, run: str, other: str = "") -> None:
+        """Copy the day's rows into the new table `name`, in one atomic statement and in our column names; or find that
+        another run of the release has done so meanwhile. `other` names one that has begun to."""
         selected = [
             f"{quote(theirs)}{'::FLOAT' if self._types(ours) is NUMBERS else ''} AS {ours}"
             for ours, theirs in columns.items()
         ]
         selected += [f"{literal(run)} AS {RUN}", f"{counted.rows} AS {ROWS}", f"{counted.entities} AS {ENTITIES}"]
-        self.warehouse.rows(
-            f"CREATE TABLE {self._own(name)} AS SELECT {', '.join(selected)} FROM {table(*self.parts)}"  # noqa: S608
+        create_once(
+            self.warehouse,
+            name,
+            f"SELECT {', '.join(selected)} FROM {table(*self.parts)}"  # noqa: S608
             f"{self.predicate(self.settings.where, 'where')}",
             doing=f"copy the predictions in {self.name} into {name}",
+            other=other,
         )
 
     def frozen(self, name: str) -> Frozen | None:

@@ -96,8 +96,6 @@ class KumoSource:
         """The key, and each query's connector and model. Raises ConfigError or KumoApiError."""
         with client_from_environment() as client:
             client.probe()
-            if not client.needs_model:
-                return "the key is accepted"
             connectors = client.connectors()
             names = {str(item.get("name")) for item in connectors}
             # In 3.0 a definition may also write a connector's id.

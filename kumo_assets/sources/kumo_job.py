@@ -61,14 +61,13 @@ def run_job(work: PredictionWork, client: KumoClient) -> Predicted:
     def make_launch(attempt: int) -> Launch:
         # Called only when there is nothing to adopt: refreshing the graph's snapshot is work for Kumo, too.
         launch = identify(attempt)
-        if client.needs_model:
-            model = _model(work, client)
-            graph = spec.graph_id or model.graph_id
-            snapshot = None
-            if graph is not None and spec.refresh_graph:
-                work.say(f"Refreshing the snapshot of graph {graph}, so that the newest raw logs are used")
-                snapshot = client.refresh_snapshot(graph, policy, in_words(work.say))
-            launch = replace(launch, training_job_id=model.job_id, graph_snapshot_id=snapshot)
+        model = _model(work, client)
+        graph = spec.graph_id or model.graph_id
+        snapshot = None
+        if graph is not None and spec.refresh_graph:
+            work.say(f"Refreshing the snapshot of graph {graph}, so that the newest raw logs are used")
+            snapshot = client.refresh_snapshot(graph, policy, in_words(work.say))
+        launch = replace(launch, training_job_id=model.job_id, graph_snapshot_id=snapshot)
         begin(attempt)
         return launch
 
@@ -81,7 +80,7 @@ def run_job(work: PredictionWork, client: KumoClient) -> Predicted:
                 table(warehouse.database, warehouse.schema, name),
                 done,
                 query.task,
-                work.anchor if spec.send_prediction_time and client.sends_time else None,
+                work.anchor if spec.send_prediction_time else None,
             )
         except KumoOutputUnproved:
             warehouse.rest()  # what follows is a pause, or another job

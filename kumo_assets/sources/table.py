@@ -67,9 +67,11 @@ class TableSource:
                 continue
             existing = day.frozen(name)
             adopted = existing is not None
-            if not adopted and work.attempts.differs(work.attempts.begin_attempt(attempt)):
+            begun = None if adopted else work.attempts.begin_attempt(attempt)
+            if work.attempts.differs(begun):
                 continue
-            copy = existing or self._copied(work, day, name, limit)
+            other = f"run {begun.run_id} of {begun.by}" if begun is not None else ""
+            copy = existing or self._copied(work, day, name, limit, other)
             if not copy.faults:
                 work.say(f"{'Adopted' if adopted else 'Copied'} {copy.count.rows:,} rows of {day.name} ({copy.run})")
                 return Predicted(
@@ -93,10 +95,10 @@ class TableSource:
             next="see what writes the table at this time, then materialize this partition again",
         )
 
-    def _copied(self, work: PredictionWork, day: DayTable, name: str, limit: datetime) -> Frozen:
+    def _copied(self, work: PredictionWork, day: DayTable, name: str, limit: datetime, other: str) -> Frozen:
         """The copy `name`, made once the day's rows are complete."""
         ready = self._wait(work, day, limit)
-        day.freeze(name, day.columns(), ready.count, ready.run)
+        day.freeze(name, day.columns(), ready.count, ready.run, other)
         copy = day.frozen(name)
         assert copy is not None  # the statement above made it
         return copy

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from kumo_sandbox.testing.releases import definition
 from pydantic import BaseModel
 
 from kumo_assets.assets.made_from import made_from_now
-from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.config.names import CHAIN
 from kumo_assets.config.query import PredictiveQuerySpec
+from kumo_assets.config.raw_logs import RawTable
 from kumo_assets.releases.fingerprints import differences
 
 DAY = "2017-11-30"
 KUMO: dict[str, Any] = {"predictive_query_id": "q", "connector": "c", "classes_per_entity": 50}
+TABLE: dict[str, Any] = {"table": "NEXT_BUY", "complete": {"record": {}}}
 # Setting -> (another value of it, the assets that are another thing with it).
 MATTERS: dict[str, tuple[Any, set[str]]] = {
     "task": ("multiclass_classification", {"predictions", "postprocessed"}),
@@ -30,6 +32,10 @@ MATTERS: dict[str, tuple[Any, set[str]]] = {
     "source.kumo.send_prediction_time": (False, {"predictions"}),
     "source.kumo.classes_per_entity": (60, {"predictions"}),
     "source.kumo.binary_threshold": (0.3, {"predictions"}),
+    "source.table.table": ("OTHER", {"predictions"}),
+    "source.table.where": ("AS_OF = {{ partition }}", {"predictions"}),
+    "source.table.columns": ({"ENTITY": "USER_ID"}, {"predictions"}),
+    "source.table.binary_threshold": (0.3, {"predictions"}),
     "schedule.time_zone": ("America/New_York", {"predictions"}),
     "export.format": ("dynamodb_json", {"s3_export"}),
     "export.max_file_size_mb": (16, {"s3_export"}),
@@ -44,7 +50,8 @@ MATTERS: dict[str, tuple[Any, set[str]]] = {
 # Gates are judged again instead (`kumo_assets.gates.settings`).
 NOT = {
     "description", "owners", "entity", "raw_logs", "gates", "pointer", "retention", "stale_after_hours",
-    "waiting_after_hours", "source.kumo.num_workers", "source.kumo.poll", "source.kumo.training", "schedule.owner",
+    "waiting_after_hours", "source.kumo.num_workers", "source.table.complete", "source.table.wait_minutes",
+    "source.table.poll_seconds", "source.kumo.poll", "source.kumo.training", "schedule.owner",
     "schedule.at", "schedule.start", "schedule.end", "schedule.late_logs_cut_off_minutes",
     "schedule.late_logs_poll_seconds", "schedule.late_logs_tolerance_minutes", "table.import_deadline_minutes",
     "table.poll_seconds",
@@ -55,9 +62,10 @@ def test_every_setting_is_placed() -> None:
     def leaves(model: type[BaseModel], prefix: str = "") -> set[str]:
         found = set()
         for name, field in model.model_fields.items():
-            path, kind = f"{prefix}{name}", field.annotation
-            inner = isinstance(kind, type) and issubclass(kind, BaseModel)
-            found |= leaves(kind, f"{path}.") if inner and path not in NOT else {path}  # type: ignore[arg-type]
+            path = f"{prefix}{name}"
+            kinds = [kind for kind in (get_args(field.annotation) or (field.annotation,)) if kind is not type(None)]
+            models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+            found |= leaves(models[0], f"{path}.") if models and path not in NOT else {path}
         return found
 
     assert leaves(PredictiveQuerySpec) == MATTERS.keys() | NOT
@@ -71,7 +79,8 @@ def differing(before: QueryDefinition, after: QueryDefinition) -> set[str]:
 @pytest.mark.parametrize("setting", MATTERS)
 def test_a_setting_matters_to_its_assets_alone(setting: str) -> None:
     value, assets = MATTERS[setting]
-    attributes: dict[str, Any] = {"source": {"kumo": {**KUMO}}, "schedule": {"start": "2017-11-01"}}
+    source: dict[str, Any] = {"table": {**TABLE}} if setting.startswith("source.table") else {"kumo": {**KUMO}}
+    attributes: dict[str, Any] = {"source": source, "schedule": {"start": "2017-11-01"}}
     before = definition("q1", **attributes)
     inner = attributes
     *folders, name = setting.split(".")
@@ -108,6 +117,23 @@ def test_the_sql_matters_as_it_is_rendered(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("SNOWFLAKE_SCHEMA", "B")
     query = replace(query, spec=query.spec.model_copy(update={"top_k": 7}))
     assert differences(of_a, made()) == ['schema was "A" and is "B"', "top_k was 5 and is 7"]
+
+
+def test_a_raw_log_that_the_sql_names_matters_by_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNOWFLAKE_DATABASE", "KUMO")
+    (tmp_path / "postprocess.sql").write_text("SELECT * FROM {{ predictions }} JOIN {{ transactions }} USING (ENTITY)")
+
+    def made(database: str | None, schema: str, log: str = "transactions") -> Any:
+        source = RawSource(log, database, schema, RawTable(table="T"))
+        return made_from_now(replace(definition("q1"), folder=tmp_path, sources={log: source}), DAY)(
+            "postprocessed", None
+        )
+
+    assert differences(made(None, "RAW"), made("KUMO", "RAW")) == []
+    assert differences(made(None, "RAW"), made(None, "RAW2")) == [
+        'raw log transactions was "KUMO.RAW.T" and is "KUMO.RAW2.T"'
+    ]
+    assert differences(made(None, "RAW", "products"), made(None, "RAW2", "products")) == []
 
 
 def test_each_asset_carries_the_fingerprint_of_what_it_is_built_on() -> None:

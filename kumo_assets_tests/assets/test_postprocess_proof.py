@@ -49,6 +49,13 @@ def test_a_missing_column_is_named_with_those_found() -> None:
         prove_shape(["ENTITY", "CLASS", "SCORE"], "ranking", "T")
 
 
+def test_a_column_in_another_case_is_named() -> None:
+    with pytest.raises(
+        WarehouseError, match=r"no column RANK; it has ENTITY, CLASS, SCORE, Rank \(Rank differs in case"
+    ):
+        prove_shape(["ENTITY", "CLASS", "SCORE", "Rank"], "ranking", "T")
+
+
 @pytest.fixture
 def warehouse(sandbox: SandboxHandle) -> Iterator[Warehouse]:
     with connect(snowflake_resource().process_config_and_initialize()) as found:

@@ -16,10 +16,12 @@ from kumo_sandbox.testing.releases import definition
 from kumo_assets.assets.postprocessed import _create
 from kumo_assets.assets.raw import ensure_flattening_view
 from kumo_assets.assets.step import Step
+from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import QueryNames
 from kumo_assets.config.raw_logs import KafkaColumn, KafkaShape, RawTable
 from kumo_assets.documents import Artefact, Opened, PredictionDetails, utc_now
 from kumo_assets.errors import Refused, WarehouseError
+from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.run import RunIdentity
 from kumo_assets.releases.store import ReleaseStore
 from kumo_assets.resources.s3_objects import ObjectStore
@@ -49,6 +51,15 @@ def step_of(run_id: str, store: ReleaseStore, root: str, folder: Path) -> Step:
     assert opened is not None
     query = definition(store.names.query)
     return Step(query, store, run, opened, "postprocessed", print)
+
+
+def build(step: Step, warehouse: Warehouse) -> Artefact:
+    """The step's table, of SQL that names no raw log and no other release."""
+
+    def nobody(query: QueryDefinition) -> ReleaseContext:
+        raise AssertionError(f"{query.name} is asked for its active release")
+
+    return _create(step, warehouse, nobody, {}, {})
 
 
 @pytest.fixture
@@ -102,7 +113,7 @@ def test_of_two_runs_at_one_table_the_second_adopts_the_firsts(
 
     def resume(run_id: str) -> Artefact:
         with connect(sandbox.env) as connection:
-            return _create(step_of(run_id, store, root, tmp_path), Twin(connection, both))
+            return build(step_of(run_id, store, root, tmp_path), Twin(connection, both))
 
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(resume, ["one", "other"])
@@ -115,7 +126,7 @@ def test_a_table_that_another_run_is_still_creating_is_that_runs_business(
 ) -> None:
     """The other's transaction holds the name, and does not end."""
     store, root = begun
-    monkeypatch.setattr("kumo_assets.assets.postprocessed.LOOKS", 1)
+    monkeypatch.setattr("kumo_assets.resources.creating.LOOKS", 1)
     release = step_of("other", store, root, tmp_path)
     release.begin_attempt(1)
     name = store.names.warehouse_table(release.release_id, "postprocessed")
@@ -123,10 +134,10 @@ def test_a_table_that_another_run_is_still_creating_is_that_runs_business(
         holding.cursor().execute("BEGIN")
         holding.cursor().execute(f'CREATE TABLE "KUMO"."PUBLIC"."{name}" AS SELECT 1 AS X')
         with pytest.raises(Refused, match="run other of other is building it"):
-            _create(step_of("mine", store, root, tmp_path), Warehouse(connection))
+            build(step_of("mine", store, root, tmp_path), Warehouse(connection))
         holding.cursor().execute("ROLLBACK")
     with connect(sandbox.env) as connection:
-        assert _create(step_of("mine", store, root, tmp_path), Warehouse(connection)).attempt == 1
+        assert build(step_of("mine", store, root, tmp_path), Warehouse(connection)).attempt == 1
 
 
 def test_an_error_of_the_sql_itself_is_not_taken_for_another_run(
@@ -140,7 +151,7 @@ def test_an_error_of_the_sql_itself_is_not_taken_for_another_run(
         step = step_of(run_id, store, root, tmp_path)
         step = replace(step, definition=replace(step.definition, folder=tmp_path))
         with connect(sandbox.env) as connection, pytest.raises(WarehouseError, match="NONSENSE"):
-            _create(step, Warehouse(connection))
+            build(step, Warehouse(connection))
 
 
 def test_a_view_that_another_run_is_replacing_is_replaced_after_it(sandbox: SandboxHandle) -> None:

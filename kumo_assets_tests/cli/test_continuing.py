@@ -11,13 +11,14 @@ from kumo_sandbox.testing.releases import definition
 from kumo_assets.assets.made_from import made_from_now
 from kumo_assets.cli.continuing import continuation, unsealed
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.config.names import CHAIN, QueryNames
+from kumo_assets.config.names import CHAIN, QueryNames, ReleaseId
 from kumo_assets.documents import GateRecord, Opened, Verdict, utc_now
 from kumo_assets.errors import Refused
 from kumo_assets.gates.settings import judged_by_others, mode_for, settings_of
 from kumo_assets.releases.store import ReleaseStore
+from kumo_assets.resources.object_cache import ObjectCache
 from kumo_assets.resources.s3_objects import ObjectStore
-from kumo_assets_tests.releases.test_fingerprints import DAY, RELEASE, artefact
+from kumo_assets_tests.releases.test_fingerprints import DAY, RELEASE, ROOT, artefact
 from kumo_assets_tests.support.memory_aws import Memory
 
 
@@ -68,8 +69,8 @@ def begun() -> Begun:
             environment="local",
             partition=DAY,
             release_id=RELEASE,
-            run_id="run",
-            root_run_id="run",
+            run_id=ROOT,
+            root_run_id=ROOT,
             opened_at=utc_now(),
             code_version="1",
             by="ann",
@@ -172,22 +173,35 @@ def test_an_own_gate_is_judged_again_when_its_file_changes(begun: Begun, tmp_pat
 
 
 def test_a_release_that_a_later_sealed_one_has_replaced_is_not_gone_on_with(begun: Begun) -> None:
-    def opened(run: str, at: str, day: str = DAY) -> Opened:
-        release = f"{day.replace('-', '')}-{run * 8}"
+    names = begun.store.names
+
+    def opened(run: str, hour: int, day: str = DAY) -> Opened:
+        root = run * 32
         changed = {
-            "release_id": release,
+            "release_id": str(ReleaseId.of(day, root)),
             "partition": day,
-            "root_run_id": run,
-            "opened_at": f"2199-01-01T0{at}:00:00.000Z",
+            "run_id": root,
+            "root_run_id": root,
+            "opened_at": f"2199-01-01T0{hour}:00:00.000Z",
         }
         return begun.store.open(begun.release.model_copy(update=changed))
 
-    def seal(release: Opened) -> None:
-        begun.store.objects.put(f"{begun.store.names.release_prefix(release.release_id)}release.json", b"sealed")
+    def put(release: Opened, name: str) -> None:
+        begun.store.objects.put(f"{names.release_prefix(release.release_id)}{name}", b"not JSON")
 
-    first, second, third, _ = opened("1", "1"), opened("2", "2"), opened("3", "3"), opened("4", "4", "2017-11-29")
+    first, second, third, _ = opened("1", 1), opened("2", 2), opened("3", 3), opened("4", 4, "2017-11-29")
     assert unsealed(begun.store, DAY) == [third, second, first, begun.release]
-    seal(second)
+    put(second, "release.json")
     assert unsealed(begun.store, DAY) == [third]
-    seal(third)
+    put(opened("5", 5), "opened.json")
+    begun.store.objects.cache = ObjectCache()
+    assert unsealed(begun.store, DAY) == [third], "one damaged release stops no other"
+    put(third, "release.json")
     assert unsealed(begun.store, DAY) == []
+
+
+def test_a_damaged_artefact_never_counts_in_its_releases_favour(begun: Begun) -> None:
+    key = f"{begun.store.names.release_prefix(RELEASE)}artefacts/postprocessed.json"
+    begun.store.objects.put(key, b"not JSON")
+    begun.store.objects.cache = ObjectCache()
+    assert begun.goes_on() == "anew"

@@ -93,7 +93,8 @@ def test_sql_that_snowflake_does_not_compile_is_found_without_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)
-    select = "SELECT ENTITY, CLASS, SCORE, 1 AS RANK FROM {{ predictions }} WHERE CLASS IN (SELECT PRODUCT_ID FROM {{ products }})"
+    some = "SELECT ENTITY, CLASS, SCORE, 1 AS RANK FROM {{ predictions }} WHERE CLASS IN (SELECT PRODUCT_ID FROM {{ products }})"
+    select = f"({some}) UNION ALL ({some})"  # a SELECT of any form
     for name, sql in (("good", select), ("bad", select.replace("PRODUCT_ID", "PRODUCT"))):
         shutil.copytree(SHIPPED / QUERY, tmp_path / f"{name}_rules")
         (tmp_path / f"{name}_rules" / "postprocess.sql").write_text(sql)

@@ -82,7 +82,18 @@ def test_the_bounds_are_far_from_what_anybody_writes() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0 4 * * 0", "*/5 * * * *", "0 0,12 1-7 jan-mar MON-FRI", "30 2 29 2 *", "0 4 * * 7", "5/10 * * * 1"]
+    "text",
+    [
+        "0 4 * * 0",
+        "*/5 * * * *",
+        "0 0,12 1-7 jan-mar MON-FRI",
+        "30 2 29 2 *",
+        "0 4 * * 7",
+        "5/10 * * * 1",
+        "0 22-2 L * sun#1",
+        "*/90 6 ? * 6-0",
+        "0 4 * * L5",
+    ],
 )
 def test_a_schedule_that_is_taken_is_one_that_dagster_takes(text: str) -> None:
     assert cron_fault(text) == ""
@@ -96,10 +107,11 @@ def test_a_schedule_that_is_taken_is_one_that_dagster_takes(text: str) -> None:
         ("0 24 * * 0", "'24' is no hour"),
         ("0 4 0 * *", "'0' is no day of the month"),
         ("0 4 * * fun", "'fun' is no day of the week"),
-        ("0 4 5-3 * *", "'5-3' is no day"),
+        ("0 4 5-32 * *", "'5-32' is no day"),
         ("0 4 * */0 *", "'*/0' is no month"),
         ("a b c d e", "'a' is no minute"),
         ("0 4 31 2,4 *", "no month has such a day"),
+        ("0 4 * * 1,L5", "'L5' is no day of the week"),
         ("@daily", "it has 1 fields"),
         ("0 0 4 * * 0", "it has 6 fields"),
         ("0 4 ,* * 0", "'' is no day of the month"),

@@ -17,7 +17,7 @@ from kumo_assets.releases.operations.promote import promote
 from kumo_assets.resources.processes import PROCESS_TAG
 from kumo_assets_tests.security.policies import recorded
 from kumo_assets_tests.support.chat import Chat
-from kumo_assets_tests.support.in_dagster import Dagster, define, two
+from kumo_assets_tests.support.in_dagster import QUIET, Dagster, define, two
 
 
 def test_rollback_in_the_ui_does_what_the_command_does(dagster: Dagster) -> None:
@@ -149,6 +149,29 @@ def test_a_dead_webhook_stops_no_promotion_and_its_address_is_in_no_log(
     dagster.tick()
     assert "could not be reached" in caplog.text
     assert "sesame" not in caplog.text
+
+
+def test_a_run_that_moves_nothing_does_not_make_the_pointer_look_fresh(dagster: Dagster) -> None:
+    dagster.shop.build("2017-11-29")
+    job = dagster.definitions.resolve_implicit_global_asset_job_def()
+
+    def materialize() -> dg.ExecuteInProcessResult:
+        return job.execute_in_process(instance=dagster.instance, asset_selection=[dagster.pointer], run_config=QUIET)
+
+    first = materialize()
+    assert len(first.asset_materializations_for_node(dagster.pointer.to_python_identifier())) == 1
+    moved = dagster.instance.get_latest_materialization_event(dagster.pointer)
+    again = materialize()
+    assert again.success
+    assert dagster.instance.get_latest_materialization_event(dagster.pointer) == moved
+    [seen] = dagster.instance.fetch_observations(dagster.pointer, limit=1).records
+    assert seen.asset_observation is not None
+    assert seen.asset_observation.metadata["moved"].value is False
+    failures = dagster.instance.get_records_for_run(
+        again.run_id, of_type=dg.DagsterEventType.ASSET_FAILED_TO_MATERIALIZE
+    )
+    assert failures.records == []
+    assert dagster.tick().asset_events == []
 
 
 def test_a_tick_ends_runs_whose_process_is_gone(dagster: Dagster) -> None:

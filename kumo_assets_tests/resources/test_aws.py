@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from kumo_assets.assets.s3_export import copy_into
 from kumo_assets.errors import ConfigError, ObjectStoreError
 from kumo_assets.resources import aws
+from kumo_assets.resources.aws import explain_error
 from kumo_assets.resources.dynamodb.resource import DynamoDBResource
 from kumo_assets.resources.s3 import S3Resource
 from kumo_assets.resources.s3_objects import ObjectStore
@@ -215,3 +217,18 @@ def test_the_unload_is_encrypted_alike() -> None:
     )
     assert "ENCRYPTION = (TYPE = 'AWS_SSE_KMS' KMS_KEY_ID = 'k')" in sql
     assert "ENCRYPTION" not in copy_into("s3://b/p/", "SELECT 1", "csv", "INTEGRATION", 16, {})
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
+        ("InvalidSignatureException", "Signature expired: 20171130T000000Z is now earlier than 20171130T010000Z"),
+        ("SignatureDoesNotMatch", "Signature not yet current: 20171130T020000Z is still later than 20171130T010000Z"),
+    ],
+)
+def test_a_clock_too_far_off_is_named_and_not_told_to_try_again(code: str, message: str) -> None:
+    error = ClientError({"Error": {"Code": code, "Message": message}}, "GetObject")
+    found, advice = explain_error(error, "try again")
+    assert code in found
+    assert "clock" in advice

@@ -26,6 +26,7 @@ from kumo_assets.pointers.zookeeper import ZooKeeperPointerStore
 from kumo_assets.redaction import without_secrets
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.status import report
+from kumo_assets.resources.kumo.wire import notices
 from kumo_assets.resources.snowflake import snowflake_resource
 from kumo_assets.resources.webhook import notify
 from kumo_assets_tests.chain.conftest import QUERY, Chain, failure
@@ -254,6 +255,12 @@ def test_the_error_of_a_vendor_is_stored_by_dagster_without_secrets(monkeypatch:
     assert "VendorError" in kept
     assert "FileNotFoundError" in kept
     assert planted not in kept
+
+
+def test_what_kumo_says_is_stored_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNOWFLAKE_PASSWORD", "open-sesame")
+    [notice] = notices([{"title": "no open-sesame", "message": "login with open-sesame"}])
+    assert (notice.title, notice.message) == ("no ***", "login with ***")
 
 
 def test_a_key_typed_where_its_path_belongs_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

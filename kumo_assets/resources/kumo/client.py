@@ -13,7 +13,7 @@ from typing import Self
 
 from kumo_assets.errors import ConfigError
 from kumo_assets.resources.kumo.auth import Auth
-from kumo_assets.resources.kumo.dialects import Dialect, PqueryDialect, SdkDialect
+from kumo_assets.resources.kumo.dialects import Dialect, SdkDialect
 from kumo_assets.resources.kumo.errors import KumoMalformed, KumoRefused, KumoUnreachable
 from kumo_assets.resources.kumo.launching import Launcher
 from kumo_assets.resources.kumo.model import JobStatus, KumoJob, Launch, PollPolicy, Progress, TrainedModel
@@ -25,7 +25,7 @@ from kumo_assets.resources.kumo.v3 import V3Dialect
 from kumo_assets.resources.kumo.waiting import OnProgress, OnSilence, Routes, end_job, wait_for
 from kumo_assets.resources.kumo.wire import model_of
 
-DIALECTS = ("sdk", "v3", "pquery")
+DIALECTS = ("sdk", "v3")
 
 # Ways to authenticate that need no secret of Kumo's.
 AUTHENTICATIONS = ("snowflake", "none")
@@ -103,7 +103,7 @@ class KumoClient:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._http = http
-        self._dialect = _dialect(http, dialect, project)
+        self._dialect: Dialect = V3Dialect(http, project) if dialect == "v3" else SdkDialect(http)
         self._launcher = Launcher(self._dialect, sleep)
         self._training = Training(http, sleep)
         self._sleep = sleep
@@ -118,16 +118,6 @@ class KumoClient:
 
     def close(self) -> None:
         self._http.close()
-
-    @property
-    def needs_model(self) -> bool:
-        """True in the dialect whose launches name a training job."""
-        return self._dialect.needs_model
-
-    @property
-    def sends_time(self) -> bool:
-        """True in the dialect whose launches carry `prediction_time`; the other anchors at the newest data."""
-        return self._dialect.sends_time
 
     @property
     def calls(self) -> dict[str, int]:
@@ -280,12 +270,6 @@ class KumoClient:
                 next="wait for it, or pin another training_job_id",
             )
         return model_of(job.raw)
-
-
-def _dialect(http: Transport, name: str, project: str) -> Dialect:
-    if name == "v3":
-        return V3Dialect(http, project)
-    return PqueryDialect(http) if name == "pquery" else SdkDialect(http)
 
 
 def _nicety(read: Callable[[str], Progress | None], job_id: str) -> Progress | None:

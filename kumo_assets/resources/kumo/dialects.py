@@ -1,7 +1,7 @@
-"""The two sets of routes a tenant may serve, behind one protocol. Which one is not decidable from public material.
+"""The set of routes that a tenant serves, behind one protocol, and that of Kumo 2.x. Which one it is must be configured.
 
-`sdk`: what the vendor's current SDK speaks; a launch names a training job. `pquery`: older; a launch names the
-predictive query, has no tags and no warnings. Only routes and JSON differ here; judgement is in `launching`.
+`sdk` is what the vendor's SDK 2.x speaks; 3.0 is in `v3`. Only routes and JSON differ between them; judgement is in
+`launching`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kumo_assets.resources.kumo.replies import malformed
 from kumo_assets.resources.kumo.transport import Transport
 from kumo_assets.resources.kumo.wire import array, job_of, launched_of, mapping, progress_of, remember
 
-# Asked for always: without them a temporal task's table does not say when it was made, or for when (kumo_api.md, 4).
+# Asked for always: without them a temporal task's table does not say when it was made, or for when.
 EXTRA_FIELDS = ["JOB_TIMESTAMP", "ANCHOR_TIMESTAMP"]
 # What makes a job this release's attempt, whoever looks for it.
 IDENTITY_TAGS = ("kumo_assets.environment", "kumo_assets.query", "kumo_assets.release", "kumo_assets.attempt")
@@ -27,10 +27,6 @@ DEFAULT_THRESHOLD = 0.5
 
 class Dialect(Protocol):
     """What the client needs of a tenant."""
-
-    has_tags: bool
-    needs_model: bool
-    sends_time: bool
 
     def probe(self) -> None:
         """KumoUnauthorized, KumoRefused or KumoUnreachable when this tenant cannot be used."""
@@ -48,7 +44,7 @@ class Dialect(Protocol):
         """(job id, warnings). KumoRefused with Kumo's errors when it said no."""
 
     def remember(self, job_id: str, warnings: tuple[Notice, ...]) -> None:
-        """Keep a launch's warnings with its job, where the dialect has room for them."""
+        """Keep a launch's warnings with its job."""
 
     def get(self, job_id: str) -> KumoJob: ...
 
@@ -57,7 +53,7 @@ class Dialect(Protocol):
     def cancel(self, job_id: str) -> bool: ...
 
     def find(self, launch: Launch) -> list[KumoJob]:
-        """Jobs that are this launch's: by tags, or by query and output table."""
+        """Jobs that are this launch's, by its tags."""
 
 
 def same_job(job: KumoJob, job_id: str) -> KumoJob:
@@ -98,10 +94,6 @@ def _options(launch: Launch) -> dict[str, object]:
 
 class SdkDialect:
     """Routes of kumoai 1.2.4 (March 2025) to 2.22.0 (May 2026), under `<base>/v1`."""
-
-    has_tags = True
-    needs_model = True
-    sends_time = True
 
     def __init__(self, http: Transport) -> None:
         self._http = http
@@ -181,52 +173,3 @@ class SdkDialect:
     def _moment(self, moment: datetime) -> str:
         """How `prediction_time` is written."""
         return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class PqueryDialect:
-    """Routes of the withdrawn kumo-ai 0.1.9 (2023), at `https://<customer>-api.kumoai.cloud/v1`."""
-
-    has_tags = False
-    needs_model = False
-    sends_time = False
-
-    def __init__(self, http: Transport) -> None:
-        self._http = http
-
-    def probe(self) -> None:
-        """The vendor's own probe (kumoai 2.22.0, kumoai/client/client.py, `authenticate`)."""
-        self.connectors()
-
-    def connectors(self) -> list[dict[str, object]]:
-        return _configurations(self._http)
-
-    def check(self, launch: Launch) -> None:
-        """Nothing is known that this dialect refuses beforehand."""
-
-    def check_classes(self, task: str, num_classes: int | None) -> None:
-        """No limit is known."""
-
-    def launch(self, launch: Launch) -> tuple[str, tuple[Notice, ...]]:
-        body = {"predict_options": _options(launch), "outputs": [_output(launch, launch.connector)]}
-        job = job_of(self._http.post(at("predictive_queries", launch.query_id, "prediction_jobs"), body))
-        return job.job_id, job.warnings
-
-    def remember(self, job_id: str, warnings: tuple[Notice, ...]) -> None:
-        """Nothing to do: this dialect's launches answer with the job itself, which keeps its own."""
-
-    def get(self, job_id: str) -> KumoJob:
-        return same_job(job_of(self._http.get(at("prediction_jobs", job_id))), job_id)
-
-    def progress(self, job_id: str) -> Progress | None:
-        return None
-
-    def cancel(self, job_id: str) -> bool:
-        # What it answers is not public; the job's status shows whether it was cancelled.
-        self._http.repeat("POST", at("prediction_jobs", job_id, "cancel"))
-        return True
-
-    def find(self, launch: Launch) -> list[KumoJob]:
-        # This dialect has no tags. The output table belongs to the release, so it identifies the job.
-        path = at("predictive_queries", launch.query_id, "prediction_jobs")
-        found = [job_of(item) for item in array(self._http.get(path), f"GET {path}")]
-        return [job for job in found if launch.table in job.output_tables]

@@ -1,6 +1,6 @@
 """Launch once: find each release's job, and start one only when there certainly is none.
 
-Kumo has no idempotency key, so a job is found again by what its launch said (tags, or its own table). How a job is
+Kumo has no idempotency key, so a job is found again by the tags of its launch. How a job is
 waited for is in `client`, routes are in `dialects`.
 """
 

@@ -1,4 +1,4 @@
-"""The one model both dialects map to: jobs, launches, models, progress. Values only."""
+"""The one model that every dialect maps to: jobs, launches, models, progress. Values only."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class StageEvent:
 
 @dataclass(frozen=True)
 class KumoJob:
-    """A batch prediction job as either dialect tells it; `raw` is the whole payload."""
+    """A batch prediction job as any dialect reports it; `raw` is the whole payload."""
 
     job_id: str
     status: JobStatus
@@ -77,7 +77,7 @@ class KumoJob:
 
 @dataclass(frozen=True)
 class Launch:
-    """Everything a launch says. `training_job_id` is None only in the dialect whose launches name a query.
+    """Everything a launch says. `training_job_id` is None only while the launch is looked for, before one is chosen.
 
     Raises ConfigError for a table name with lower case in it: Kumo creates names quoted, case preserved, and nobody's
     SQL would find it.

@@ -15,6 +15,7 @@ from kumo_assets.config.tasks import OUTPUT_COLUMNS
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
 from kumo_assets.resources.kumo.model import KumoJob, PollPolicy
 from kumo_assets.resources.kumo.wire import moment
+from kumo_assets.resources.sql import in_upper_case
 
 if TYPE_CHECKING:
     from kumo_assets.resources.snowflake import Row
@@ -53,19 +54,21 @@ def prove_output(
     task: str,
     anchor: datetime | None = None,
 ) -> OutputProof:
-    """Count the table in one scan and compare it with the job. `table` is quoted; `row` runs one statement.
+    """Count the table in one scan and compare it with the job. `table` is quoted; `row` runs one statement. Columns are
+    recognised in any case.
 
     Raises KumoOutputUnproved: no table, a column missing, no rows, other entities than the job reported, a JOB_TIMESTAMP
     of another job, or predictions for another time than `anchor` (the `prediction_time` that was sent).
     """
     if not columns:
         raise _unproved(job, table, "there is no such table, though the job says DONE")
-    if recognise_output(columns, task) is None:
+    names = {name.upper() for name in columns}
+    if recognise_output(names, task) is None:
         wanted = " or ".join(", ".join(form) for form in OUTPUT_COLUMNS[task])
         raise _unproved(job, table, f"it has columns {', '.join(columns)}; a {task} query writes {wanted}")
-    if "JOB_TIMESTAMP" not in columns:
+    if "JOB_TIMESTAMP" not in names:
         raise _unproved(job, table, "it has no JOB_TIMESTAMP, though the launch asked for one: whose rows are they?")
-    counted = row(proof_sql(columns, table))
+    counted = row(proof_sql(names, in_upper_case(table, columns)))
     proof = OutputProof(
         rows=int(counted["ROW_COUNT"]),
         entities=int(counted["ENTITY_COUNT"]),
@@ -102,7 +105,7 @@ def prove_when_written(
 
 
 def proof_sql(columns: Iterable[str], table: str) -> str:
-    """One scan of the (quoted) table: ROW_COUNT, ENTITY_COUNT, NULL_COUNT, JOB_FROM, JOB_TO, ANCHOR_FROM, ANCHOR_TO."""
+    """One scan of a table with these columns, as SQL can select from it: ROW_COUNT, ENTITY_COUNT, NULL_COUNT, JOB_FROM, JOB_TO, ANCHOR_FROM, ANCHOR_TO."""
     names = set(columns)
     spans = []
     for column, name in (("JOB_TIMESTAMP", "JOB"), ("ANCHOR_TIMESTAMP", "ANCHOR")):

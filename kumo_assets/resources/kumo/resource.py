@@ -25,7 +25,7 @@ class KumoResource(dg.ConfigurableResource):
     authentication: str = Field(
         default="", description="For the native app: snowflake (log in by SNOWFLAKE_*), or none inside a notebook."
     )
-    dialect: str = Field(default="sdk", description="sdk (2.x), v3 (3.0) or pquery")
+    dialect: str = Field(default="sdk", description="sdk (2.x) or v3 (3.0)")
     group_id: str = Field(default="", description="RBAC group, where the tenant has RBAC")
     project_id: str = Field(default="", description="RBAC project, where the tenant has RBAC")
     project: str = Field(default="", description="Project of a 3.0 tenant: id, slug or name; the default one if empty")

@@ -20,7 +20,7 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 class Training:
-    """Routes and rules of `/training_jobs`, which only the `sdk` dialect has."""
+    """Routes and rules of `/training_jobs`, which are the same in every dialect."""
 
     def __init__(self, http: Transport, sleep: Callable[[float], None]) -> None:
         self._http = http

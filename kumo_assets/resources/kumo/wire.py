@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import TypeAdapter, ValidationError
 
+from kumo_assets.redaction import without_secrets
 from kumo_assets.resources.kumo.model import JobStatus, KumoJob, Notice, Progress, StageEvent, TrainedModel
 from kumo_assets.resources.kumo.replies import malformed, shown
 
@@ -23,7 +24,7 @@ _DURATION = TypeAdapter(timedelta)
 
 
 def job_of(payload: object, *, web: str | None = None) -> KumoJob:
-    """A `BatchPredictionJobResource`, a `TrainingJobResource`, or Dialect Q's resource.
+    """A `BatchPredictionJobResource` or a `TrainingJobResource`.
 
     `web` is the address people reach the tenant at; a tracking URL may name an inner host (the vendor's SDK rewrites it
     the same way).
@@ -33,7 +34,7 @@ def job_of(payload: object, *, web: str | None = None) -> KumoJob:
     config = _mapping_or_empty(body.get("config"))
     validation = _mapping_or_empty(report.get("validation_response"))
     status, raw_status = status_of(report.get("status", body.get("status")))
-    outputs = _list(config.get("outputs")) or _list(body.get("outputs"))
+    outputs = _list(config.get("outputs"))
     tags = {name: _words(value) for name, value in _mapping_or_empty(body.get("tags")).items()}
     return KumoJob(
         job_id=text(body, "job_id"),
@@ -209,8 +210,9 @@ def _list(value: object) -> list[object]:
 
 
 def _words(value: object) -> str:
-    """A string as it is, nothing for null, and anything else shown short."""
-    return value if isinstance(value, str) else "" if value is None else shown(value)
+    """A string as it is but for this process's secrets, nothing for null, and anything else shown short: it is stored with
+    the release, and logged."""
+    return without_secrets(value if isinstance(value, str) else "" if value is None else shown(value))
 
 
 def _optional_text(value: object) -> str | None:

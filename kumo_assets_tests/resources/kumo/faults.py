@@ -62,11 +62,12 @@ def _next_token(world: World, token_file: Path) -> None:
     token_file.write_text("the-token-after-it")
 
 
+V3: dict[str, Any] = {"dialect": "v3"}
 WITH_TOKEN: dict[str, Any] = {"api_key": ""}
 BRIEF = replace(POLL, deadline_seconds=1, cancel_seconds=5)
 FAULTS = (
     Fault("none", PROVED, 1),
-    Fault("none, in the older dialect", PROVED, 1, client={"dialect": "pquery"}, launch={"prediction_time": None}),
+    Fault("none, in 3.0", PROVED, 1, client=V3),
     # 1. authentication
     Fault("wrong key", "KumoUnauthorized", 0, client={"api_key": "acme:wrong-secret-9"}, says="KUMO_API_KEY"),
     Fault("key reset while the job runs (401)", "KumoUnauthorized", 1, (f("key_rotated", "get"),), "invalidates"),
@@ -94,6 +95,11 @@ FAULTS = (
     Fault("unknown pinned model", "KumoRefused", 0, launch={"training_job_id": "trainingjob-none"}, says="HTTP 404"),
     Fault(
         "query without a trained model", "KumoRefused", 0, (f("replace_body", "training_list", body=[]),), "train the"
+    ),
+    Fault("3.0: unknown project", "KumoRefused", 0, client={**V3, "project": "nobody"}, says="KUMO_PROJECT"),
+    Fault("3.0: unknown connector", "KumoRefused", 0, client=V3, launch={"connector": "nowhere"}, says="'nowhere'"),
+    Fault(
+        "3.0: more than 500 candidates", "ConfigError", 0, client=V3, launch={"num_classes": 501}, says="at most 500"
     ),
     # 3. error bodies
     Fault(
@@ -136,14 +142,7 @@ FAULTS = (
     Fault("launch not accepted, silence", PROVED, 1, (f("hang", "launch"),)),
     Fault("launch not accepted, connection reset", PROVED, 1, (f("reset", "launch"),)),
     Fault("launch never answered", "KumoUnreachable", 0, (f("reset", "launch", None),), "reach Kumo"),
-    Fault(
-        "launch accepted, then reset, in the older dialect",
-        PROVED,
-        1,
-        (f("accept_then_reset"),),
-        client={"dialect": "pquery"},
-        launch={"prediction_time": None},
-    ),
+    Fault("launch accepted, then reset, in 3.0", PROVED, 1, (f("accept_then_reset"),), client=V3),
     Fault("lists in any order", PROVED, 1, (f("accept_then_reset"),), settings={"list_order": "shuffled"}),
     # 6. too many, and trouble
     Fault("429 with Retry-After on GET", PROVED, 1, (f("status", "get", 2, status=429, retry_after=1),)),
@@ -263,8 +262,6 @@ def _release(fault: Fault, world: World, client: KumoClient, release: str, token
 
     def make(attempt: int) -> Launch:
         launch = identify(attempt)
-        if not client.needs_model:
-            return launch
         snapshot = client.refresh_snapshot(GRAPH, fault.poll)
         model = launch.training_job_id or client.newest_model(launch.query_id).job_id
         return replace(launch, training_job_id=model, graph_snapshot_id=snapshot)

@@ -23,7 +23,7 @@ LIVE = ("NOT_STARTED", "QUEUED", "RUNNING")
 
 
 class Tenant:
-    """Jobs by id, found by tag or by query; `answers` are what the next launches get instead of the truth, and whether
+    """Jobs by id, found by tag; `answers` are what the next launches get instead of the truth, and whether
     the launch is carried out all the same."""
 
     def __init__(self, server: ScriptedServer) -> None:
@@ -42,7 +42,6 @@ class Tenant:
             "created_at": f"2017-11-30T00:00:{at or len(self.jobs):02d}Z",
             "tags": dict(launch.get("job_tags", {})),
             "config": launch,
-            "outputs": launch.get("outputs", []),
         }
         return key
 
@@ -56,9 +55,10 @@ class Tenant:
             key = self.add("QUEUED", asked.body) if accepted else None
             if lie is not None:
                 return lie
-            return ok(
-                self.jobs[str(key)] if parts[0] == "predictive_queries" else [key, {"warnings": [], "errors": []}]
-            )
+            return ok([key, {"warnings": [], "errors": []}])
+        if parts[0] == "projects":
+            connectors = [{"id": "connector_1", "name": "c", "config": {"type": "snowflake"}}]
+            return ok(connectors if parts[-1] == "connectors" else {"id": "default"})
         if parts[-1] == "cancel":
             self.cancelled.append(parts[-2])
             self.status(parts[-2], "CANCELLED")
@@ -70,7 +70,7 @@ class Tenant:
             if self.hidden_for > 0:
                 self.hidden_for -= 1
                 return ok([])
-            wanted = {name: value for name, value in asked.query.items() if name != "limit"}
+            wanted = {name: value for name, value in asked.query.items() if name not in ("limit", "project_id")}
             return ok([job for job in self.jobs.values() if wanted.items() <= job["tags"].items()])
         return ok(self.jobs[parts[-1]])
 
@@ -103,7 +103,7 @@ def tenant(server: ScriptedServer) -> Tenant:
     return Tenant(server)
 
 
-@pytest.fixture(params=["sdk", "pquery"])
+@pytest.fixture(params=["sdk", "v3"])
 def client(server: ScriptedServer, request: pytest.FixtureRequest) -> Any:
     with open_client(server.url, "acme:secret", dialect=request.param, read_seconds=1, sleep=lambda s: None) as made:
         yield made
@@ -326,7 +326,7 @@ ANSWERS = {
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(fates=FATES, hidden=st.integers(0, 2), dialect=st.sampled_from(["sdk", "pquery"]), runs=st.integers(1, 3))
+@given(fates=FATES, hidden=st.integers(0, 2), dialect=st.sampled_from(["sdk", "v3"]), runs=st.integers(1, 3))
 def test_whatever_becomes_of_the_answers_a_release_has_one_live_job(
     server: ScriptedServer, fates: list[tuple[bool, str | None]], hidden: int, dialect: str, runs: int
 ) -> None:

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
+from kumo_assets.config.tasks import OUTPUT_COLUMNS
 from kumo_assets.resources.kumo.errors import KumoOutputUnproved
 from kumo_assets.resources.kumo.model import JobStatus, KumoJob, PollPolicy
 from kumo_assets.resources.kumo.output import (
-    OUTPUT_COLUMNS,
     OutputProof,
     prove_output,
     prove_when_written,
     recognise_output,
 )
+from kumo_assets.resources.sql import in_upper_case
 
 BEGUN = datetime(2017, 12, 1, 2, tzinfo=UTC)
 WRITTEN = BEGUN + timedelta(minutes=5)
@@ -124,3 +125,25 @@ def test_each_tasks_columns_are_known_and_extra_ones_are_no_matter(task: str, co
         rest = [name for name in columns if name != missing]
         assert recognise_output(rest, task) not in [columns]
     assert columns in OUTPUT_COLUMNS[task]
+
+
+def test_columns_are_recognised_in_any_case_and_read_as_they_are_quoted() -> None:
+    sent: list[str] = []
+
+    def row(sql: str) -> dict[str, object]:
+        sent.append(sql)
+        times = {name: datetime(2017, 11, 29, tzinfo=UTC) for name in ("JOB_FROM", "JOB_TO")}
+        return {"ROW_COUNT": 2, "ENTITY_COUNT": 2, "NULL_COUNT": 0, "ANCHOR_FROM": None, "ANCHOR_TO": None} | times
+
+    columns = {"ENTITY": "NUMBER", "Job_Timestamp": "TIMESTAMP_NTZ", "TARGET_PRED": "BOOLEAN", "True_PROB": "FLOAT"}
+    job = KumoJob("j", JobStatus.DONE, "DONE", entities=2)
+    prove_output(row, columns, '"D"."S"."T"', job, "binary_classification")
+    assert '"True_PROB" AS "TRUE_PROB"' in sent[0]
+    assert '"Job_Timestamp" AS "JOB_TIMESTAMP"' in sent[0]
+    assert sent[0].endswith('FROM "D"."S"."T")')
+
+
+def test_a_name_in_upper_case_goes_before_others_that_differ_in_case() -> None:
+    assert in_upper_case("T", ["score", "SCORE"]) == "T"
+    assert in_upper_case("T", ["Score", "ENTITY"]) == '(SELECT "ENTITY" AS "ENTITY", "Score" AS "SCORE" FROM T)'
+    assert in_upper_case("T", ["ENTITY", "SCORE"]) == "T"

@@ -9,7 +9,6 @@ import pytest
 
 from kumo_assets.config.names import QueryNames
 from kumo_assets.config.query import Kumo, Poll, Training
-from kumo_assets.errors import ConfigError
 from kumo_assets.models.registry import ModelRegistry
 from kumo_assets.models.training import decide, remember_model_in_use, train
 from kumo_assets.resources.kumo.client import open_client
@@ -116,11 +115,6 @@ def test_training_takes_over_the_plan_of_the_model_before(world: World) -> None:
         second, _ = client.launch_training(QUERY, tags())
         client.wait_training(second, POLL)
         assert client.model(second).plan == plan
-
-
-def test_the_older_dialect_cannot_train_and_says_so(world: World) -> None:
-    with world.client(dialect="pquery") as client, pytest.raises(ConfigError, match="no training jobs"):
-        train(client, registry(), spec(), tags(), say=silent)
 
 
 def test_a_pinned_model_is_the_one_in_use_before_the_first_training(world: World) -> None:

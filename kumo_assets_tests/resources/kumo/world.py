@@ -82,7 +82,7 @@ class World:
 
     def client(self, **changes: Any) -> KumoClient:
         fields = {"api_key": KEY, "read_seconds": 2.0, "connect_seconds": 2.0, "sleep": self.sleep} | changes
-        base = {"pquery": "/v1", "v3": "/v3/api"}.get(fields.get("dialect", "sdk"), "/api")
+        base = "/v3/api" if fields.get("dialect") == "v3" else "/api"
         return open_client(self.url + base, **fields)
 
     def launch(self, release: str, attempt: int = 1, **changes: Any) -> Launch:

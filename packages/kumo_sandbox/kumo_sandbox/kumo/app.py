@@ -18,7 +18,6 @@ from kumo_sandbox.kumo import routes_control as control
 from kumo_sandbox.kumo import routes_data as data
 from kumo_sandbox.kumo import routes_definitions as definitions
 from kumo_sandbox.kumo import routes_models as models
-from kumo_sandbox.kumo import routes_pquery as pquery
 from kumo_sandbox.kumo import routes_sdk as sdk
 from kumo_sandbox.kumo import routes_v3 as v3
 from kumo_sandbox.kumo.faults import Faults
@@ -120,14 +119,6 @@ V3_ROUTES: list[tuple[str, str, str, Handler]] = [
             ("GET", "/graphsnapshots/{id:path}", "snapshot_get", data.snapshot),
         )
     ],
-]
-PQUERY_ROUTES: list[tuple[str, str, str, Handler]] = [
-    ("GET", "/predictive_queries/{query}", "query_get", pquery.get_query),
-    ("POST", "/predictive_queries/{query}/prediction_jobs", "launch", pquery.launch),
-    ("GET", "/predictive_queries/{query}/prediction_jobs", "list", pquery.list_jobs),
-    ("GET", "/prediction_jobs/{id}", "get", pquery.get),
-    ("POST", "/prediction_jobs/{id}/cancel", "cancel", pquery.cancel),
-    ("DELETE", "/prediction_jobs/{id}", "delete", pquery.delete),
 ]
 CONTROL_ROUTES = [
     Route("/health", control.health),
@@ -235,7 +226,6 @@ def create_app(settings: Settings | None = None) -> Any:
         routes=[
             *sdk_mounts,
             Mount("/v3/api/v1", routes=routes(V3_ROUTES)),
-            Mount("/v1", routes=routes(PQUERY_ROUTES + CONNECTOR_ROUTES)),
             Mount("/_sandbox", routes=CONTROL_ROUTES),
             Route("/ui/jobs/{id}", control.job_page),
             Route("/_files/{id}/part-0.parquet", download),

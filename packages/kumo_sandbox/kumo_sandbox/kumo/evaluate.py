@@ -38,7 +38,7 @@ SELECT AVG(ABS(TARGET_PRED - COALESCE(V, 0))), SQRT(AVG(POWER(TARGET_PRED - COAL
 FROM KUMO_HELD_OUT AS H LEFT JOIN ({truth}) AS T ON T.E = H.ENTITY"""
         return _named(cursor.execute(sql).fetchone(), "mae", "rmse")
     if spec.task == "binary_classification":
-        score = "SCORE" if spec.binary_form == "score" else "TRUE_PROB"
+        score = "SCORE" if spec.binary_form == "score" else '"True_PROB"'
         truth = f"SELECT DISTINCT {entity} AS E FROM {source(spec)} WHERE {after}"
         # AUROC by ranks (Mann-Whitney): (sum of ranks of positives - n1 (n1 + 1) / 2) / (n1 n0).
         sql = f"""
@@ -50,7 +50,7 @@ SELECT (SUM(Y * PLACE) - SUM(Y) * (SUM(Y) + 1) / 2.0) / NULLIF(SUM(Y) * SUM(1 - 
         return _named(cursor.execute(sql).fetchone(), "auroc", "acc")
     truth = f"""SELECT {entity} AS E, {quoted(spec.item or "")} AS I FROM {source(spec)} WHERE {after}
 GROUP BY 1, 2 QUALIFY ROW_NUMBER() OVER (PARTITION BY E ORDER BY COUNT(*) DESC, I) = 1"""
-    sql = f"""SELECT AVG(IFF(T.I = H.CLASS, 1.0, 0.0))
+    sql = f"""SELECT AVG(IFF(T.I::VARCHAR = H.CLASS, 1.0, 0.0))
 FROM KUMO_HELD_OUT AS H JOIN ({truth}) AS T ON T.E = H.ENTITY WHERE PREDICTED"""
     return _named(cursor.execute(sql).fetchone(), "acc")
 

@@ -1,6 +1,6 @@
 """Accepting a batch prediction: the checks the vendor makes before a job exists, then the job.
 
-Shared by both dialects; what travels over HTTP is in `routes_sdk.py` and `routes_pquery.py`.
+Shared by both dialects; what travels over HTTP is in `routes_sdk.py` and `routes_v3.py`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,6 @@ def find_query(call: Call, name_or_id: str) -> QuerySpec | None:
         if name_or_id in (spec.id, spec.pquery_id):
             return spec
     return None
-
-
-def newest_model(call: Call, spec: QuerySpec) -> Document | None:
-    """The newest DONE training job of a query."""
-    done = [j for j in call.kumo.store.all("training") if j["query"] == spec.id and j["status"] == "DONE"]
-    return max(done, key=lambda job: job["created_at"], default=None)
 
 
 def output_problems(call: Call, outputs: list[PredictionOutput]) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""The bodies clients send, as the vendor's models read them (kumoapi/jobs.py of kumo-api 0.92), plus the 2023 dialect's.
+"""The bodies clients send, as the vendor's models read them (kumoapi/jobs.py of kumo-api 0.92).
 
 Unknown fields are let through and recorded by `http.Call.model`: what the vendor does with them is not public.
 """
@@ -83,13 +83,6 @@ class LaunchRequest(Body):
         if self.prediction_time is not None and (self.pred_table_job_id or self.pred_table_path):
             raise ValueError("prediction_time is only for the inline prediction table")
         return self
-
-
-class OldLaunchRequest(Body):
-    """The launch of the predictive-query dialect (2023): no tags, no write mode, no model."""
-
-    predict_options: PredictOptions = Field(default_factory=PredictOptions)
-    outputs: list[PredictionOutput] = Field(default_factory=list)
 
 
 class TrainingRequest(Body):

@@ -34,16 +34,17 @@ SELECT E AS ENTITY, (0.9 * R + 0.1 * AVG(R) OVER ())::FLOAT AS TARGET_PRED FROM 
 
 
 def binary_select(spec: QuerySpec, cut_off: CutOff, threshold: float) -> str:
-    """ENTITY, TARGET_PRED, TRUE_PROB, FALSE_PROB: whether the entity has no event in the next `horizon_days` (churn).
+    """ENTITY, TARGET_PRED, False_PROB, True_PROB: whether the entity has no event in the next `horizon_days` (churn).
 
     Gamma-Poisson: with n active days, decaying with a time constant of one horizon h, P(none in h) =
-    (1 + h / (h + h/2)) ^ -(n + 1/2). The older form of the table is ENTITY, SCORE.
+    (1 + h / (h + h/2)) ^ -(n + 1/2). The older form of the table is ENTITY, SCORE. The newer
+    form's names are in this case: the vendor's writer makes columns by INFER_SCHEMA without IGNORE_CASE.
     """
     h = float(spec.horizon_days)
     columns = (
         "E AS ENTITY, P AS SCORE"
         if spec.binary_form == "score"
-        else f"E AS ENTITY, P >= {threshold!r} AS TARGET_PRED, P AS TRUE_PROB, 1 - P AS FALSE_PROB"
+        else f'E AS ENTITY, P >= {threshold!r} AS TARGET_PRED, 1 - P AS "False_PROB", P AS "True_PROB"'
     )
     return f"""
 WITH EV AS ({_events(spec, cut_off, f"{quoted(spec.time)}::DATE AS D")}), DAYS AS (
@@ -56,7 +57,7 @@ SELECT {columns} FROM PROB
 
 
 def multiclass_select(spec: QuerySpec, cut_off: CutOff, classes: int | None) -> str:
-    """ENTITY, CLASS, SCORE, PREDICTED: the share of each class in the entity's events, newer ones weighing more.
+    """ENTITY, PREDICTED, CLASS as text, SCORE: the share of each class in the entity's events, newer ones weighing more.
 
     SCORE sums to one over all classes of an entity; PREDICTED marks the likeliest.
     """
@@ -69,7 +70,7 @@ WITH EV AS ({_events(spec, cut_off, f"{quoted(spec.item)} AS I")}), W AS (
   SELECT E, I, W / SUM(W) OVER (PARTITION BY E) AS S, ROW_NUMBER() OVER (PARTITION BY E ORDER BY W DESC, I) AS PLACE
   FROM W {keep}
 )
-SELECT E AS ENTITY, I AS CLASS, S::FLOAT AS SCORE, PLACE = 1 AS PREDICTED FROM RANKED
+SELECT E AS ENTITY, PLACE = 1 AS PREDICTED, I::VARCHAR AS CLASS, S::FLOAT AS SCORE FROM RANKED
 """
 
 

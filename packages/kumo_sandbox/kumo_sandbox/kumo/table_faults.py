@@ -19,7 +19,7 @@ def spoil(cursor: Any, work: str, faults: list[dict[str, Any]], job_time: str) -
         if kind == "short_table":
             keep = int(100 * float(with_.get("keep", 0.5)))
             # Hashed over whole rows, so that single rows are dropped and not whole entities.
-            row = ", ".join(_columns(cursor, work))
+            row = ", ".join(f'"{name}"' for name in _columns(cursor, work))
             cursor.execute(f"DELETE FROM {work} WHERE MOD(ABS(HASH({row})), 100) >= {keep}")
         elif kind == "users_lost":
             lost = int(100 * float(with_.get("fraction", 0.5)))
@@ -80,4 +80,4 @@ def _columns(cursor: Any, work: str) -> list[str]:
 def _score_column(cursor: Any, work: str) -> str:
     """The column that carries the number: SCORE, or what the task has instead."""
     columns = _columns(cursor, work)
-    return next(name for name in ("SCORE", "TRUE_PROB", "TARGET_PRED") if name in columns)
+    return next(f'"{name}"' for name in ("SCORE", "True_PROB", "TARGET_PRED") if name in columns)

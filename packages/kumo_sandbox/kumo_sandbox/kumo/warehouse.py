@@ -148,11 +148,13 @@ def write(
     job_time = spoil(cursor, work, faults, job_time)
     rows, entities = cursor.execute(f"SELECT COUNT(*), COUNT(DISTINCT ENTITY) FROM {work}").fetchone()
     lose(cursor, work, faults)
+    cursor.execute(f"SELECT * FROM {work} LIMIT 0")
+    names = [column[0] for column in cursor.description]
     stamps = {"ANCHOR_TIMESTAMP": anchor, "JOB_TIMESTAMP": job_time}
     for output in outputs:
         target = ".".join(quoted(p) for p in (settings.database, settings.schema, output.table))
-        extra = "".join(f", '{stamps[f]}'::TIMESTAMP_NTZ AS {f}" for f in dict.fromkeys(output.extra_fields))
-        select = f"SELECT *{extra} FROM {work}"
+        extra = [f"'{stamps[f]}'::TIMESTAMP_NTZ AS {f}" for f in sorted(set(output.extra_fields))]
+        select = f"SELECT {', '.join(_in_vendors_order(names, extra))} FROM {work}"
         if output.write_mode == "APPEND" and table_columns(cursor, settings.database, settings.schema, output.table):
             cursor.execute("BEGIN")
             if "JOB_TIMESTAMP" in output.extra_fields:
@@ -162,6 +164,12 @@ def write(
         else:
             cursor.execute(f"CREATE OR REPLACE TABLE {target} AS {select}")
     return int(rows), int(entities)
+
+
+def _in_vendors_order(names: list[str], stamps: list[str]) -> list[str]:
+    """The columns as the vendor's writer orders them: a ranking's times come last, those of other tasks after ENTITY."""
+    first, *rest = map(quoted, names)
+    return [first, *rest, *stamps] if {"CLASS", "PREDICTED"} & set(names) == {"CLASS"} else [first, *stamps, *rest]
 
 
 def _text(value: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The vendor's JSON: what each resource looks like on the wire, in both dialects, and how times are written.
+"""The vendor's JSON: what each resource looks like on the wire, and how times are written.
 
 Field names and shapes are those of `kumo-api` (kumoapi/jobs.py, data_snapshot.py, data_source.py); the documents they
 are made from are the emulator's own (`jobs.py`).
@@ -12,8 +12,6 @@ from typing import Any
 from kumo_sandbox.kumo.store import Document
 
 TERMINAL = ("DONE", "FAILED", "CANCELLED")
-# The 2023 dialect knows only these four.
-OLD_STATUS = {"NOT_STARTED": "RUNNING", "QUEUED": "RUNNING"}
 
 
 def iso(moment: float | None) -> str | None:
@@ -71,22 +69,6 @@ def prediction_resource(job: Document) -> dict[str, Any]:
         },
         "project_id": job.get("project_id"),
         "config": job["config"],
-        "result": {"num_entities_predicted": job["entities"]} if done else None,
-    }
-
-
-def old_prediction_resource(job: Document) -> dict[str, Any]:
-    """The job as the predictive-query dialect of 2023 shows it."""
-    report = status_report(job)
-    report.pop("validation_response")
-    report["status"] = OLD_STATUS.get(report["status"], report["status"])
-    done = job["status"] == "DONE" and job["entities"] is not None
-    return {
-        "job_id": job["job_id"],
-        "predictive_query_id": job["pquery_id"],
-        "outputs": job["config"]["outputs"],
-        "predict_options": job["config"]["predict_options"],
-        "job_status_report": report,
         "result": {"num_entities_predicted": job["entities"]} if done else None,
     }
 

@@ -25,7 +25,7 @@ def test_a_job_goes_through_its_stages_and_writes_its_table(emulator, warehouse,
     assert job["result"] == {"num_entities_predicted": 40}
     assert job["tags"]["release"] == "r1"
     assert job["tags"]["pquery_id"].startswith("pquery-")
-    assert warehouse.columns(table) == ["ENTITY", "CLASS", "SCORE", "JOB_TIMESTAMP", "ANCHOR_TIMESTAMP"]
+    assert warehouse.columns(table) == ["ENTITY", "CLASS", "SCORE", "ANCHOR_TIMESTAMP", "JOB_TIMESTAMP"]
     [(rows, entities, pairs, anchor)] = warehouse.rows(
         f"SELECT COUNT(*), COUNT(DISTINCT ENTITY), COUNT(DISTINCT ENTITY || '/' || CLASS), MAX(ANCHOR_TIMESTAMP) FROM {table}"
     )
