@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from kumo_sandbox.testing.releases import BUCKET, put_raw
 
-from kumo_assets.automation.notifications import alarms
+from kumo_assets.automation.notifications import alarms_of_releases
 from kumo_assets.errors import ConfigError
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Decision
 from kumo_assets.releases.evidence import holds_on
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
 from kumo_assets.releases.operations.promote import next_candidate, next_promotion, promote
+from kumo_assets.releases.operations.reconcile import reconcile
 from kumo_assets.releases.operations.retire import plan, retire
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.states import releases
@@ -110,10 +111,14 @@ def test_history_is_by_s3s_clock_whatever_the_writers_said() -> None:
     found.ctx.ledger.append(behind)
     assert found.ctx.ledger.history() == [behind, ahead, *entries]
     assert found.ctx.ledger.history(1) == [behind]
+    late = next(entry for entry in entries if entry.generation == 3).model_copy(
+        update={"at": "2018-01-01T00:00:00.000Z", "generation": 4}
+    )
+    found.ctx.ledger.append(late)  # by a machine whose clock is years behind
     at = max(modified for _, modified in found.memory.objects.values())
     found.memory.objects = {key: (data, at) for key, (data, _) in found.memory.objects.items()}
     moves = [entry.generation for entry in found.ctx.ledger.history() if entry.generation]
-    assert moves == [3, 2, 1], "of one second, the generation says which was last"
+    assert moves == [4, 3, 2, 1], "of one second, the generation says which was last"
 
 
 def test_no_number_of_blocked_releases_hides_one_that_may_go_live() -> None:
@@ -218,6 +223,9 @@ def test_a_rollback_from_another_querys_table_rejects_nothing_of_ours() -> None:
     point_at(ours, theirs.ctx.names.dynamodb_table(same))
     shown = report(ours.ctx)
     assert (shown.release_id, shown.hand_edited) == (None, True)
+    entry = reconcile(ours.ctx)
+    assert entry is not None
+    assert (entry.action, entry.from_release, entry.to_release) == ("hand_edit", active, "")
     done = rollback(ours.ctx, to=before, by="ann", reason="not ours")
     assert done.left == ""
     assert ours.ctx.store.rejection(active) is None
@@ -331,7 +339,7 @@ def test_an_edited_plain_text_copy_is_said_and_its_table_kept() -> None:
         current = found.ctx.pointers.read()
         assert found.ctx.definition is not None
         decision = Decision("wait", "nothing")
-        wrong = alarms(found.ctx, found.ctx.definition, current, None, decision, datetime.now(UTC))
+        wrong = alarms_of_releases(found.ctx, found.ctx.definition, current, None, decision, datetime.now(UTC))
         return [alarm.title for alarm in wrong if alarm.kind == "copy_edit"]
 
     assert (report(found.ctx).problems, told()) == ([], [])

@@ -16,7 +16,7 @@ from kumo_assets.pointers.limits import check_texts
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Active, Decision, decide
-from kumo_assets.releases.evidence import active_of, candidate_of, put_back, with_table
+from kumo_assets.releases.evidence import active_of, candidate_of, put_back, served_release, with_table
 from kumo_assets.releases.listing import Listing
 from kumo_assets.releases.operations.move import move_pointer, must_have_room, refusals_recorded
 from kumo_assets.releases.operations.reconcile import record_quietly
@@ -113,11 +113,11 @@ def promote(
         decision = decide(candidate, active_of(ctx, current), forced=forced is not None)
         if decision.outcome == "promote":
             decision = _unless_put_back(ctx, current, decision)
-    if decision.outcome == "wait" and current is not None and release in (None, current.pointer.served_release_id):
+    if decision.outcome == "wait" and current is not None and release in (None, served_release(ctx, current.pointer)):
         return Promotion(current.pointer, False, ctx.pointers.uri, decision.reason)
     if release is None:
         raise _refusal(ctx, release, decision)
-    leaving = current.pointer.served_release_id if current is not None else ""
+    leaving = served_release(ctx, current.pointer) if current is not None else ""
     with refusals_recorded(ctx, "promote", by=by, run_id=run_id, from_release=leaving, to_release=release):
         if decision.outcome != "promote":
             raise _refusal(ctx, release, decision)

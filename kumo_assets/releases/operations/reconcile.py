@@ -16,7 +16,7 @@ from kumo_assets.documents import LedgerEntry, utc_text
 from kumo_assets.errors import ReleaseError
 from kumo_assets.pointers.document import RawPointer, Unrecorded, VersionedPointer, stored_mark
 from kumo_assets.releases.context import ReleaseContext
-from kumo_assets.releases.evidence import put_back
+from kumo_assets.releases.evidence import put_back, served_release
 from kumo_assets.releases.ledger import SKEW, Recorded, name_of, time_in
 from kumo_assets.releases.moves import NEWEST, carried_in, faults, known_moves
 from kumo_assets.releases.operations.plain_text import copy_plain_text
@@ -161,6 +161,6 @@ def _hand_edit(ctx: ReleaseContext, current: VersionedPointer, reason: str) -> L
         by="a hand edit",
         reason=reason,
         from_release=moves[-1].to_release if moves else "",
-        to_release=current.pointer.served_release_id,
+        to_release=served_release(ctx, current.pointer),
         generation=current.pointer.generation,
     )
