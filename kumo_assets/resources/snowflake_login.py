@@ -50,7 +50,9 @@ def advice(error: BaseException, environ: Mapping[str, str] | None = None) -> st
         variable = "SNOWFLAKE_TOKEN_FILE_PATH" if source.get("SNOWFLAKE_TOKEN_FILE_PATH") else "SNOWFLAKE_TOKEN"
         what = f"SNOWFLAKE_AUTHENTICATOR and {variable}: tokens expire, and a network policy may be needed to use one"
     elif any(source.get(f"SNOWFLAKE_PRIVATE_KEY{part}") for part in ("", "_PATH")):
-        what = "that the user has this key pair's public key (ALTER USER ... SET RSA_PUBLIC_KEY), and this machine's clock"
+        what = (
+            "that the user has this key pair's public key (ALTER USER ... SET RSA_PUBLIC_KEY), and this machine's clock"
+        )
     else:
         what = "SNOWFLAKE_PASSWORD"
     return f"check SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and {what}; `kumo-assets doctor` tries the login"
