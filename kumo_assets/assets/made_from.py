@@ -18,7 +18,7 @@ from kumo_assets.assets.templates import source_text
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.documents import Artefact
 from kumo_assets.releases.fingerprints import MadeFrom, Now, of_file
-from kumo_assets.resources.template import placeholders
+from kumo_assets.resources.template import placeholders, read_sql
 from kumo_assets.sources.opening import source_of
 
 LISTS = ("ranking", "multiclass_classification")
@@ -50,7 +50,7 @@ def _postprocessed(definition: QueryDefinition, partition: str) -> MadeFrom:
     """The SQL, and what its placeholders are filled with. Tables that the release itself names are fixed with the release."""
     spec, own = definition.spec, has_file(definition)
     name = FILE if own else TASK_SQL[spec.task]
-    text = (definition.folder / FILE).read_text() if own else source_text(name)
+    text = read_sql(definition.folder / FILE) if own else source_text(name)
     asked = placeholders(text)
     values: dict[str, JsonValue] = {"task": spec.task, "SQL": of_file(name, text.strip())}
     # The proof of a list goes by top_k as well, so it matters to SQL that does not name it.

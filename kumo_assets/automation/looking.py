@@ -75,7 +75,7 @@ def look(releases: ReleasesResource, definition: QueryDefinition, before: Before
     """One query, as it is now. Never raises: age and hand edit are judged first, so that whatever fails after that hides
     none of them."""
     found: VersionedPointer | None = None
-    where, seen = "", list[Alarm]()
+    where, seen, promotable = "", list[Alarm](), None
     try:
         with closing(releases.context(definition)) as ctx:
             where = ctx.pointers.uri
@@ -88,6 +88,7 @@ def look(releases: ReleasesResource, definition: QueryDefinition, before: Before
                 return View(None, str(error), where=where, alarms=seen)
             seen += alarms_of_pointer(definition, found, now)
             release, decision = next_promotion(ctx, found)
+            promotable = release if decision.outcome == "promote" else None
             # Again, for the reason of what is stale is known now.
             seen = alarms_of_pointer(definition, found, now, decision.reason)
             seen += alarms_of_releases(ctx, definition, found, release, decision, now)
@@ -101,11 +102,11 @@ def look(releases: ReleasesResource, definition: QueryDefinition, before: Before
                 # An error while reading its news does not stop its promotion.
                 reason = f"{reason} ({error})"
                 seen.append(unrecorded(definition.name, error))
-            promotable = release if decision.outcome == "promote" else None
             return View(promotable, reason, found, where, heard, seen)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one query stays that query's
         words = str(error) if isinstance(error, KumoAssetsError) else f"{type(error).__name__}: {error}"
-        return View(None, words, found, where, alarms=seen, fault=words)
+        # What was decided before holds: an alarm that cannot be judged stops no promotion.
+        return View(promotable, words, found, where, alarms=seen, fault=words)
 
 
 class Looks:

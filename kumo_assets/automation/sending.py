@@ -27,8 +27,8 @@ TICK_SECONDS = 8.0
 
 # Who answers for a service must know of these before anything else: what is live is not what was judged, or nothing new
 # can go live.
-URGENT = ("hand_edit", "damaged", "deleted", "blocked")
-SERIOUS = ("no_release", "cannot_look")
+URGENT = ("hand_edit", "copy_edit", "damaged", "deleted", "blocked")
+SERIOUS = ("no_release", "cannot_look", "ledger")
 
 
 @dataclass(frozen=True)

@@ -183,13 +183,13 @@ def _raise(ctx: ReleaseContext, definition: QueryDefinition, day: str, release: 
                 next=f"kumo-assets gates {definition.name} --partition {day}; the active release was not touched",
             )
     text = str(error.message).strip() if error is not None else ""
-    words = text.partition(": ")[2] if text.startswith("kumo_") else text
+    words = " ".join((text.partition(": ")[2] if text.startswith("kumo_") else text).split())
+    found, _, following = words.partition(" Next: ")
     if text.startswith("kumo_assets.errors.Refused: "):
-        found, _, following = words.partition(" Next: ")
         raise Refused("build a release of", to=f"{definition.name}, {day}", found=found, next=following)
     raise RunFailed(
         "build a release of",
         to=f"{definition.name}, {day}",
-        found=words or "the run ended without a seal",
-        next="fix that and run the same command again: what was started is adopted",
+        found=found or "the run ended without a seal",
+        next=f"{following.rstrip('.') or 'fix that'}; then run the same command again: what was started is adopted",
     )

@@ -30,7 +30,7 @@ def test_protecting_the_table_counts_as_time_outside() -> None:
     client.tag_resource = lambda **_: time.sleep(SLOW)
     store = ReleaseStore(QueryNames("local", "q1", "a-bucket"), ObjectStore("a-bucket", memory.s3()))
     run = RunIdentity(run_id="run", root_run_id="run", partition=OPENED.partition, by="test")
-    step = Step(definition=definition("q1"), store=store, run=run, opened=OPENED, asset="dynamodb_table")
+    step = Step(definition=definition("q1"), store=store, run=run, opened=OPENED, asset="dynamodb_table", warn=print)
     details = ExportDetails(prefix="p/", format="csv")
     stamp: dict[str, Any] = {"query": "q1", "release_id": OPENED.release_id, "attempt": 1, "rows": 3, "entities": 3}
     store.write_artefact(

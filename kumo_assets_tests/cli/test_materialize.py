@@ -96,6 +96,8 @@ def test_a_day_that_failed_is_resumed_by_the_same_command(home: Path, sandbox: S
     assert failed.status == 1
     assert "no such table" in failed.document["error"]["message"]
     assert "run the same command again" in failed.document["error"]["message"]
+    assert failed.document["error"]["message"].count("Next:") == 1
+    assert "\n" not in failed.document["error"]["message"]
     again = kumo_assets("materialize", QUERY, "--partition", DAY, "--json")
     assert again.status == 0, again.err
     assert again.document["resumed"] is True

@@ -16,8 +16,10 @@ from dagster._core.test_utils import create_run_for_test
 from kumo_assets.automation import looking, sending
 from kumo_assets.automation.builds import failed_builds
 from kumo_assets.cli.look import _page
+from kumo_assets.errors import ObjectStoreError
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.status import report
+from kumo_assets.resources.s3_objects import ObjectStore
 from kumo_assets_tests.support.chat import Chat
 from kumo_assets_tests.support.in_dagster import Dagster, two
 
@@ -36,19 +38,22 @@ def test_a_query_that_cannot_be_looked_at_has_its_alarms_sent_and_one_of_its_own
 ) -> None:
     first, second = two(dagster)
     edit_by_hand(dagster, first, second)
-    waits = dagster.shop.build("2017-12-01")
-    key = dagster.shop.ctx.names.release_prefix(waits) + "release.json"
-    whole = dagster.shop.ctx.objects.get(key)
-    assert whole is not None
-    dagster.shop.ctx.objects.put(key, b"{")
-    dagster.tick()
-    assert kinds(chat) == ["hand_edit"], "one look that failed is no news"
-    dagster.tick()
-    dagster.tick()
-    assert kinds(chat) == ["cannot_look", "hand_edit"]
-    dagster.shop.ctx.objects.put(key, whole.data)
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectStore, "list", _refused)
+        dagster.tick()
+        assert kinds(chat) == ["hand_edit"], "one look that failed is no news"
+        dagster.tick()
+        dagster.tick()
+        assert kinds(chat) == ["cannot_look", "hand_edit"]
     dagster.tick()
     assert kinds(chat) == ["cannot_look", "hand_edit"], "what was told is not told again"
+
+
+def _refused(self: ObjectStore, prefix: str, **_: Any) -> Any:
+    """S3 that lists no releases."""
+    if prefix.endswith("/.alarms/"):
+        return iter(())
+    raise ObjectStoreError("list", to=prefix, found="AccessDenied", next="grant it")
 
 
 def test_an_error_of_any_kind_stays_its_querys(dagster: Dagster, chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,6 +66,17 @@ def test_an_error_of_any_kind_stays_its_querys(dagster: Dagster, chat: Chat, mon
     found = dagster.tick()
     assert "RecursionError: too deep" in found.skip_reason.skip_message  # type: ignore[union-attr]
     assert kinds(chat) == ["cannot_look"]
+
+
+def test_an_alarm_that_cannot_be_judged_stops_no_promotion(dagster: Dagster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise ObjectStoreError("list the ledger", to="s3://b/l", found="503", next="try again")
+
+    monkeypatch.setattr(looking, "alarms_of_releases", broken)
+    release = dagster.shop.build("2017-11-29")
+    [request] = dagster.tick().run_requests
+    assert request.tags["kumo_assets/release"] == release
+    assert request.tags["dagster/priority"] == "10"
 
 
 def test_a_chat_that_is_down_delays_no_promotion_and_status_shows_what_waits(

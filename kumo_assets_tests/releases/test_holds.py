@@ -14,8 +14,10 @@ from kumo_assets.pointers.limits import MOST_AUTHOR_BYTES, MOST_HOLDS, MOST_REAS
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
 from kumo_assets.releases.operations.promote import next_promotion, promote
 from kumo_assets.releases.operations.retention import plan
+from kumo_assets.releases.operations.retire import retire
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import report
+from kumo_assets.releases.operations.target import as_ours
 from kumo_assets_tests.support.memory_shop import MemoryShop
 
 WRITTEN = Path(__file__).parents[2] / "docs/contract/pointer-written.schema.json"
@@ -147,6 +149,18 @@ def test_there_is_room_for_so_many_people_and_a_rollback_always_finds_some(live:
     assert live.active() == live.built[0]
 
 
+def test_an_edit_that_is_made_regular_keeps_every_hold_that_it_shows(live: Shop) -> None:
+    hold(live.ctx, by="ann", reason="looking")
+    hold(live.ctx, by="bob", reason="me too")
+    first, second, _ = (live.ctx.names.dynamodb_table(release) for release in live.built)
+    live.edit(lambda text: text.replace(second, first, 1))
+    found = live.ctx.pointers.read()
+    assert found is not None
+    regular = as_ours(live.ctx, found, 9)
+    assert (regular.hold, regular.more_holds) == (found.pointer.hold, found.pointer.more_holds)
+    assert len(regular.more_holds) == 1
+
+
 # ---- limits
 
 
@@ -173,3 +187,13 @@ def test_a_text_that_the_pointer_has_no_room_for_is_refused_before_anything_is_w
         with pytest.raises(ConfigError, match=r"--by|--reason|author"):
             act()
     assert sorted(item.key for item in live.ctx.objects.list(live.ctx.names.root)) == before
+
+
+@pytest.mark.parametrize("by", [" ", "a" * (MOST_AUTHOR_BYTES + 1)], ids=["none", "too long"])
+def test_who_lifts_a_hold_or_retires_says_who_they_are(live: Shop, by: str) -> None:
+    hold(live.ctx, by="ann", reason="looking")
+    preview = preview_unhold(live.ctx)
+    for act in (lambda: unhold(live.ctx, preview, by=by), lambda: retire(live.ctx, lambda names: None, by=by)):
+        with pytest.raises(ConfigError, match=r"--by|author"):
+            act()
+    assert authors(live) == ["ann"]

@@ -9,7 +9,8 @@ import os
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from kumo_assets.errors import ConfigError
+from kumo_assets.errors import ConfigError, KumoAssetsError
+from kumo_assets.redaction import without_secrets
 from kumo_assets.resources.kumo.auth import RENEW_AFTER_SECONDS
 from kumo_assets.resources.kumo.errors import KumoUnauthorized, KumoUnreachable
 
@@ -41,7 +42,8 @@ class SessionToken:
                 found=f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set",
                 next="set what the pipeline itself logs in to Snowflake with",
             )
-        self._open: AbstractContextManager[SnowflakeConnection] | None = None
+        # The manager is kept with its connection, because dropping it would close that.
+        self._open: tuple[AbstractContextManager[SnowflakeConnection], SnowflakeConnection] | None = None
 
     def __repr__(self) -> str:
         return f"SessionToken({os.environ.get('SNOWFLAKE_USER', '')!r})"
@@ -51,45 +53,44 @@ class SessionToken:
         return RENEW_AFTER_SECONDS
 
     def fetch(self) -> str:
-        """A new session token, by a new login. KumoUnauthorized when Snowflake refuses it, KumoUnreachable when it is away."""
-        from snowflake.connector.errors import Error, InterfaceError, OperationalError
+        """A new session token, by a new login. KumoUnauthorized when the login cannot work, KumoUnreachable when Snowflake is
+        away, ConfigError when the variables contradict each other."""
+        from snowflake.connector.errors import InterfaceError, OperationalError
 
+        from kumo_assets.resources.snowflake_login import advice
+
+        doing = "log in to Snowflake for a token of the Kumo app"
         try:
-            manager = self._login()
-            token = _issued(manager.__enter__())
+            manager, connection = self._login()
+            token = _issued(connection)
+        except KumoAssetsError:
+            raise
         except (OperationalError, InterfaceError) as error:
-            failure = KumoUnreachable(
-                "log in to Snowflake for a token of the Kumo app",
-                found=_message(error),
-                next="check the network and SNOWFLAKE_ACCOUNT",
-            )
+            failure = KumoUnreachable(doing, found=_message(error), next="check the network and SNOWFLAKE_ACCOUNT")
             failure.maybe_accepted = False
             raise failure from error
-        except Error as error:
-            raise KumoUnauthorized(
-                "log in to Snowflake for a token of the Kumo app",
-                found=_message(error),
-                next="check SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and the password or key",
-            ) from error
+        except Exception as error:
+            # Not the connector's errors alone: a key that cannot be read is a ValueError, a missing file an OSError.
+            raise KumoUnauthorized(doing, found=_message(error), next=advice(error)) from error
         # Only now: closing the old login ends the token that is used on when this one fails.
         self.close()
-        self._open = manager
+        self._open = manager, connection
         return token
 
     def close(self) -> None:
-        """Log out, if there is a login."""
+        """Log out, if there is a login. A Snowflake that is away is not waited for."""
         opened, self._open = self._open, None
         if opened is not None:
-            opened.__exit__(None, None, None)
+            opened[1].close(retry=False)
 
-    def _login(self) -> AbstractContextManager[SnowflakeConnection]:
+    def _login(self) -> tuple[AbstractContextManager[SnowflakeConnection], SnowflakeConnection]:
         from dagster import build_init_resource_context
 
         from kumo_assets.resources.snowflake import snowflake_resource
 
         resource = snowflake_resource().with_replaced_resource_context(build_init_resource_context())
         manager: AbstractContextManager[SnowflakeConnection] = resource.process_config_and_initialize().get_connection()
-        return manager
+        return manager, manager.__enter__()
 
 
 def _issued(connection: SnowflakeConnection) -> str:
@@ -105,5 +106,6 @@ def _issued(connection: SnowflakeConnection) -> str:
 
 
 def _message(error: Exception) -> str:
-    """Snowflake's message on one line. The connector keeps passwords out of its messages."""
-    return " ".join(str(getattr(error, "raw_msg", None) or error).split())[:800]
+    """The reason on one line. Secrets are taken out before it is cut, or half of one could stay."""
+    message = str(getattr(error, "raw_msg", None) or error) or type(error).__name__
+    return " ".join(without_secrets(message).split())[:800]

@@ -71,6 +71,19 @@ def test_a_session_token_is_renewed_before_its_hour_is_over(
     assert all(header.startswith('Snowflake Token="') and header.endswith('"') for header in sent)
 
 
+def test_the_login_is_closed_with_the_client_and_when_the_next_one_stands(snowflake: None) -> None:
+    source = SessionToken()
+    source.fetch()
+    first = source._open
+    source.fetch()
+    second = source._open
+    source.close()
+    assert first is not None
+    assert second is not None
+    assert first[1].is_closed()
+    assert second[1].is_closed()
+
+
 class Flaky:
     """A source of tokens that Snowflake's absence interrupts."""
 
@@ -114,6 +127,12 @@ def test_a_token_that_was_refused_is_not_used_again() -> None:
     ("change", "error", "words"),
     [
         ({"SNOWFLAKE_PASSWORD": "not-the-password"}, KumoUnauthorized, "Incorrect username or password"),
+        (
+            {"SNOWFLAKE_PASSWORD": "", "SNOWFLAKE_PRIVATE_KEY": "not-the-password"},
+            KumoUnauthorized,
+            "SNOWFLAKE_PRIVATE_KEY_PATH or SNOWFLAKE_PRIVATE_KEY: a PKCS#8 key",
+        ),
+        ({"SNOWFLAKE_PRIVATE_KEY": "k"}, ConfigError, "keep one"),
         ({"SNOWFLAKE_ACCOUNT": ""}, ConfigError, "SNOWFLAKE_ACCOUNT is not set"),
         ({"SNOWFLAKE_PASSWORD": ""}, ConfigError, "SNOWFLAKE_PRIVATE_KEY_PATH or SNOWFLAKE_PASSWORD"),
     ],

@@ -28,5 +28,10 @@ async def token_request(request: Request) -> JSONResponse:
         return JSONResponse({"data": {}, "code": "390104", "message": message, "success": False, "headers": None})
     token = secrets.token_urlsafe(32)
     fake.sessions[token] = session
-    data = {"sessionToken": token, "validityInSecondsST": SECONDS, "masterToken": None, "validityInSecondsMT": SECONDS}
+    data = {
+        "sessionToken": token,
+        "validityInSecondsST": SECONDS,
+        "masterToken": secrets.token_urlsafe(32),
+        "validityInSecondsMT": SECONDS,
+    }
     return JSONResponse({"data": data, "code": None, "message": None, "success": True})
