@@ -289,7 +289,7 @@ class Machine(RuleBasedStateMachine):
             assert found.pointer.hold is not None
             assert found.pointer.hold.to_release == after
             assert not before or self.rejected(before)
-            assert before not in [item.release_id for item in found.pointer.previous]
+            assert not before or before not in [item.release_id for item in found.pointer.previous]
             if to is not None:
                 assert after == to
         elif kill_at is None and to is None and not held and before:
