@@ -27,6 +27,7 @@ SKEW = timedelta(hours=1)
 STAMP = "%Y%m%dT%H%M%S.%fZ"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9a-f]{8}\.json")
+NOT_RECORDED = "no move is lost by it; this entry is"
 RECORDED_LATER = "what was done holds; the next command or sensor tick of this query records it"
 
 
@@ -72,7 +73,7 @@ class Ledger:
         """Write one entry. `mark` is that of the pointer document it belongs to; the same entry under it is written once,
         by us (a retry after a lost answer) or by whoever found it unrecorded."""
         key = self.names.ledger_prefix + name_of(entry, mark or secrets.token_hex(4))
-        with describing("append to the ledger", RECORDED_LATER):
+        with describing("append to the ledger", RECORDED_LATER if mark is not None else NOT_RECORDED):
             self.objects.create_once(key, entry.to_json())
 
     def names_since(self, moment: datetime | None = None) -> list[str]:

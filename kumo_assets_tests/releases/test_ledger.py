@@ -42,6 +42,13 @@ def test_a_conflict_that_lasts_is_no_entry(server: ScriptedServer) -> None:
         Ledger(NAMES, objects_of(server)).append(ENTRY, "1a2b3c4d")
 
 
+def test_only_what_the_pointer_carries_is_said_to_be_recorded_later(server: ScriptedServer) -> None:
+    """A refusal is in no pointer."""
+    server.script = in_turn(IN_PROGRESS)
+    with pytest.raises(ObjectStoreError, match=r"ConditionalRequestConflict.*no move is lost by it; this entry is\.$"):
+        Ledger(NAMES, objects_of(server)).append(ENTRY)
+
+
 def test_an_entry_that_exists_was_written_by_whoever_found_it_unrecorded(server: ScriptedServer) -> None:
     server.script = lambda asked: content(ENTRY.to_json()) if asked.method == "GET" else TOO_LATE
     Ledger(NAMES, objects_of(server)).append(ENTRY, "1a2b3c4d")

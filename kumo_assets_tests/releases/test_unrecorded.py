@@ -14,8 +14,8 @@ import pytest
 from kumo_sandbox.testing.releases import Shop, put_raw
 from kumo_serving.pointer import MAX_BYTES, parse_pointer
 
-from kumo_assets.automation.notifications import alarms
-from kumo_assets.automation.promotion_sensor import _NOTHING, _look
+from kumo_assets.automation.looking import Before, look
+from kumo_assets.automation.notifications import alarms_of_releases
 from kumo_assets.documents import LedgerEntry, utc_now
 from kumo_assets.errors import ConfigError, Refused, ReleaseError
 from kumo_assets.pointers.limits import MOST_HOLDS, MOST_REASON_BYTES
@@ -338,7 +338,9 @@ def test_a_hole_and_a_fork_are_alarms_and_cost_a_tick_nothing_while_the_pointer_
         found = ctx.pointers.read()
         decision = Decision("wait", "nothing is newer")
         return [
-            one.title for one in alarms(ctx, ctx.definition, found, None, decision, ctx.now()) if one.kind == "ledger"
+            one.title
+            for one in alarms_of_releases(ctx, ctx.definition, found, None, decision, ctx.now())
+            if one.kind == "ledger"
         ]
 
     first = sent()
@@ -359,8 +361,8 @@ def test_no_querys_error_ends_the_tick_of_the_others(
     def fails(*_: Any, **__: Any) -> None:
         raise raised
 
-    monkeypatch.setattr("kumo_assets.automation.promotion_sensor.next_promotion", fails)
+    monkeypatch.setattr("kumo_assets.automation.looking.next_promotion", fails)
     releases = SimpleNamespace(context=lambda definition: memory.ctx)
-    view = _look(releases, memory.ctx.definition, _NOTHING)  # type: ignore[arg-type]
+    view = look(releases, memory.ctx.definition, Before())  # type: ignore[arg-type]
     assert view.release is None
     assert str(raised) in view.reason
