@@ -74,7 +74,15 @@ class TokenFile:
                 found=str(error) if isinstance(error, OSError) else "it is not text",
                 next="correct KUMO_SNOWFLAKE_TOKEN_FILE",
             ) from None
-        return _checked(token, f"the token in {self._path}")
+        checked = _checked(token, f"the token in {self._path}")
+        if '"' in checked:
+            raise ConfigError(
+                "read the Snowflake token",
+                to=self._path,
+                found="it has quotation marks, which are added when it is sent",
+                next="write the token alone into the file",
+            )
+        return checked
 
     def close(self) -> None:
         """Nothing is open."""
@@ -161,8 +169,10 @@ class Auth:
             _log.warning("The Snowflake token could not be renewed; the one at hand is used on: %s", error)
             self._not_before = now + RENEW_AGAIN_SECONDS
             return
-        if token not in self._tokens:
-            self._tokens.append(token)
+        # The newest is the last, also when a file goes back to the token before.
+        if token in self._tokens:
+            self._tokens.remove(token)
+        self._tokens.append(token)
         self._fetched_at = now
 
     def hide(self, text: str) -> str:

@@ -223,6 +223,25 @@ def test_a_token_is_read_again_before_it_runs_out(tmp_path: Path, monkeypatch: p
     assert auth.headers() == {"Authorization": 'Snowflake Token="second-token"'}
 
 
+def test_a_token_file_that_goes_back_to_its_former_token_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth_module, "TOKEN_SECONDS", -1.0)
+    file = tmp_path / "token"
+    auth = Auth(token_file=str(file))
+    for token in ("first-token", "second-token", "first-token"):
+        file.write_text(token)
+        assert auth.headers() == {"Authorization": f'Snowflake Token="{token}"'}
+
+
+def test_a_token_file_with_quotation_marks_is_refused_without_being_shown(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text('"quoted-token"')
+    with pytest.raises(ConfigError, match="quotation marks") as raised:
+        Auth(token_file=str(file)).headers()
+    assert "quoted-token" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("key", "file", "words"),
     [

@@ -17,6 +17,7 @@ import pytest
 
 from kumo_assets.resources.kumo import query_code
 from kumo_assets.resources.kumo.client import KumoClient
+from kumo_assets.resources.kumo.errors import KumoRefused
 from kumo_assets.resources.kumo.model import Launch, PollPolicy
 from kumo_assets.resources.kumo.transport import Auth, Transport
 
@@ -324,3 +325,17 @@ def test_every_request_of_our_client_is_one_of_the_vendors(emulator, table, dial
         assert [request["unknown_fields"] for request in sent] == [[]] * count
         documents += [{"model": model, "where": r["path"], "body": r["body"], "exact": True} for r in sent]
     assert run(python, "validate.py", stdin=json.dumps(documents)) == []
+
+
+@pytest.mark.timeout(600)
+def test_a_training_py_needs_the_sdk_of_its_dialect(tmp_path) -> None:
+    file = tmp_path / "training.py"
+    file.write_text("def predictive_query(sources): ...\n")
+    environ = {
+        "KUMO_API_URL": "http://127.0.0.1:9/api",
+        "KUMO_API_KEY": "demo:secret",
+        "KUMO_API_DIALECT": "v3",
+        "KUMO_SDK_PYTHON": str(python_of("current")),
+    }
+    with pytest.raises(KumoRefused, match="KUMO_API_DIALECT=v3 goes with kumoai 3"):
+        query_code.run_code("describe", file, "q", environ=environ)
