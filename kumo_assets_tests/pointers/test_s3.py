@@ -204,7 +204,8 @@ def test_a_document_that_python_cannot_take_is_malformed(server: ScriptedServer,
         return
     assert found is not None
     assert found.hand_edited
-    assert repr(found.pointer.hold).encode()
+    holds = (*found.pointer.more_holds, *([found.pointer.hold] if found.pointer.hold is not None else []))
+    assert all(hold.reason.encode() or hold.by.encode() for hold in holds), "a command prints it"
 
 
 def test_a_pointer_that_cannot_be_read_says_what_readers_do(server: ScriptedServer) -> None:

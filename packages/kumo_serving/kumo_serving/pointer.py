@@ -333,9 +333,5 @@ def _note_in(value: object, kind: Callable[..., T]) -> T | None:
 
 
 def _text(value: object) -> str:
-    """Text that can be printed and written again: half a surrogate pair, which JSON allows as an escape, cannot. Nor can
-    lists within lists without end."""
-    try:
-        return str(value).encode("utf-8", "replace").decode()
-    except (RecursionError, ValueError):
-        return f"a {type(value).__name__} that cannot be shown"
+    """Text that can be printed and written again: half a surrogate pair, which JSON allows as an escape, cannot."""
+    return str(value).encode("utf-8", "replace").decode()
