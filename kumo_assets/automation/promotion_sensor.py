@@ -7,11 +7,12 @@ picked up on the next tick. How a query is looked at is in `looking`; what it re
 """
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import dagster as dg
 from kumo_serving.errors import KumoAssetsError
@@ -34,6 +35,9 @@ from kumo_assets.releases.cache import ReleaseCache
 from kumo_assets.releases.outbox import Outbox
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.aws import Sessions, brief_config
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 INTERVAL_SECONDS = 10
 # After a promotion that failed: 30 s, then twice as long each time, at most half an hour.
@@ -62,11 +66,12 @@ def build_promotion_sensor() -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, kumo_assets_releases: ReleasesResource
     ) -> dg.SensorResult:
         kumo_assets_releases.share(cache)
-        mark_dead_runs(context.instance)  # first of all: they may fill the queue that a promotion waits in
+        # First of all: they may fill the queue that a promotion waits in.
+        _if_it_works(lambda: mark_dead_runs(context.instance))
         definitions, unreadable = _definitions(context, load)
         names = [definition.name for definition in definitions]
         before = _remembered(context.cursor)
-        builds = failed_builds(context.instance, names)
+        builds = _if_it_works(lambda: failed_builds(context.instance, names)) or {}
         views = looks.at_all(
             kumo_assets_releases, definitions, {name: _before(before.get(name), builds.get(name)) for name in names}
         )
@@ -99,6 +104,15 @@ def build_promotion_sensor() -> dg.SensorDefinition:
         )
 
     return promotion_sensor
+
+
+def _if_it_works(ask: Callable[[], T]) -> T | None:
+    """What `ask` gives; None when it raises. For what a promotion can do without, whatever is in Dagster's storage."""
+    try:
+        return ask()
+    except Exception as error:  # noqa: BLE001 - one strange run must not stop every promotion
+        _log.warning("A look at Dagster's runs came to nothing: %s: %s", type(error).__name__, error)
+        return None
 
 
 class _Memory(TypedDict):

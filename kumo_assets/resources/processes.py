@@ -25,6 +25,9 @@ BEAT_SECONDS = 60.0
 # two machines that can build are at most 30 minutes apart; the rest is for a process that was slow to say that it lives.
 SILENT_AFTER = timedelta(minutes=45)
 
+# A process number on any system we run on is a C int.
+MOST_DIGITS = 9
+
 State = Literal["alive", "dead", "unknown"]
 _PROC = Path("/proc")
 
@@ -49,7 +52,7 @@ def state_of(tags: Mapping[str, str], created: datetime, now: datetime | None = 
     said nothing, on another machine.
     """
     pid, _, host = tags.get(PROCESS_TAG, "").partition("@")
-    if not pid.isdigit() or not host:
+    if not (pid.isascii() and pid.isdigit() and len(pid) <= MOST_DIGITS) or not host:
         return "unknown"
     place, _, start = tags.get(STARTED_TAG, "").rpartition("/")
     here = host == socket.gethostname()

@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from kumo_assets.automation import looking, sending
+from kumo_assets.automation import looking, promotion_sensor, sending
 from kumo_assets.automation.builds import failed_builds
 from kumo_assets.cli.look import _page
 from kumo_assets.errors import ObjectStoreError
@@ -66,6 +66,18 @@ def test_an_error_of_any_kind_stays_its_querys(dagster: Dagster, chat: Chat, mon
     found = dagster.tick()
     assert "RecursionError: too deep" in found.skip_reason.skip_message  # type: ignore[union-attr]
     assert kinds(chat) == ["cannot_look"]
+
+
+@pytest.mark.parametrize("ask", ["mark_dead_runs", "failed_builds"])
+def test_a_look_at_dagsters_runs_that_fails_stops_no_promotion(
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch, ask: str
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ValueError("a run of an unknown kind")
+
+    monkeypatch.setattr(promotion_sensor, ask, broken)
+    dagster.shop.build("2017-11-29")
+    assert len(dagster.tick().run_requests) == 1
 
 
 def test_an_alarm_that_cannot_be_judged_stops_no_promotion(dagster: Dagster, monkeypatch: pytest.MonkeyPatch) -> None:

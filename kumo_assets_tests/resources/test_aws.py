@@ -232,3 +232,16 @@ def test_a_clock_too_far_off_is_named_and_not_told_to_try_again(code: str, messa
     found, advice = explain_error(error, "try again")
     assert code in found
     assert "clock" in advice
+
+
+def test_a_call_of_a_sensors_tick_ends_well_within_the_time_of_the_tick() -> None:
+    from kumo_assets.automation.looking import LOOK_SECONDS
+    from kumo_assets.automation.sending import TICK_SECONDS
+
+    config: Any = aws.brief_config()
+    call = config.retries["max_attempts"] * (config.connect_timeout + config.read_timeout)
+    assert call < LOOK_SECONDS
+    # Dagster's own limit of a tick is 60 s; the rest is for its storage and for definitions.
+    assert LOOK_SECONDS + TICK_SECONDS < 40
+    client: Any = aws.Sessions(aws.brief_config).s3()
+    assert client.meta.config.read_timeout == config.read_timeout
