@@ -12,8 +12,11 @@ from typing import Any
 from dagster_snowflake import SnowflakeResource
 from pydantic import Field
 
-BAD_KEY = "check SNOWFLAKE_PRIVATE_KEY_PATH or SNOWFLAKE_PRIVATE_KEY: a PKCS#8 key in PEM, and its password in "
-BAD_KEY += "SNOWFLAKE_PRIVATE_KEY_PASSWORD when it is encrypted"
+OURS = ("token", "token_file_path", "workload_identity_provider")
+BAD_KEY = (
+    "check SNOWFLAKE_PRIVATE_KEY_PATH or SNOWFLAKE_PRIVATE_KEY: a PKCS#8 key in PEM, and its password in "
+    "SNOWFLAKE_PRIVATE_KEY_PASSWORD when it is encrypted"
+)
 
 
 class SnowflakeWithToken(SnowflakeResource):
@@ -28,9 +31,6 @@ class SnowflakeWithToken(SnowflakeResource):
     def _connection_args(self) -> Mapping[str, Any]:
         more = {name: self._resolved_config_dict.get(name) for name in OURS}
         return {**super()._connection_args, **{name: value for name, value in more.items() if value is not None}}
-
-
-OURS = ("token", "token_file_path", "workload_identity_provider")
 
 
 def advice(error: BaseException, environ: Mapping[str, str] | None = None) -> str:
