@@ -119,8 +119,8 @@ def _query(name: str) -> dict[str, Any]:
         # Whatever the rules do not protect may go at once: a restored object is as old as its restoration.
         "retention": {"keep": 1, "min_age_hours": 0, "grace_minutes": 0},
         # Nothing is stale or late, whenever the data is read.
-        "stale_after_hours": 1_000_000,
-        "waiting_after_hours": 1_000_000,
+        "stale_after_hours": 87_000,
+        "waiting_after_hours": 87_000,
         **special,
     }
 
