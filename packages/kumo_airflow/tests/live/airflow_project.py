@@ -93,7 +93,8 @@ def dagster_home(folder: Path) -> Path:
     document["run_coordinator"] = {
         "module": "dagster.core.run_coordinator",
         "class": "QueuedRunCoordinator",
-        "config": {"dequeue_interval_seconds": 1},
+        # Dagster takes the queue's settings in one place.
+        "config": {"dequeue_interval_seconds": 1, **document.pop("run_queue")},
     }
     (home / "dagster.yaml").write_text(yaml.safe_dump(document))
     return home
