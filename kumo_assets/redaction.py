@@ -40,7 +40,7 @@ HIDDEN = "***"
 
 
 def without_secrets(text: str, environ: Mapping[str, str] | None = None) -> str:
-    """`text` with the value of every secret-looking environment variable, either part of a `name:secret`, the password in
+    """`text` with the value of every secret-looking environment variable, the secret of a `name:secret`, the password in
     any URL, and the content of a key's file replaced by `***`."""
     pattern = _pattern(frozenset(_secrets(os.environ if environ is None else environ)))
     return pattern.sub(HIDDEN, text) if pattern is not None else text
@@ -102,7 +102,7 @@ def _secrets(environ: Mapping[str, str]) -> Iterator[str]:
                 parts = urlsplit(value) if value.isprintable() and "[" not in value else None
                 yield from (parts.path, parts.query) if parts is not None and "WEBHOOK" in name.upper() else ()
             else:
-                yield from value.split(":")
+                yield from value.split(":")[1:]  # of a `name:secret` the name is none
         elif holds_a_secret(value):
             yield value
         elif not name.upper().endswith(("_URI", "_EXPIRATION")) and "CREDENTIAL" not in name.upper():
