@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -11,7 +12,7 @@ import pytest
 
 from kumo_assets.assets.raw import build_raw_logs
 from kumo_assets.config.raw_logs import RawLogsSpec
-from kumo_assets_tests.chain.conftest import DAY, QUERY, QUIET, Chain, failure
+from kumo_assets_tests.chain.conftest import QUERY, QUIET, Chain, failure
 
 
 def observe(chain: Chain, definitions: dg.Definitions, *names: str) -> dg.ExecuteInProcessResult:
@@ -105,11 +106,14 @@ def test_an_emptied_log_fails_its_blocking_check_and_a_missing_one_is_named(chai
 
 def test_late_logs_are_waited_for_until_they_come(custom: Callable[..., Chain]) -> None:
     """The partition's end is not reached when the run starts; the missing event arrives while it waits."""
+    yesterday = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
 
     def change(spec: dict[str, Any]) -> None:
-        # The cut-off of a day of 2017 lies in the future, as that of yesterday would.
-        spec["schedule"] |= {"late_logs_cut_off_minutes": 60 * 24 * 365 * 100, "late_logs_poll_seconds": 0.1}
+        spec["schedule"] |= {"late_logs_cut_off_minutes": 60 * 24 * 7, "late_logs_poll_seconds": 0.1}
+        spec["schedule"].pop("end", None)
         spec["raw_logs"] = ["late"]
+        # Seen from today, all that was bought in 2017 is equally long ago.
+        spec.setdefault("gates", {})["top_item"] = {"mode": "off"}
 
     schema = "LATE_LOGS"
     chain = custom(
@@ -119,18 +123,18 @@ def test_late_logs_are_waited_for_until_they_come(custom: Callable[..., Chain]) 
     )
     chain.sql(f'CREATE SCHEMA IF NOT EXISTS "KUMO"."{schema}"')
     chain.sql(f'CREATE OR REPLACE TABLE "KUMO"."{schema}"."LATE" (SEEN_AT TIMESTAMP_NTZ)')
-    chain.sql(f"""INSERT INTO "KUMO"."{schema}"."LATE" VALUES ('{DAY} 12:00:00')""")
+    chain.sql(f"""INSERT INTO "KUMO"."{schema}"."LATE" VALUES ('{yesterday} 12:00:00')""")
     came = threading.Event()
 
     def deliver() -> None:
         assert not chain.kumo_jobs()
-        chain.sql(f"""INSERT INTO "KUMO"."{schema}"."LATE" VALUES ('{DAY} 23:59:30')""")
+        chain.sql(f"""INSERT INTO "KUMO"."{schema}"."LATE" VALUES ('{yesterday} 23:59:30')""")
         came.set()
 
     late = threading.Timer(1.0, deliver)
     late.start()
     try:
-        result = chain.run()
+        result = chain.run(yesterday)
     finally:
         late.join()
     assert result.success, failure(result)
