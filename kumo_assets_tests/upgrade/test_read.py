@@ -11,7 +11,15 @@ from kumo_assets_tests.upgrade.conftest import ANSWERS, Old
 from kumo_assets_tests.upgrade.project import EDITED, IN_ZOOKEEPER, ON_S3, QUERIES
 
 # What depends on when it is asked, where the stores are, and how something is worded today.
-VARIES = {"active_age_hours", "candidate_waits_hours", "pointer", "candidate_words", "problems", "hold"}
+VARIES = {
+    "active_age_hours",
+    "stale_after_hours",
+    "candidate_waits_hours",
+    "pointer",
+    "candidate_words",
+    "problems",
+    "hold",
+}
 
 
 @pytest.fixture(scope="module")

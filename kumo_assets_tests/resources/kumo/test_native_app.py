@@ -50,8 +50,8 @@ def test_a_session_token_that_ends_while_the_job_runs_is_renewed(
     world: World, snowflake: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    world.settings(token_seconds=0.3)
-    world.fault({"kind": "long_run", "with": {"seconds": 1}})
+    world.settings(token_seconds=0.8)
+    world.fault({"kind": "long_run", "with": {"seconds": 2}})
     with world.client(**LOGIN) as client:
         released(client, world)
         tokens = client._http._auth._tokens
