@@ -1,4 +1,4 @@
-"""`python -m kumo_assets_tests.chaos.gameday`: the whole drill, in some two minutes; exit status 1 when a read failed or a
+"""`python -m kumo_assets_tests.chaos.gameday`: the whole drill, in some four minutes; exit status 1 when a read failed or a
 scene ended otherwise than it should."""
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import sys
 from rich.console import Console
 
 from kumo_assets_tests.chaos.gameday.chain_scenes import chain_scenes
+from kumo_assets_tests.chaos.gameday.night_scenes import night_scenes
 from kumo_assets_tests.chaos.gameday.pointer_scenes import backfill_races, zookeeper_dies
 from kumo_assets_tests.chaos.gameday.stage import stage
 from kumo_assets_tests.chaos.gameday.timeline import Timeline
@@ -24,6 +25,7 @@ def main() -> int:
         chain_scenes(made, timeline)
         zookeeper_dies(made, timeline)
         backfill_races(made, timeline)
+        night_scenes(made, timeline)
     console.print(timeline.table())
     for words in timeline.failed[:10]:
         console.print(f"failed read: {words}", markup=False)
