@@ -143,11 +143,11 @@ def test_a_look_that_hangs_costs_the_others_nothing(monkeypatch: pytest.MonkeyPa
 
 
 def test_queries_that_a_tick_has_no_time_for_are_the_first_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(looking, "LOOK_SECONDS", 0.8)
     monkeypatch.setattr(looking, "AT_ONCE", 1)
 
     def look(releases: Any, definition: Named, before: Any) -> looking.View:
-        time.sleep(0.3)
+        time.sleep(0.55)
         return looking.View(None, "looked at")
 
     monkeypatch.setattr(looking, "look", look)
@@ -157,7 +157,7 @@ def test_queries_that_a_tick_has_no_time_for_are_the_first_of_the_next(monkeypat
         views = looks.at_all(None, queries, {})  # type: ignore[arg-type]
         assert not any(view.fault for view in views.values()), "one that began late does not take long"
         seen |= {name for name, view in views.items() if not view.skipped}
-        time.sleep(0.35)
+        time.sleep(0.6)
     assert seen == set("abcd")
 
 
