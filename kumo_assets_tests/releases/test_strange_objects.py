@@ -148,7 +148,7 @@ def test_a_note_in_the_ledger_is_foreign_and_stops_nothing(found: MemoryShop, na
         {"generation": 10**30},
         {"generation": -1},
     ],
-    ids=str,
+    ids=lambda damage: str(damage)[:40],
 )
 def test_a_damaged_entry_of_the_ledger_stops_nothing(found: MemoryShop, damage: bytes | dict[str, Any]) -> None:
     before, active = days(found, 26, 27)

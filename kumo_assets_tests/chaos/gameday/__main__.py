@@ -1,4 +1,4 @@
-"""`python -m kumo_assets_tests.chaos.gameday`: the whole drill, in some four minutes; exit status 1 when a read failed or a
+"""`python -m kumo_assets_tests.chaos.gameday`: the whole drill, in some three minutes; exit status 1 when a read failed or a
 scene ended otherwise than it should."""
 
 from __future__ import annotations

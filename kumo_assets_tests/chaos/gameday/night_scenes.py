@@ -27,7 +27,7 @@ from kumo_assets_tests.chaos.gameday.stage import ROOT, Stage
 from kumo_assets_tests.chaos.gameday.timeline import Timeline, wait_until
 
 KILLED, QUEUED = "2017-11-27", "2017-11-26"
-AWAY_SECONDS = 8.0
+AWAY_SECONDS = 15.0
 BUILT_SECONDS = 240.0
 
 
