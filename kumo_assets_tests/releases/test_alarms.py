@@ -142,6 +142,7 @@ def test_a_look_that_hangs_costs_the_others_nothing(monkeypatch: pytest.MonkeyPa
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_queries_that_a_tick_has_no_time_for_are_the_first_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looking, "LOOK_SECONDS", 0.8)
     monkeypatch.setattr(looking, "AT_ONCE", 1)

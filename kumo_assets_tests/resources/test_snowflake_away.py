@@ -106,7 +106,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             pass
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread = threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     settings = {"ACCOUNT": "a", "USER": "u", "PASSWORD": "p", "HOST": "127.0.0.1", "PROTOCOL": "http"}
     for name, value in (settings | {"PORT": str(http.server_port)}).items():
@@ -138,6 +138,7 @@ def test_a_snowflake_that_goes_away_fails_the_statement_in_time_and_the_log_says
     assert any(line.startswith("Waiting for Snowflake to count the rows (") for line in said)
 
 
+@pytest.mark.slow
 def test_a_statement_that_takes_longer_than_a_network_time_out_goes_on(server: Server) -> None:
     begun: list[float] = []
 

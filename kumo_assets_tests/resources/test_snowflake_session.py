@@ -50,7 +50,7 @@ def logins(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     settings = {"ACCOUNT": "a", "USER": "u", "PASSWORD": "p", "HOST": "127.0.0.1", "PROTOCOL": "http"}
     for name, value in (settings | {"PORT": str(server.server_port)}).items():
         monkeypatch.setenv(f"SNOWFLAKE_{name}", value)

@@ -47,7 +47,7 @@ def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     found = Chat(f"http://127.0.0.1:{server.server_port}/services/{SECRET}")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     monkeypatch.setenv(VARIABLE, found.url)
     yield found

@@ -327,6 +327,7 @@ ANSWERS = {
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(fates=FATES, hidden=st.integers(0, 2), dialect=st.sampled_from(["sdk", "v3"]), runs=st.integers(1, 3))
+@pytest.mark.slow
 def test_whatever_becomes_of_the_answers_a_release_has_one_live_job(
     server: ScriptedServer, fates: list[tuple[bool, str | None]], hidden: int, dialect: str, runs: int
 ) -> None:

@@ -68,6 +68,7 @@ def test_readers_that_a_forked_child_does_not_use_do_not_count_there(read: Any) 
     assert pace(first) == 5.0
 
 
+@pytest.mark.slow
 def test_readers_of_several_queries_ask_s3_as_seldom_as_they_say(
     read: Any, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
