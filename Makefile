@@ -1,7 +1,7 @@
 # Everything a person types, and all the set-up it needs: git, make and Python 3.11 with venv are enough.
 #   make demo   the whole path on real grocery logs, from raw logs to an online answer
 #   make test   every test
-#   make quick  the tests that need no server, in under a minute
+#   make quick  the tests that need no server, in about a minute
 SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
@@ -24,7 +24,7 @@ demo: .install.stamp   ## three days of real grocery logs, end to end
 test: .install.stamp .airflow.stamp debian   ## every test (long forms: make soak)
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-quick: .install.stamp   ## the tests that need no server, in under a minute: for the loop of changing code
+quick: .install.stamp   ## the tests that need no server, in about a minute: for the loop of changing code
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not server and not slow" $(ARGS)
 
 dev: .install.stamp   ## sandbox, Dagster UI on port 3000, daemon; Ctrl-C stops all of it

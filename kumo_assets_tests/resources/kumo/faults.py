@@ -64,7 +64,7 @@ def _next_token(world: World, token_file: Path) -> None:
 
 V3: dict[str, Any] = {"dialect": "v3"}
 WITH_TOKEN: dict[str, Any] = {"api_key": ""}
-BRIEF = replace(POLL, deadline_seconds=1, cancel_seconds=5)
+BRIEF = replace(POLL, deadline_seconds=2, cancel_seconds=5)
 FAULTS = (
     Fault("none", PROVED, 1),
     Fault("none, in 3.0", PROVED, 1, client=V3),
@@ -200,7 +200,7 @@ FAULTS = (
         "deadline passes, DONE after the cancel",
         "KumoJobTimedOut",
         1,
-        (f("late_cancel"), f("long_run", seconds=1.4)),
+        (f("late_cancel"), f("long_run", seconds=2.6)),
         "ended DONE all the same",
         poll=BRIEF,
     ),
@@ -208,7 +208,7 @@ FAULTS = (
         "deadline passes, DONE after the cancel, run executed again",
         PROVED,
         1,
-        (f("late_cancel"), f("long_run", seconds=1.4)),
+        (f("late_cancel"), f("long_run", seconds=2.6)),
         poll=BRIEF,
         runs=2,
     ),
