@@ -130,8 +130,8 @@ def copy_into(
     max_file_size_mb: int,
     encryption: Mapping[str, str] | None = None,
 ) -> str:
-    """The one unload statement. It never has credentials in it: Snowflake's query history would keep them. `encryption` is
-    what S3's PutObject would be told of it.
+    """The one unload statement. It never has credentials in it: Snowflake's query history would keep them. `encryption` has
+    the encryption parameters as PutObject takes them (`resources.aws.encryption`).
 
     CSV: fields always quoted, quotes doubled, header in each file, as ImportTable reads it. DynamoDB JSON: one object
     per line. Source: Snowflake, "COPY INTO <location>".

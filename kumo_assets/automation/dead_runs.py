@@ -1,7 +1,7 @@
 """Runs whose process is gone: a `materialize` that was killed leaves its run STARTED, and Dagster counts it for ever.
 
 Dagster watches the workers that it launched, and no others; ten such runs fill its queue. The next resume, the promotion
-sensor and `doctor` mark them. How a dead process is told from a live one is in `kumo_assets.resources.processes`.
+sensor and `doctor` mark them. Which process counts as dead is decided in `kumo_assets.resources.processes`.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def alarms_of_releases(
 
 
 def _of_ledger(ctx: ReleaseContext, query: str, found: VersionedPointer | None) -> list[Alarm]:
-    """A hole in the history, or a fork. An error while reading it is told by whatever else reads it."""
+    """A hole in the history, or a fork. An error while reading it is reported by whatever else reads it."""
     try:
         wrong = faults_seen(ctx, found)
     except KumoAssetsError:

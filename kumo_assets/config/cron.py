@@ -1,4 +1,4 @@
-"""Whether a text is a cron schedule that Dagster takes, told without Dagster: operational commands do not load it."""
+"""Whether a text is a cron schedule that Dagster takes. Decided without Dagster, which operational commands do not load."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from calendar import monthrange
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-# Each field's name, least and greatest value, and the words that stand for values from the least on.
+# Each field's name, least and greatest value, and the names that stand for values from the least on.
 _FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
     ("minute", 0, 59, ()),
     ("hour", 0, 23, ()),
@@ -31,14 +31,14 @@ def cron_fault(text: str) -> str:
     if len(fields) != len(_FIELDS):
         return f"it has {len(fields)} fields"
     found: list[set[int]] = []
-    for number, (field, (name, least, greatest, words)) in enumerate(zip(fields, _FIELDS, strict=True)):
+    for number, (field, (name, least, greatest, names)) in enumerate(zip(fields, _FIELDS, strict=True)):
         values: set[int] = set()
         for part in field.split(","):
             nth = number == _WEEK_DAY and all(_NTH.fullmatch(other) for other in field.split(","))
             if nth or (number == _MONTH_DAY and _LAST.fullmatch(part)):
                 values.add(least)
                 continue
-            some = _values(part, least, greatest, words)
+            some = _values(part, least, greatest, names)
             if not some:
                 return f"{part!r} is no {name} ({least} to {greatest})"
             values |= some
@@ -53,7 +53,7 @@ def cron_fault(text: str) -> str:
     return ""
 
 
-def _values(part: str, least: int, greatest: int, words: tuple[str, ...]) -> set[int]:
+def _values(part: str, least: int, greatest: int, names: tuple[str, ...]) -> set[int]:
     """The values that one part of a list stands for; empty for a part that stands for none."""
     match = _PART.fullmatch(part.lower())
     step = int(match["step"]) if match is not None and match["step"] is not None else 1
@@ -61,8 +61,8 @@ def _values(part: str, least: int, greatest: int, words: tuple[str, ...]) -> set
         return set()
     if match["from"] in ("*", "?"):
         return set(range(least, greatest + 1, step)) if match["to"] is None else set()
-    first = _value(match["from"], least, greatest, words)
-    last = first if match["to"] is None else _value(match["to"], least, greatest, words)
+    first = _value(match["from"], least, greatest, names)
+    last = first if match["to"] is None else _value(match["to"], least, greatest, names)
     if first is None or last is None:
         return set()
     if match["to"] is None and match["step"] is not None:
@@ -72,8 +72,8 @@ def _values(part: str, least: int, greatest: int, words: tuple[str, ...]) -> set
     return {*range(first, greatest + 1), *range(least, last + 1)}  # a range over the end: 22-2
 
 
-def _value(text: str, least: int, greatest: int, words: tuple[str, ...]) -> int | None:
-    if text in words:
-        return words.index(text) + least
+def _value(text: str, least: int, greatest: int, names: tuple[str, ...]) -> int | None:
+    if text in names:
+        return names.index(text) + least
     value = int(text) if re.fullmatch("[0-9]{1,2}", text) else -1
     return value if least <= value <= greatest else None

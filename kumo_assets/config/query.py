@@ -264,7 +264,7 @@ class PredictiveQuerySpec(Strict):
         default=6,
         gt=0,
         le=TEN_YEARS_HOURS,
-        description="A sealed release that waits longer than this to go live is told of.",
+        description="A sealed release that waits longer than this to go live is an alarm.",
     )
 
     @model_validator(mode="before")

@@ -92,7 +92,7 @@ def utc_text(moment: datetime) -> str:
 
 def moment_in(text: str) -> datetime | None:
     """The time that a text states. None when it states none, has no offset, or is one that nothing of ours was written at:
-    a person may have written it, and the first and last years there are cannot be told in UTC."""
+    a person may have written it, and the first and last years there are cannot be written in UTC."""
     try:
         found = datetime.fromisoformat(text)
     except (ValueError, TypeError):

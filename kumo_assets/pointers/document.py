@@ -35,7 +35,7 @@ from kumo_assets.pointers.limits import MOST_AUTHOR_BYTES, MOST_REASON_BYTES, sh
 
 _DIGEST = re.compile(r"[0-9a-f]{16}\Z")
 _MARK = re.compile(r"[0-9a-f]{8}\Z")
-# Moves that one document can tell of and the ledger does not know: its own, and those that it carries.
+# Moves that one document can name and the ledger does not know: its own, and those that it carries.
 MOST_UNRECORDED = 32
 
 
@@ -183,7 +183,7 @@ def _of_releases(pointer: Pointer) -> Pointer:
 
 
 def moves_told(raw: RawPointer, query: str) -> tuple[Unrecorded, ...]:
-    """The moves that a document tells of and the ledger may not know, oldest first; of a damaged one what can be read."""
+    """The moves that a document names and the ledger may not know, oldest first; of a damaged one what can be read."""
     try:
         document = json.loads(raw.data.decode("utf-8-sig"))
     except (ValueError, RecursionError):

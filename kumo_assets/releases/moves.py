@@ -2,7 +2,7 @@
 could not take them; and whether that history is whole.
 
 Every move has a generation of its own. One that no entry has is a hole: a move was lost, and nobody can say which. One
-that two entries have is a fork: two writers were both told that they had won. Reads only; recording is in
+that two entries have is a fork: two writers each got the answer that it had won. Reads only; recording is in
 `operations.reconcile`.
 """
 
@@ -71,7 +71,7 @@ def read_or_raw(ctx: ReleaseContext) -> VersionedPointer | RawPointer | None:
 
 
 def carried_in(query: str, found: VersionedPointer | RawPointer | None) -> tuple[Unrecorded, ...]:
-    """The moves that a pointer document tells of, oldest first, its own last. Of a damaged one what can be read."""
+    """The moves that a pointer document names, oldest first, its own last. Of a damaged one what can be read."""
     if isinstance(found, RawPointer):
         return moves_told(found, query)
     if found is None:
@@ -82,14 +82,14 @@ def carried_in(query: str, found: VersionedPointer | RawPointer | None) -> tuple
 def missing_from(
     recorded: Iterable[Recorded], query: str, found: VersionedPointer | RawPointer | None
 ) -> list[Recorded]:
-    """The moves that the pointer document tells of and these entries do not."""
+    """The moves that the pointer document names and these entries do not."""
     names = {record.name for record in recorded}
     told = [Recorded(name_of(entry, mark), entry) for entry, mark in carried_in(query, found)]
     return [record for record in told if record.name not in names]
 
 
 def known(ctx: ReleaseContext, found: VersionedPointer | RawPointer | None) -> list[Recorded]:
-    """Every entry of the ledger, and the moves that only the pointer document tells of."""
+    """Every entry of the ledger, and the moves that only the pointer document names."""
     recorded = ctx.ledger.read(ctx.ledger.names_since())
     return [*recorded, *missing_from(recorded, ctx.query, found)]
 
@@ -103,7 +103,7 @@ def known_moves(ctx: ReleaseContext, found: VersionedPointer | RawPointer | None
 def history(
     ctx: ReleaseContext, found: VersionedPointer | RawPointer | None, limit: int | None = None
 ) -> list[LedgerEntry]:
-    """Moves that only the pointer tells of, then the ledger's entries, newest first, at most `limit`."""
+    """Moves that only the pointer names, then the ledger's entries, newest first, at most `limit`."""
     recorded = set(ctx.ledger.names_since())
     told = [record.entry for record in missing_from((), ctx.query, found) if record.name not in recorded]
     return [*reversed(told), *ctx.ledger.history(limit)][:limit]

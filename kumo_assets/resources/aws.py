@@ -59,7 +59,7 @@ def _config(*, connect_timeout: int, read_timeout: int, attempts: int) -> Config
 
 
 def encryption(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What PutObject is told of the encryption of an object: empty where the bucket's own default is right.
+    """PutObject's parameters for the encryption of an object; empty where the bucket's own default is right.
 
     Raises ConfigError for a value that S3 does not know, and a key without `aws:kms`.
     """

@@ -137,7 +137,7 @@ def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeRes
 
 @dataclass(frozen=True)
 class Session:
-    """One login, and how to give it up: `close` is told whether Snowflake answers; if not, nothing more is asked of it."""
+    """One login, and how to give it up: `close` takes whether Snowflake answers; if not, no further request is sent."""
 
     connection: SnowflakeConnection
     close: Callable[[bool], None]

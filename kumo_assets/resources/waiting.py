@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 class Narrator:
     """A way to the log, called with each line, that says by itself what is waited for once it was silent for a while.
 
-    A line that somebody else says through it counts: what tells of its own progress is not told twice. Waits may be
-    nested; the innermost is told.
+    A line that somebody else writes through it counts too: a wait that reports its own progress is not reported twice. Waits
+    may be nested; the innermost is reported.
     """
 
     def __init__(self, say: Say, every_seconds: float | None = None) -> None:
@@ -59,7 +59,7 @@ class Narrator:
             what, started = self._waits[-1]
             try:
                 self(f"Waiting for {what} ({_lasted(now - started)})")
-            except Exception as error:  # noqa: BLE001 - a log that cannot be written must not end the wait it tells of
+            except Exception as error:  # noqa: BLE001 - a log that cannot be written must not end the wait it reports
                 _log.warning("Could not say that %s is waited for: %s", what, error)
 
 

@@ -164,7 +164,7 @@ def in_progress(
 
 def in_silence(progress: Callable[[str], object], what: str) -> OnSilence:
     """Passes on that Kumo does not answer, and that it is waited for."""
-    return lambda error: progress(f"{what}: Kumo does not answer, and is asked again: {error.found}")
+    return lambda error: progress(f"{what}: Kumo does not answer; the request is retried: {error.found}")
 
 
 def poll_policy(poll: Poll) -> PollPolicy:

@@ -18,7 +18,7 @@ def accept_hole(ctx: ReleaseContext, generation: int, *, by: str, reason: str) -
     """Accept the hole that `generation` is in, or that two entries have it; its first and last generation.
 
     Raises ConfigError without a reason, Refused when nothing is wrong there, ReleaseError when the ledger does not take
-    it. What the pointer still tells of is recorded first: it is not lost.
+    it. What only the pointer names is recorded first: it is not lost.
     """
     doing = "accept a hole in the history of"
     if not reason.strip():

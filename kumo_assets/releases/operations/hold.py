@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Unholding:
-    """What lifting a hold would do: the pointer it was read from, the holds that end (`hold` tells of them) and those that
+    """What lifting a hold would do: the pointer it was read from, the holds that end (`hold` describes them) and those that
     stay, the release that goes live next (None: nothing does, and `message` says why)."""
 
     current: VersionedPointer

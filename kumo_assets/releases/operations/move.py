@@ -94,7 +94,7 @@ def move_pointer(
 def _not_recorded(
     ctx: ReleaseContext, current: VersionedPointer | RawPointer | None, warnings: list[str]
 ) -> tuple[Unrecorded, ...]:
-    """Record what the current document tells of, or say what the next one must carry because the ledger is out."""
+    """Record the moves that the current document names, or say what the next one must carry because the ledger is out."""
     try:
         if isinstance(current, VersionedPointer):
             reconcile(ctx, current)
@@ -108,7 +108,7 @@ def _not_recorded(
 
 
 def must_have_room(ctx: ReleaseContext, current: VersionedPointer | RawPointer | None) -> None:
-    """Refused when the pointer tells of as many moves as it has room for, and the ledger still takes none of them. Asked
+    """Refused when the pointer names as many moves as it has room for, and the ledger still takes none of them. Asked
     before a promotion or a retirement; what people do for the sake of what is served goes on, and loses the oldest."""
     if len(carried_in(ctx.query, current)) < MOST_UNRECORDED:
         return

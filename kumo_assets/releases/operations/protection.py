@@ -55,13 +55,13 @@ class LedgerFacts:
 
 
 def read_ledger(ctx: ReleaseContext, found: VersionedPointer) -> LedgerFacts:
-    """The whole ledger, and the moves that only the pointer document tells of. Raises ObjectStoreError."""
+    """The whole ledger, and the moves that only the pointer document names. Raises ObjectStoreError."""
     times = ctx.ledger.listed_since()
     recorded = ctx.ledger.read(list(times))
     unread = times.keys() - {one.name for one in recorded}
     told = missing_from(recorded, ctx.query, found)
     recorded += told
-    # S3 dates them no later than the document that tells of them.
+    # S3 dates them no later than the document that names them.
     times |= dict.fromkeys((record.name for record in told), found.modified)
     dated = [(one.entry, max(datetime.fromisoformat(one.entry.at), times[one.name])) for one in recorded]
     return LedgerFacts(dated, times, [times[name] for name in unread], faults_of(recorded, found))

@@ -56,7 +56,7 @@ def reconcile(ctx: ReleaseContext, current: VersionedPointer | None = None) -> L
 
 
 def record_moves(ctx: ReleaseContext, current: VersionedPointer | RawPointer | None) -> None:
-    """Record the moves of ours that the pointer tells of and the ledger does not know; nothing that a hand did. Of a
+    """Record the moves of ours that the pointer names and the ledger does not know; nothing that a hand did. Of a
     damaged pointer what can be read. ReleaseError when the ledger does not take it."""
     _append(ctx, carried_in(ctx.query, current))
 
@@ -71,7 +71,7 @@ def record_quietly(ctx: ReleaseContext, current: VersionedPointer | RawPointer |
 
 def unrecorded(ctx: ReleaseContext, current: VersionedPointer | RawPointer | None) -> tuple[Unrecorded, ...]:
     """What the pointer says and the ledger does not know, oldest first, a hand edit too: what the next document carries
-    when the ledger cannot be written. All that the document tells of when the ledger cannot be read either."""
+    when the ledger cannot be written. All that the document names when the ledger cannot be read either."""
     told = carried_in(ctx.query, current)
     try:
         if isinstance(current, VersionedPointer):

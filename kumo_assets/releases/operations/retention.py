@@ -210,7 +210,7 @@ def _left_at(entries: list[tuple[LedgerEntry, datetime]]) -> dict[str, datetime]
 
 def _last_edit(found: VersionedPointer, told: LedgerFacts) -> datetime | None:
     """When a person last wrote the pointer, as far as anybody can tell. Of several edits in a row only the last is ever
-    seen, and one that was taken back is told by nothing but the pointer's time, which is then later than the ledger's. An
+    seen, and one that was taken back shows in nothing but the pointer's time, which is then later than the ledger's. An
     entry that cannot be read may be of an edit."""
     edits = [at for entry, at in told.dated if entry.action == "hand_edit" and entry.accepts is None] + told.unread
     ours = told.times.get(name_of(found.move, found.mark)) if found.move is not None else None

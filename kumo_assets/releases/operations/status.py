@@ -140,7 +140,7 @@ def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
 
 
 class _Unknown(Decision):
-    """What waits cannot be told."""
+    """What waits is not known."""
 
 
 def _unsent(ctx: ReleaseContext) -> list[dict[str, str]]:
@@ -163,7 +163,7 @@ def _waiting(
     except ObjectStoreError:
         raise
     except KumoAssetsError as error:  # a table that cannot be described, or a ledger
-        return None, _Unknown("wait", f"what waits cannot be told: {error}")
+        return None, _Unknown("wait", f"what waits is not known: {error}")
 
 
 def _following(ctx: ReleaseContext, found: VersionedPointer | None, held: str | None) -> tuple[str | None, Decision]:
