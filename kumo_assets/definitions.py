@@ -17,7 +17,7 @@ from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.dynamodb.resource import DynamoDBResource
 from kumo_assets.resources.kumo.resource import KumoResource, kumo_resource
 from kumo_assets.resources.s3 import S3Resource
-from kumo_assets.resources.snowflake import snowflake_resource
+from kumo_assets.resources.snowflake_settings import snowflake_resource
 
 if TYPE_CHECKING:
     from dagster_snowflake import SnowflakeResource

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from kumo_serving.errors import KumoAssetsError
@@ -25,9 +25,6 @@ from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.errors import ConfigError
 from kumo_assets.redaction import without_secrets
-
-if TYPE_CHECKING:
-    from kumo_assets.resources.snowflake import Warehouse
 
 
 @dataclass(frozen=True)
@@ -227,9 +224,10 @@ def _dynamodb() -> Seen:
 
 
 def _snowflake(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> Seen:
+    from kumo_assets.resources.snowflake import connect_outside_dagster
     from kumo_assets.resources.sql import table as qualified
 
-    with _warehouse() as warehouse:
+    with connect_outside_dagster() as warehouse:
         name = f"KUMO_ASSETS_DOCTOR_{secrets.token_hex(4).upper()}"
         where = qualified(warehouse.database, warehouse.schema, name)
         warehouse.rows(f"CREATE TABLE {where} (A NUMBER)", doing="create a table")
@@ -239,28 +237,16 @@ def _snowflake(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> S
         return Seen(f"{place}; raw logs {', '.join(sorted(seen))}", login_warning())
 
 
-def _warehouse() -> AbstractContextManager[Warehouse]:
-    """A session of Snowflake, as the pipeline opens one. ConfigError for a variable that is not set."""
-    from dagster import build_init_resource_context
-
-    from kumo_assets.resources.snowflake import connect, snowflake_resource
-
-    for variable in ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER", "SNOWFLAKE_DATABASE", "SNOWFLAKE_SCHEMA"):
-        if not os.environ.get(variable):
-            raise ConfigError("log in to Snowflake", found=f"{variable} is not set", next=f"set {variable}")
-    resource = snowflake_resource().with_replaced_resource_context(build_init_resource_context())
-    return connect(resource.process_config_and_initialize())
-
-
 def _postprocess(index: DefinitionsIndex, definition: QueryDefinition) -> str:
     """The query's own SQL, compiled by Snowflake against empty tables. Nothing is run."""
     from kumo_assets.assets.definition_check import demand_usable
     from kumo_assets.assets.postprocess_trial import known_columns, try_file
     from kumo_assets.releases.context import ReleaseContext
+    from kumo_assets.resources.snowflake import connect_outside_dagster
 
     usable = demand_usable(index, definition)
     with (
-        _warehouse() as warehouse,
+        connect_outside_dagster() as warehouse,
         closing(ReleaseContext.from_environment(definition, Environment.from_variables())) as ctx,
     ):
         return try_file(definition, usable.sources, usable.others, warehouse, known=known_columns(ctx, warehouse))

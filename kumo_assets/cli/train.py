@@ -130,13 +130,10 @@ def _registry(definition: QueryDefinition) -> ModelRegistry:
 
 
 def _view(definition: QueryDefinition, sources: Mapping[str, RawSource], registry: ModelRegistry) -> str:
-    from dagster import build_init_resource_context
-
     from kumo_assets.assets.preprocess import create_view
-    from kumo_assets.resources.snowflake import connect, snowflake_resource
+    from kumo_assets.resources.snowflake import connect_outside_dagster
 
-    resource = snowflake_resource().with_replaced_resource_context(build_init_resource_context())
-    with connect(resource.process_config_and_initialize()) as warehouse:
+    with connect_outside_dagster() as warehouse:
         name, columns = create_view(definition, sources, warehouse, registry.names)
     note(f"View {name} has columns {', '.join(columns)}")
     return name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kumo_assets.resources.snowflake import connect, snowflake_resource
+from kumo_assets.resources.snowflake import connect_outside_dagster
 from kumo_assets.resources.sql import table
 
 
@@ -10,10 +10,7 @@ def drop_tables(names: list[str]) -> None:
     """DROP TABLE IF EXISTS each unqualified name in SNOWFLAKE_DATABASE.SNOWFLAKE_SCHEMA. Raises WarehouseError."""
     if not names:
         return
-    from dagster import build_init_resource_context
-
-    resource = snowflake_resource().with_replaced_resource_context(build_init_resource_context())
-    with connect(resource.process_config_and_initialize()) as warehouse:
+    with connect_outside_dagster() as warehouse:
         for name in names:
             where = table(warehouse.database, warehouse.schema, name)
             warehouse.rows(f"DROP TABLE IF EXISTS {where}", doing=f"drop {name}")

@@ -1,23 +1,25 @@
-"""Snowflake: the dagster-snowflake resource made from the environment, and the few ways this project talks through it.
+"""Sessions with Snowflake, and the few ways this project talks through one.
 
 `Warehouse` runs statements, fetches small results only, and keeps the time Snowflake took apart from ours. A session is
-given up while something else is waited for. How requests time out is in `snowflake_cursor`. SQL text is built elsewhere
-(`.sql` files and one builder per statement); identifiers are quoted in `sql.py`.
+given up while something else is waited for. How to log in is in `snowflake_settings`, how requests time out in
+`snowflake_cursor`. SQL text is built elsewhere (`.sql` files and one builder per statement); identifiers are quoted in
+`sql.py`.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
 from kumo_assets.errors import ConfigError, WarehouseError
-from kumo_assets.redaction import holds_a_secret, without_secrets
+from kumo_assets.redaction import without_secrets
+from kumo_assets.resources.snowflake_settings import resource_outside_dagster
 from kumo_assets.resources.sql import in_upper_case, table
 from kumo_assets.resources.waiting import Narrator
 
@@ -34,105 +36,10 @@ MOST_ROWS_FETCHED = 50_000
 # A result's row by column name. Only the statement knows its types, so a reader converts each value: `int(row["N"])`.
 Row: TypeAlias = dict[str, Any]
 
-# A request whose answer does not come is sent again for so long, in seconds; then the statement fails. A statement that
-# runs for hours is no such request: Snowflake answers every 45 s that it is still in progress. The connector's own default
-# is for ever.
-NETWORK_SECONDS = 300
-# Reading one answer, in seconds (the connector's own default).
-SOCKET_SECONDS = 60
-
 # "Object does not exist or not authorized": the one error number for a table, schema or database that is not there.
 NOT_THERE = 2003
 # A result's description names these types after their storage; this is how Snowflake's DDL spells them.
 SPELT = {"FIXED": "NUMBER", "REAL": "FLOAT"}
-
-# Parameters of our own sessions, whatever an account or a user sets, because each changes what our SQL means
-# (Snowflake, "Parameters"): names quoted in lower case would become upper case, text would be read as timestamps by
-# another format, and timestamps without an offset would be in another time zone. A view is also read by other people's
-# sessions, so the views of `assets/raw.py` rely on none of them.
-SESSION = {
-    "QUERY_TAG": "kumo_assets",
-    "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
-    "TIMESTAMP_INPUT_FORMAT": "AUTO",
-    "TIMEZONE": "UTC",
-}
-
-
-# Ways to log in that need a token, by SNOWFLAKE_AUTHENTICATOR (Snowflake, "Python connector: authentication").
-TOKEN_AUTHENTICATORS = ("OAUTH", "PROGRAMMATIC_ACCESS_TOKEN")
-
-
-def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeResource:
-    """dagster-snowflake's resource with each SNOWFLAKE_* variable that is set, as `EnvVar`: no secret is read here.
-
-    SNOWFLAKE_HOST, _PORT and _PROTOCOL (the sandbox, or a private link) are passed to the connector as they are. Raises
-    ConfigError where the variables contradict each other, or one holds a key that should name its file.
-    """
-    from kumo_assets.resources.snowflake_login import SnowflakeWithToken
-
-    source = os.environ if environ is None else environ
-    if holds_a_secret(source.get("SNOWFLAKE_PRIVATE_KEY_PATH") or "/"):
-        raise ConfigError(
-            "log in to Snowflake",
-            found="SNOWFLAKE_PRIVATE_KEY_PATH holds no path but something that looks like the key itself",
-            next="put the key into SNOWFLAKE_PRIVATE_KEY, or the path of its file into SNOWFLAKE_PRIVATE_KEY_PATH",
-        )
-    optional = {
-        "password": "SNOWFLAKE_PASSWORD",
-        "private_key": "SNOWFLAKE_PRIVATE_KEY",
-        "private_key_path": "SNOWFLAKE_PRIVATE_KEY_PATH",
-        "private_key_password": "SNOWFLAKE_PRIVATE_KEY_PASSWORD",
-        "role": "SNOWFLAKE_ROLE",
-        "warehouse": "SNOWFLAKE_WAREHOUSE",
-        "database": "SNOWFLAKE_DATABASE",
-        "schema": "SNOWFLAKE_SCHEMA",
-        "authenticator": "SNOWFLAKE_AUTHENTICATOR",
-        "token": "SNOWFLAKE_TOKEN",
-        "token_file_path": "SNOWFLAKE_TOKEN_FILE_PATH",
-        "workload_identity_provider": "SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER",
-    }
-    fields: dict[str, Any] = {name: dg.EnvVar(variable) for name, variable in optional.items() if source.get(variable)}
-    extra: dict[str, object] = {
-        "session_parameters": dict(SESSION),
-        # At each login connector 4 asks clouds' metadata addresses and AWS STS where it runs, for its telemetry: up to
-        # 0.6 s, four times a day's run (snowflake/connector/platform_detection.py; measured 0.72 s against 0.07 s).
-        "platform_detection_timeout_seconds": 0.0,
-        "socket_timeout": SOCKET_SECONDS,
-    }
-    for name in ("host", "protocol"):
-        if source.get(f"SNOWFLAKE_{name.upper()}"):
-            extra[name] = source[f"SNOWFLAKE_{name.upper()}"]
-    if source.get("SNOWFLAKE_PORT"):
-        extra["port"] = int(source["SNOWFLAKE_PORT"])
-    secrets = [name for name in ("password", "private_key", "private_key_path") if name in fields]
-    if len(secrets) > 1:
-        raise ConfigError(
-            "log in to Snowflake",
-            found=f"{' and '.join(optional[name] for name in secrets)} are set",
-            next="keep one: a key pair for a service, a password for a laptop's sandbox",
-        )
-    authenticator = source.get("SNOWFLAKE_AUTHENTICATOR", "").upper()
-    tokens = [name for name in ("token", "token_file_path") if name in fields]
-    if tokens and not authenticator and not secrets:
-        raise ConfigError(
-            "log in to Snowflake",
-            found=f"{optional[tokens[0]]} is set, and SNOWFLAKE_AUTHENTICATOR does not say what kind of token it is",
-            next=f"set SNOWFLAKE_AUTHENTICATOR to one of: {', '.join(TOKEN_AUTHENTICATORS)}, WORKLOAD_IDENTITY",
-        )
-    if authenticator in TOKEN_AUTHENTICATORS and not tokens:
-        # An unset variable fails at run time with its name; without it the connector would send an empty token.
-        fields["token"] = dg.EnvVar("SNOWFLAKE_TOKEN")
-    if not secrets and not authenticator:
-        # dagster-snowflake insists on one of them; an unset variable then fails at run time with its name.
-        fields["password"] = dg.EnvVar("SNOWFLAKE_PASSWORD")
-    return SnowflakeWithToken(
-        account=dg.EnvVar("SNOWFLAKE_ACCOUNT"),
-        user=dg.EnvVar("SNOWFLAKE_USER"),
-        login_timeout=30,
-        network_timeout=NETWORK_SECONDS,
-        additional_snowflake_connection_args=extra,
-        **fields,
-    )
 
 
 @dataclass(frozen=True)
@@ -277,7 +184,7 @@ class Warehouse:
         return WarehouseError(
             doing,
             to=f"(Snowflake query {error.sfqid or 'not started'})",
-            found=_message(error),
+            found=message_of(error),
             next=advice,
         )
 
@@ -302,6 +209,15 @@ def connect(snowflake: SnowflakeResource | ResourceInContext, narrator: Narrator
         warehouse.rest()
 
 
+def connect_outside_dagster() -> AbstractContextManager[Warehouse]:
+    """A session by the environment's variables, for code that Dagster does not run. Raises as `connect` does, and
+    ConfigError for a variable that is not set."""
+    for variable in ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER", "SNOWFLAKE_DATABASE", "SNOWFLAKE_SCHEMA"):
+        if not os.environ.get(variable):
+            raise ConfigError("log in to Snowflake", found=f"{variable} is not set", next=f"set {variable}")
+    return connect(resource_outside_dagster())
+
+
 def _log_in(snowflake: SnowflakeResource | ResourceInContext, narrator: Narrator) -> Session:
     from snowflake.connector.errors import Error
 
@@ -313,7 +229,7 @@ def _log_in(snowflake: SnowflakeResource | ResourceInContext, narrator: Narrator
             connection = manager.__enter__()
     except Exception as error:
         # Not the connector's errors alone: a key that cannot be read is a ValueError, a missing file an OSError.
-        raise WarehouseError("log in to Snowflake", found=_message(error), next=advice(error)) from error
+        raise WarehouseError("log in to Snowflake", found=message_of(error), next=advice(error)) from error
 
     def close(answers: bool) -> None:
         # dagster-snowflake commits first, which would wait once more for a Snowflake that is away.
@@ -326,7 +242,7 @@ def _log_in(snowflake: SnowflakeResource | ResourceInContext, narrator: Narrator
     return Session(connection, close)
 
 
-def _message(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """Snowflake's message on one line. Secrets are taken out before it is cut, or half of one could stay."""
     message = str(getattr(error, "raw_msg", None) or error) or type(error).__name__
     return " ".join(without_secrets(message).split())[:800]

@@ -1,6 +1,6 @@
 """Logging in to Snowflake in every way a service does: a key pair, a token, a workload's identity; and advice when it fails.
 
-Which variables mean which way is in `snowflake`, and so are sessions. Imported late: dagster-snowflake takes seconds.
+Which variables mean which way is in `snowflake_settings`. Imported late: dagster-snowflake takes seconds.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from kumo_assets.config.table_source import TableSettings
 from kumo_assets.documents import Completion, KumoNotice, PredictionDetails
 from kumo_assets.errors import ConfigError, LateLogs, WarehouseError
 from kumo_assets.models.registry import Model
-from kumo_assets.resources.snowflake import connect, snowflake_resource
+from kumo_assets.resources.snowflake import connect_outside_dagster
 from kumo_assets.sources.completeness import Complete, look, records_of
 from kumo_assets.sources.day_table import DayTable, Frozen
 from kumo_assets.sources.protocol import Figures, Link, Predicted, PredictionWork, Shown, TrainingWork
@@ -140,7 +140,7 @@ class TableSource:
     def check(self, queries: Sequence[QueryDefinition]) -> str:
         """Read each table's columns and completion records, for yesterday. Raises WarehouseError or ConfigError."""
         seen = []
-        with connect(snowflake_resource().process_config_and_initialize()) as warehouse:
+        with connect_outside_dagster() as warehouse:
             for definition in queries:
                 spec = definition.spec
                 anchor = datetime.now(UTC)

@@ -11,7 +11,7 @@ from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets.assets.raw import ensure_flattening_view
 from kumo_assets.config.raw_logs import RawTable
-from kumo_assets.resources.snowflake import connect, snowflake_resource
+from kumo_assets.resources.snowflake import connect_outside_dagster
 from kumo_assets.resources.sql import literal
 
 # Written -> the same moment in UTC and in New York, or the clock as it stands where no offset says which moment it is.
@@ -45,7 +45,7 @@ def test_a_moment_with_an_offset_keeps_it(sandbox: SandboxHandle, zone: str) -> 
         }
     )
     assert raw.kafka is not None
-    with connect(snowflake_resource().process_config_and_initialize()) as warehouse:
+    with connect_outside_dagster() as warehouse:
         schema = warehouse.schema
         records = ", ".join(
             f"({literal(json.dumps({'n': number, 'seen': {'at': at}}))})" for number, (at, _, _) in enumerate(WRITTEN)

@@ -14,7 +14,7 @@ from kumo_assets.config.load import RawSource
 from kumo_assets.config.query import Schedule
 from kumo_assets.config.raw_logs import RawTable
 from kumo_assets.errors import ConfigError
-from kumo_assets.resources.snowflake import connect, snowflake_resource
+from kumo_assets.resources.snowflake import connect_outside_dagster
 
 ANCHOR = datetime(2017, 12, 1, tzinfo=UTC)
 
@@ -55,8 +55,7 @@ def test_the_newest_event_of_a_column_of_any_time(
 ) -> None:
     """A date speaks of its whole day: it means the day's end."""
     raw = RawTable(table=f"N_{uuid.uuid4().hex[:12].upper()}", event_time="AT", event_time_zone=zone)
-    resource = snowflake_resource().process_config_and_initialize()
-    with connect(resource) as warehouse:
+    with connect_outside_dagster() as warehouse:
         warehouse.rows(f'CREATE TABLE "{warehouse.schema}"."{raw.table}" AS SELECT \'{value}\'::{kind} AS AT')
         [found] = read_arrivals(warehouse, {"log": RawSource("log", None, warehouse.schema, raw)})
         seen = _observe(warehouse, "log", raw, warehouse.database, warehouse.schema)

@@ -14,7 +14,7 @@ from kumo_assets.assets.postprocess_proof import Proof, _keys, faults, prove_sha
 from kumo_assets.assets.s3_export import sample_select
 from kumo_assets.errors import WarehouseError
 from kumo_assets.gates.count_sql import MOST_RANK_COLUMNS
-from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
+from kumo_assets.resources.snowflake import Warehouse, connect_outside_dagster
 from kumo_assets.resources.sql import table
 
 WHOLE = Proof(rows=500, entities=100, nulls=0, keys=100, class_keys=500, rank_keys=500, longest=5)
@@ -58,7 +58,7 @@ def test_a_column_in_another_case_is_named() -> None:
 
 @pytest.fixture
 def warehouse(sandbox: SandboxHandle) -> Iterator[Warehouse]:
-    with connect(snowflake_resource().process_config_and_initialize()) as found:
+    with connect_outside_dagster() as found:
         yield found
 
 

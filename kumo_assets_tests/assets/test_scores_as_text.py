@@ -15,7 +15,7 @@ from kumo_serving.items import decode
 
 from kumo_assets.assets import s3_export
 from kumo_assets.errors import ExportError
-from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
+from kumo_assets.resources.snowflake import Warehouse, connect_outside_dagster
 from kumo_assets.resources.sql import table
 
 EDGES = [0.1, 1 / 3, 0.1 + 0.2, 2.0**-1074, 1.7976931348623157e308, 123456789.123456789, 1e-7, 0.5, 0.0, 3.0]
@@ -23,7 +23,7 @@ EDGES = [0.1, 1 / 3, 0.1 + 0.2, 2.0**-1074, 1.7976931348623157e308, 123456789.12
 
 @pytest.fixture
 def warehouse(sandbox: SandboxHandle) -> Iterator[Warehouse]:
-    with connect(snowflake_resource().process_config_and_initialize()) as found:
+    with connect_outside_dagster() as found:
         yield found
 
 

@@ -18,7 +18,7 @@ from kumo_assets.gates.baseline import Baseline, Baselines
 from kumo_assets.gates.bindings import bind
 from kumo_assets.gates.take_counts import stored_counts, take_counts
 from kumo_assets.releases.context import ReleaseContext
-from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
+from kumo_assets.resources.snowflake import Warehouse, connect_outside_dagster
 
 LISTS = "SELECT {entity} AS ENTITY, {item} AS CLASS, 0.5::FLOAT AS SCORE, 1 AS RANK FROM VALUES (1, 7), (2, 8), (3, 9)"
 NUMBERS = "SELECT {entity} AS ENTITY, 0.5::FLOAT AS TARGET_PRED FROM VALUES (1, 7), (2, 8), (3, 9)"
@@ -27,7 +27,7 @@ COLUMNS = {"entity": "column1", "item": "column2"}
 
 @pytest.fixture
 def warehouse(sandbox: SandboxHandle) -> Iterator[Warehouse]:
-    with connect(snowflake_resource().process_config_and_initialize()) as found:
+    with connect_outside_dagster() as found:
         yield found
 
 

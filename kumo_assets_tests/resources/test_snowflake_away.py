@@ -19,8 +19,8 @@ from kumo_assets.config.load import RawSource
 from kumo_assets.config.query import Schedule
 from kumo_assets.config.raw_logs import RawTable
 from kumo_assets.errors import LateLogs, WarehouseError
-from kumo_assets.resources import snowflake, waiting
-from kumo_assets.resources.snowflake import connect, snowflake_resource
+from kumo_assets.resources import snowflake_settings, waiting
+from kumo_assets.resources.snowflake import connect
 from kumo_assets.resources.waiting import Narrator
 
 ANCHOR = datetime(2017, 12, 1, tzinfo=UTC)
@@ -111,8 +111,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     settings = {"ACCOUNT": "a", "USER": "u", "PASSWORD": "p", "HOST": "127.0.0.1", "PROTOCOL": "http"}
     for name, value in (settings | {"PORT": str(http.server_port)}).items():
         monkeypatch.setenv(f"SNOWFLAKE_{name}", value)
-    monkeypatch.setattr(snowflake, "NETWORK_SECONDS", 1)
-    monkeypatch.setattr(snowflake, "SOCKET_SECONDS", 1)
+    monkeypatch.setattr(snowflake_settings, "NETWORK_SECONDS", 1)
+    monkeypatch.setattr(snowflake_settings, "SOCKET_SECONDS", 1)
     monkeypatch.setattr(waiting, "EVERY_SECONDS", 0.3)
     yield found
     found.over.set()
@@ -122,7 +122,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def resource() -> Any:
-    return snowflake_resource().process_config_and_initialize()
+    return snowflake_settings.resource_outside_dagster()
 
 
 def test_a_snowflake_that_goes_away_fails_the_statement_in_time_and_the_log_says_what_was_waited_for(

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kumo_assets.errors import ConfigError, WarehouseError
-from kumo_assets.resources.snowflake import connect, snowflake_resource
+from kumo_assets.resources.snowflake import connect
+from kumo_assets.resources.snowflake_settings import snowflake_resource
 
 # What Snowflake answers to a wrong password: the login was read, and ends there.
 REFUSED = {

@@ -27,7 +27,7 @@ from kumo_assets.redaction import without_secrets
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.operations.status import report
 from kumo_assets.resources.kumo.wire import notices
-from kumo_assets.resources.snowflake import snowflake_resource
+from kumo_assets.resources.snowflake_settings import snowflake_resource
 from kumo_assets.resources.webhook import notify
 from kumo_assets_tests.chain.conftest import QUERY, Chain, failure
 

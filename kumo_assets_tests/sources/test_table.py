@@ -28,7 +28,7 @@ from kumo_assets.models.registry import ModelRegistry
 from kumo_assets.releases.fingerprints import differences, fingerprint_of
 from kumo_assets.resources.aws import s3_client
 from kumo_assets.resources.s3_objects import ObjectStore
-from kumo_assets.resources.snowflake import Warehouse, connect, snowflake_resource
+from kumo_assets.resources.snowflake import Warehouse, connect_outside_dagster
 from kumo_assets.sources.day_table import DayTable
 from kumo_assets.sources.protocol import Predicted, PredictionWork
 from kumo_assets.sources.table import MOST_COPIES, TableSource
@@ -45,7 +45,7 @@ def opened(running_sandbox: SandboxHandle) -> Iterator[Warehouse]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in running_sandbox.env.items():
             patch.setenv(name, value)
-        with connect(snowflake_resource().process_config_and_initialize()) as found:
+        with connect_outside_dagster() as found:
             yield found
 
 

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from kumo_assets.errors import ConfigError, KumoAssetsError
-from kumo_assets.redaction import without_secrets
 from kumo_assets.resources.kumo.auth import RENEW_AFTER_SECONDS
 from kumo_assets.resources.kumo.errors import KumoUnauthorized, KumoUnreachable
 
@@ -57,6 +56,7 @@ class SessionToken:
         away, ConfigError when the variables contradict each other."""
         from snowflake.connector.errors import InterfaceError, OperationalError
 
+        from kumo_assets.resources.snowflake import message_of
         from kumo_assets.resources.snowflake_login import advice
 
         doing = "log in to Snowflake for a token of the Kumo app"
@@ -66,12 +66,12 @@ class SessionToken:
         except KumoAssetsError:
             raise
         except (OperationalError, InterfaceError) as error:
-            failure = KumoUnreachable(doing, found=_message(error), next="check the network and SNOWFLAKE_ACCOUNT")
+            failure = KumoUnreachable(doing, found=message_of(error), next="check the network and SNOWFLAKE_ACCOUNT")
             failure.maybe_accepted = False
             raise failure from error
         except Exception as error:
             # Not the connector's errors alone: a key that cannot be read is a ValueError, a missing file an OSError.
-            raise KumoUnauthorized(doing, found=_message(error), next=advice(error)) from error
+            raise KumoUnauthorized(doing, found=message_of(error), next=advice(error)) from error
         # Only now: closing the old login ends the token that is used on when this one fails.
         self.close()
         self._open = manager, connection
@@ -84,12 +84,9 @@ class SessionToken:
             opened[1].close(retry=False)
 
     def _login(self) -> tuple[AbstractContextManager[SnowflakeConnection], SnowflakeConnection]:
-        from dagster import build_init_resource_context
+        from kumo_assets.resources.snowflake_settings import resource_outside_dagster
 
-        from kumo_assets.resources.snowflake import snowflake_resource
-
-        resource = snowflake_resource().with_replaced_resource_context(build_init_resource_context())
-        manager: AbstractContextManager[SnowflakeConnection] = resource.process_config_and_initialize().get_connection()
+        manager: AbstractContextManager[SnowflakeConnection] = resource_outside_dagster().get_connection()
         return manager, manager.__enter__()
 
 
@@ -103,9 +100,3 @@ def _issued(connection: SnowflakeConnection) -> str:
     if not isinstance(token, str) or not token:
         raise OperationalError("Snowflake issued no session token")
     return token
-
-
-def _message(error: Exception) -> str:
-    """The reason on one line. Secrets are taken out before it is cut, or half of one could stay."""
-    message = str(getattr(error, "raw_msg", None) or error) or type(error).__name__
-    return " ".join(without_secrets(message).split())[:800]

@@ -16,7 +16,7 @@ from kumo_sandbox.settings import free_port
 from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets.errors import ConfigError, KumoAssetsError
-from kumo_assets.resources import snowflake as snowflake_module
+from kumo_assets.resources import snowflake_settings as snowflake_module
 from kumo_assets.resources.kumo import auth as auth_module
 from kumo_assets.resources.kumo.auth import Auth
 from kumo_assets.resources.kumo.client import KumoClient, open_client
