@@ -122,7 +122,7 @@ def retire_op(context: dg.OpExecutionContext, config: RetireConfig, kumo_assets_
             context.log.warning(f"foreign {name}: it lies under our names and is not ours; it is left")
         done: list[str] = []
         if not config.dry_run:
-            done = retire(ctx, drop_tables, by=author_of(context), run_id=context.run.run_id)
+            done = retire(ctx, drop_tables, by=author_of(context), run_id=context.run.run_id, planned=planned)
         context.add_output_metadata(
             {
                 "retired": done,

@@ -18,6 +18,7 @@ from kumo_assets.config.names import POINTER_ASSET
 from kumo_assets.documents import moment_in, utc_text
 from kumo_assets.pointers.store import VersionedPointer, stored_mark
 from kumo_assets.releases.context import ReleaseContext
+from kumo_assets.releases.holds import HAND
 from kumo_assets.releases.ledger import Recorded
 from kumo_assets.releases.operations.reconcile import News, news, reconcile
 
@@ -141,7 +142,7 @@ def missing_report(
     if status is dg.DagsterRunStatus.SUCCESS and shows(latest(), found):
         return None
     move = found.move if found.move is not None and found.move.action in SERVED else None
-    by = "a hand edit" if _edited(found) else promoted.by or "somebody unknown"
+    by = HAND if _edited(found) else promoted.by or "somebody unknown"
     at = _served_since(found)
     title = f"{release_shown(found.pointer)} is active since {at or 'an unknown time'}, by {by}; Dagster did not know"
     metadata = {

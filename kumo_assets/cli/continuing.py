@@ -7,7 +7,7 @@ Whether a run is building the release now is found out in `materialize`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from itertools import takewhile
 
 from kumo_assets.assets.made_from import made_from_now
 from kumo_assets.config.load import QueryDefinition
@@ -15,7 +15,6 @@ from kumo_assets.config.names import CHAIN
 from kumo_assets.documents import IMPORT_GATE, Opened
 from kumo_assets.errors import DamagedDocument, Refused
 from kumo_assets.gates.settings import judged_by_others
-from kumo_assets.releases.evidence import past
 from kumo_assets.releases.fingerprints import Difference, first_difference
 from kumo_assets.releases.store import ReleaseStore
 
@@ -50,17 +49,8 @@ class Continuation:
 def unsealed(store: ReleaseStore, day: str) -> list[Opened]:
     """The releases of a day that may be gone on with, the newest first: neither sealed nor retired, and not opened before
     one that is sealed, which has taken their place. One whose `opened.json` is damaged is not among them."""
-    damaged: list[DamagedDocument] = []
-    listed = [
-        (item, past(damaged, partial(store.opened, item.release_id)))
-        for item in store.listings()
-        if item.partition == day
-    ]
-    since = max((opened.opened_at for item, opened in listed if item.sealed and opened is not None), default="")
-    found = [opened for item, opened in listed if opened is not None and not item.sealed and not item.retired]
-    return sorted(
-        (opened for opened in found if opened.opened_at > since), key=lambda opened: opened.opened_at, reverse=True
-    )
+    newest_first = takewhile(lambda one: not one[0].sealed, store.of_day(day))
+    return [opened for item, opened in newest_first if not item.retired]
 
 
 def continuation(store: ReleaseStore, definition: QueryDefinition, release: Opened) -> Continuation | None:

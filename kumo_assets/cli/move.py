@@ -156,7 +156,7 @@ def retire(
     if not dry_run and (planned.going or planned.leftovers):
         from kumo_assets.resources.drop import drop_tables
 
-        retired = delete(ctx, drop_tables, by=by or person())
+        retired = delete(ctx, drop_tables, by=by or person(), planned=planned)
 
     def words() -> None:
         for release, why in planned.going.items():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from kumo_serving.pointer import MAX_GENERATION
-from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import AfterValidator, Field
 
 from kumo_assets.documents.base import Document, moment_in
 
@@ -25,6 +25,8 @@ class LedgerEntry(Document):
     is `hand_edit`, which every version knows; the field is left out of every other entry.
     """
 
+    added = frozenset({"accepts"})
+
     at: Annotated[str, AfterValidator(_states_a_time)]
     action: Action
     by: str
@@ -34,10 +36,3 @@ class LedgerEntry(Document):
     generation: int = Field(default=0, ge=0, le=MAX_GENERATION)
     run_id: str = ""
     accepts: tuple[int, int] | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_nothing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields: dict[str, Any] = dump(self)
-        if self.accepts is None:
-            fields.pop("accepts", None)
-        return fields

@@ -2,7 +2,7 @@
 
 What a person gives now is checked before anything is written. What an existing document says, which a person may have
 written, is shortened when it is carried on: a text that is too long must not stop a rollback. Pure; the document as a
-whole is in `store`.
+whole is in `document`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ _CUT = "..."
 N = TypeVar("N", Hold, Forced, Promoted, Previous)
 
 
-def check_texts(doing: str, to: str, *, by: str, reason: str = "") -> None:
-    """Raise ConfigError when the author is missing, or either text is too long or no text that can be written."""
+def check_texts(doing: str, to: str, *, by: str, reason: str | None = None) -> None:
+    """Raise ConfigError when the author is missing, or the reason where one is wanted (None: none is), or either text is
+    too long or no text that can be written."""
+    if reason is not None and not reason.strip():
+        raise ConfigError(doing, to=to, found="no reason", next="give --reason TEXT, for whoever comes after you")
     if not by.strip():
         raise ConfigError(doing, to=to, found="no author", next="give --by NAME, for whoever comes after you")
-    for option, text, most in (("--by", by, MOST_AUTHOR_BYTES), ("--reason", reason, MOST_REASON_BYTES)):
+    for option, text, most in (("--by", by, MOST_AUTHOR_BYTES), ("--reason", reason or "", MOST_REASON_BYTES)):
         if not _is_text(text):
             raise ConfigError(doing, to=to, found=f"{option} is not valid UTF-8", next=f"write {option} as UTF-8 text")
         size = bytes_of(text)

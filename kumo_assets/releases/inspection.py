@@ -16,7 +16,7 @@ from kumo_assets.errors import DamagedDocument
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import damage
 from kumo_assets.releases.ledger import Ledger, is_entry
-from kumo_assets.releases.listing import RETIRED, SEAL, WRITTEN_IN_RELEASE
+from kumo_assets.releases.listing import RETIRED, SEAL, WRITTEN_IN_RELEASE, is_foreign
 from kumo_assets.releases.store import ReleaseStore
 from kumo_assets.resources.s3_objects import ObjectStore
 
@@ -68,15 +68,12 @@ def inspected(ctx: ReleaseContext, now: datetime, most: int) -> list[str]:
 
 
 def _foreign(ctx: ReleaseContext, listed: Mapping[str, datetime]) -> list[str]:
-    """Keys in the ledger and among the releases that nothing of ours wrote. A folder's own marker is none."""
+    """Keys in the ledger and among the releases that nothing of ours wrote."""
     found = []
     for key in listed:
-        if key.endswith("/"):
-            continue
-        ledger, release, name = _place(ctx, key)
-        if (ledger is not None and not is_entry(ledger)) or (
-            release is not None and (ReleaseId.parse(release) is None or not WRITTEN_IN_RELEASE.match(name))
-        ):
+        entry, release, _ = _place(ctx, key)
+        note = entry is not None and not key.endswith("/") and not is_entry(entry)
+        if note or (release is not None and is_foreign(ctx.names, key)):
             found.append(key)
     return found
 

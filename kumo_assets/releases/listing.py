@@ -55,11 +55,6 @@ class Listing:
         return self.sealed_at is not None
 
     @property
-    def foreign(self) -> list[str]:
-        """What is in the release's folder and was not written by us, by name."""
-        return sorted(name for name in self.files if not WRITTEN_IN_RELEASE.match(name))
-
-    @property
     def rejected(self) -> bool:
         return REJECTED in self.files
 
@@ -68,11 +63,10 @@ class Listing:
         return RETIRING in self.files or RETIRED in self.files
 
 
-def strays(objects: ObjectStore, names: QueryNames) -> list[str]:
-    """Keys beside the folders of releases, which belong to no release. Raises ObjectStoreError."""
-    root = names.releases_prefix
-    found = [item.key.removeprefix(root) for item in objects.list(root)]
-    return [root + key for key in found if key and ReleaseId.parse(key.partition("/")[0]) is None]
+def is_foreign(names: QueryNames, key: str) -> bool:
+    """Whether a key among the releases is of an object that nothing of ours wrote. A folder's own marker is none."""
+    release, _, name = key.removeprefix(names.releases_prefix).partition("/")
+    return not key.endswith("/") and (ReleaseId.parse(release) is None or not WRITTEN_IN_RELEASE.match(name))
 
 
 def list_releases(objects: ObjectStore, names: QueryNames, from_partition: str | None = None) -> list[Listing]:

@@ -54,7 +54,10 @@ _FOLDERS: dict[str, type[Document]] = {
     REFERENCES.rstrip("/"): Reference,
 }
 _KINDS: dict[str, type[Document]] = {
-    **{REJECTED: Rejection, FORCED: Forcing, RETIRING: Retirement, RETIRED: Retirement},
+    REJECTED: Rejection,
+    FORCED: Forcing,
+    RETIRING: Retirement,
+    RETIRED: Retirement,
 }
 # Partition, time of the seal by S3's clock, release id: the one ordering of a query's releases (rule 5).
 Order = tuple[str, str, str]

@@ -7,7 +7,7 @@ The entry is the ledger's own, so that it lasts as long as what it accepts. What
 from __future__ import annotations
 
 from kumo_assets.documents import LedgerEntry, utc_now
-from kumo_assets.errors import ConfigError, Refused
+from kumo_assets.errors import Refused
 from kumo_assets.pointers.limits import check_texts
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.moves import faults, read_or_raw, shown
@@ -21,10 +21,6 @@ def accept_hole(ctx: ReleaseContext, generation: int, *, by: str, reason: str) -
     it. What only the pointer names is recorded first: it is not lost.
     """
     doing = "accept a hole in the history of"
-    if not reason.strip():
-        raise ConfigError(
-            doing, to=ctx.query, found="no reason", next="give --reason TEXT, for whoever comes after you"
-        )
     check_texts(doing, ctx.query, by=by, reason=reason)
     found = read_or_raw(ctx)
     record_moves(ctx, found)

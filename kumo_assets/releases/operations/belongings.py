@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from kumo_assets.config.names import owner_of
 from kumo_assets.pointers.neighbours import tables_named
 from kumo_assets.releases.context import ReleaseContext
-from kumo_assets.releases.listing import EXPORT_FOLDER, Listing, strays
+from kumo_assets.releases.listing import EXPORT_FOLDER, is_foreign
 from kumo_assets.resources.dynamodb import tables
 
 
@@ -48,10 +48,10 @@ def export_keys(ctx: ReleaseContext, release: str) -> list[str]:
     return [key for key in listed if EXPORT_FOLDER.match(key.removeprefix(prefix))]
 
 
-def foreign(ctx: ReleaseContext, listed: Iterable[Listing], untagged: Iterable[str], names: Iterable[str]) -> list[str]:
+def foreign(ctx: ReleaseContext, untagged: Iterable[str], names: Iterable[str]) -> list[str]:
     """Everything under the query's names that is not ours: tables (`names` are those with our prefix, `untagged` those of
     our exact names without our tags), and objects in S3 as URIs."""
     copies = [name for name in names if ctx.names.release_of_table(name) is None]
-    beside = [ctx.names.release_prefix(item.release_id) + name for item in listed for name in item.foreign]
-    keys = sorted([*beside, *strays(ctx.objects, ctx.names)])
+    listed = (item.key for item in ctx.objects.list(ctx.names.releases_prefix))
+    keys = sorted(key for key in listed if is_foreign(ctx.names, key))
     return sorted([*copies, *untagged]) + [ctx.objects.uri(key) for key in keys]

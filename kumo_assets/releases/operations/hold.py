@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from kumo_serving.pointer import Hold, Pointer
 
 from kumo_assets.documents import Action, utc_now
-from kumo_assets.errors import ConfigError, Refused
+from kumo_assets.errors import Refused
 from kumo_assets.pointers.limits import MOST_HOLDS, MOST_REASON_BYTES, check_texts, shortened
 from kumo_assets.pointers.store import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
@@ -31,27 +31,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Unholding:
-    """What lifting a hold would do: the pointer it was read from, the holds that end (`hold` describes them) and those that
+    """What lifting a hold would do: the pointer it was read from, a sentence on the holds that end, the holds that
     stay, the release that goes live next (None: nothing does, and `message` says why)."""
 
     current: VersionedPointer
     hold: str
     next_release: str | None
     message: str
-    lifted: tuple[Hold, ...] = ()
     kept: tuple[Hold, ...] = ()
 
 
 def hold(ctx: ReleaseContext, *, by: str, reason: str, run_id: str = "") -> Pointer:
     """Stop automatic promotion until `by` lets it go on; the pointer as it is then. Refused when `by` holds it already, or
     nothing is active yet; LostRace. A pointer edited by hand is made regular, with the table it names."""
-    if not reason.strip():
-        raise ConfigError(
-            "hold promotions of",
-            to=ctx.query,
-            found="no reason",
-            next="give --reason TEXT, for whoever comes after you",
-        )
     check_texts("hold promotions of", ctx.query, by=by, reason=reason)
     with refusals_recorded(ctx, "hold", by=by, run_id=run_id):
         current = _existing(ctx, "hold promotions of")
@@ -89,14 +81,14 @@ def preview_unhold(ctx: ReleaseContext, *, by: str = "", of: str | None = None) 
     lifted, kept = tuple(one for one in holds if one.by == author), of_others(holds, author)
     if kept:
         message = f"the active release stays: promotion is still on hold: {all_told(kept)}"
-        return Unholding(current, all_told(lifted), None, message, lifted, kept)
+        return Unholding(current, all_told(lifted), None, message, kept)
     release, decision = would_follow(ctx, current)
     goes = release is not None and decision.outcome == "promote"
     message = f"{release} goes live next" if goes else f"the active release stays: {decision.reason}"
     owner = owner_of_served(ctx, current.pointer.table)
     if owner is not None:
         message += f"{', and until then ' if goes else '; '}{owner}"
-    return Unholding(current, all_told(lifted), release if goes else None, message, lifted)
+    return Unholding(current, all_told(lifted), release if goes else None, message)
 
 
 def unhold(ctx: ReleaseContext, preview: Unholding, *, by: str, run_id: str = "") -> Pointer:

@@ -102,7 +102,7 @@ def promote(
             found="no reason or no release",
             next="name the release, and give --reason TEXT",
         )
-    check_texts("promote a release of", ctx.query, by=by, reason=forced or "")
+    check_texts("promote a release of", ctx.query, by=by, reason=forced)
     current = ctx.pointers.read()
     record_quietly(ctx, current)
     if release is None:

@@ -17,6 +17,7 @@ from kumo_assets.errors import ReleaseError
 from kumo_assets.pointers.document import RawPointer, Unrecorded, VersionedPointer, stored_mark
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import put_back, served_release
+from kumo_assets.releases.holds import HAND
 from kumo_assets.releases.ledger import SKEW, Recorded, name_of, time_in
 from kumo_assets.releases.moves import NEWEST, carried_in, faults, known_moves
 from kumo_assets.releases.operations.plain_text import copy_plain_text
@@ -158,7 +159,7 @@ def _hand_edit(ctx: ReleaseContext, current: VersionedPointer, reason: str) -> L
         query=ctx.query,
         at=utc_text(current.modified),
         action="hand_edit",
-        by="a hand edit",
+        by=HAND,
         reason=reason,
         from_release=moves[-1].to_release if moves else "",
         to_release=served_release(ctx, current.pointer),

@@ -56,31 +56,37 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
     retired = retired_in(ctx, listed)
     orphans, untagged = _orphans(ctx, listed, retired, names)
     ours = [item for item in listed if OPENED in item.files and item.release_id not in retired]
+
+    def nothing_goes(why: str) -> Plan:
+        kept = dict.fromkeys((item.release_id for item in ours), why)
+        return Plan({}, kept, orphans, foreign=foreign(ctx, untagged, names))
+
     stop = _stop(ctx, found)
     if stop is not None or found is None:
-        return _nothing_goes(ctx, stop or "", listed, ours, orphans, untagged, names)
+        return nothing_goes(stop or "")
     protected = _protected(ctx, found.pointer, ours, moment)
     for release, damaged in damage_in(ctx, ours).items():
         protected.setdefault(release, f"what it protects is unknown: {damaged}")
     policy = definition_of(ctx).spec.retention
     told = read_ledger(ctx, found)
     if told.faults.holes:
-        return _nothing_goes(ctx, told.faults.sentences(ctx.query)[0], listed, ours, orphans, untagged, names)
+        return nothing_goes(told.faults.sentences(ctx.query)[0])
     suspects = told.suspects(ours)
     known_good = _known_good(ctx, found.pointer, told.entries, ours) - suspects.forced - set(protected)
-    newest = sorted(known_good, key=_order(ours), reverse=True)[: policy.keep]
-    oldest_kept = _order(ours)(newest[-1]) if policy.keep and len(newest) == policy.keep else ("", "", "")
+    order = _order(ours)
+    newest = sorted(known_good, key=order, reverse=True)[: policy.keep]
+    oldest_kept = order(newest[-1]) if policy.keep and len(newest) == policy.keep else ("", "", "")
     perhaps_good = {
         release
         for release in suspects.active - known_good - set(protected)
-        if policy.keep and _order(ours)(release) > oldest_kept and _passes_its_gates(ctx, release)
+        if policy.keep and order(release) > oldest_kept and _passes_its_gates(ctx, release)
     }
     left = _left_at(told.dated)
     grace = timedelta(minutes=policy.grace_minutes)
     edited = _last_edit(found, told)
     just_edited = edited is not None and moment - edited < grace
     going: dict[str, str] = {}
-    kept = {}
+    kept: dict[str, str] = {}
     for item in ours:
         release = item.release_id
         youngest = datetime.fromisoformat(item.sealed_at or item.touched)
@@ -115,20 +121,7 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
     doomed = {*leftovers, *(name for name in names if ctx.names.release_of_table(name) in going)}
     untagged += [name for name in sorted(doomed) if not own_table(ctx, name)]
     leftovers = [name for name in leftovers if name not in untagged]
-    return Plan(going, kept, orphans, leftovers, foreign(ctx, listed, untagged, names))
-
-
-def _nothing_goes(
-    ctx: ReleaseContext,
-    why: str,
-    listed: list[Listing],
-    ours: list[Listing],
-    orphans: list[str],
-    untagged: list[str],
-    names: list[str],
-) -> Plan:
-    kept = dict.fromkeys((item.release_id for item in ours), why)
-    return Plan({}, kept, orphans, foreign=foreign(ctx, listed, untagged, names))
+    return Plan(going, kept, orphans, leftovers, foreign(ctx, untagged, names))
 
 
 def attempts_left_over(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing], names: list[str]) -> list[str]:

@@ -37,17 +37,23 @@ DropTables = Callable[[list[str]], None]
 
 
 def retire(
-    ctx: ReleaseContext, drop_tables: DropTables, *, by: str, run_id: str = "", now: datetime | None = None
+    ctx: ReleaseContext,
+    drop_tables: DropTables,
+    *,
+    by: str,
+    run_id: str = "",
+    now: datetime | None = None,
+    planned: Plan | None = None,
 ) -> list[str]:
     """Delete what `plan` lets go; the releases retired. `drop_tables` drops Snowflake tables by unqualified name, and
-    takes names that do not exist.
+    takes names that do not exist. `planned` is the plan, where the caller has just made it.
 
     Raises Refused (LostRace when the pointer moved meanwhile; then nothing was deleted), ReleaseError after all others
     were tried when something of a release could not be deleted: it stays marked, and is finished next time.
     """
     check_texts("retire releases of", ctx.query, by=by)
     record_quietly(ctx, ctx.pointers.read())
-    planned = plan(ctx, now)
+    planned = planned or plan(ctx, now)
     with refusals_recorded(ctx, "retire", by=by, run_id=run_id):
         return _retire(ctx, planned, drop_tables, by, run_id)
 

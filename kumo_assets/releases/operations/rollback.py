@@ -9,22 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from kumo_serving.errors import PointerMalformed
 from kumo_serving.pointer import MAX_PREVIOUS, Hold, Pointer, Previous, partition_of_release
 
 from kumo_assets.config.query import Table
 from kumo_assets.documents import Rejection, utc_now
-from kumo_assets.errors import ConfigError, Refused, ReleaseError
+from kumo_assets.errors import Refused, ReleaseError
+from kumo_assets.pointers.document import RawPointer, VersionedPointer
 from kumo_assets.pointers.limits import check_texts
-from kumo_assets.pointers.store import RawPointer, VersionedPointer, from_raw
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Active, Candidate, Decision, decide
 from kumo_assets.releases.evidence import active_of, candidate_of, past, served_release
 from kumo_assets.releases.holds import of_others, with_holds, written_holds
-from kumo_assets.releases.moves import faults, known_moves
+from kumo_assets.releases.moves import faults_of, known_moves, missing_from, read_or_raw
 from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
 from kumo_assets.releases.operations.reconcile import record_quietly
-from kumo_assets.releases.operations.target import next_generation, pointer_to, previous_after, try_lookups, usable
+from kumo_assets.releases.operations.target import next_generation, pointer_to, try_lookups, usable
 from kumo_assets.releases.store import SealedRelease
 from kumo_assets.resources.dynamodb import tables
 
@@ -48,22 +47,19 @@ def rollback(ctx: ReleaseContext, *, by: str, reason: str, to: str | None = None
     Raises ConfigError without a reason; Refused when held by an earlier rollback and no target is named, or the target
     is not known good; LostRace; ReleaseError when the target's sampled items are not answered. Then nothing moved.
     """
-    if not reason.strip():
-        raise ConfigError(
-            "roll back", to=ctx.query, found="no reason", next="give --reason TEXT, for whoever comes after you"
-        )
     check_texts("roll back", ctx.query, by=by, reason=reason)
-    raw = ctx.pointers.peek()
-    found = _readable(ctx, raw)
-    record_quietly(ctx, found or raw)
+    existing = read_or_raw(ctx)
+    # A damaged one will be replaced as a whole.
+    found = existing if isinstance(existing, VersionedPointer) else None
+    record_quietly(ctx, existing)
     leaving = served_release(ctx, found.pointer) if found is not None else ""
     with refusals_recorded(ctx, "rollback", by=by, run_id=run_id, from_release=leaving, to_release=to or ""):
-        return _roll_back(ctx, raw, found, by=by, reason=reason, to=to, run_id=run_id)
+        return _roll_back(ctx, existing, found, by=by, reason=reason, to=to, run_id=run_id)
 
 
 def _roll_back(
     ctx: ReleaseContext,
-    raw: RawPointer | None,
+    existing: VersionedPointer | RawPointer | None,
     found: VersionedPointer | None,
     *,
     by: str,
@@ -73,7 +69,7 @@ def _roll_back(
 ) -> Rollback:
     if to is None:
         _must_not_be_held(ctx, found)
-    leaving = _left_release(ctx, raw, found)
+    leaving = _left_release(ctx, existing, found)
     active = active_of(ctx, found)
     target, decision = (
         _named(ctx, found, active, to) if to is not None else _newest_known_good(ctx, found, active, leaving)
@@ -98,13 +94,13 @@ def _roll_back(
         at=now,
         by=by,
         run_id=run_id,
-        generation=next_generation(ctx, found or raw),
-        previous=previous_after(ctx, found, target.seal.table) if found is not None else _previous_told(ctx, target),
+        generation=next_generation(ctx, existing),
+        previous=None if found is not None else _previous_told(ctx, target),
     )
     moved = move_pointer(
         ctx,
         with_holds(pointer, (*others, note)),
-        found or raw,
+        existing,
         action="rollback",
         by=by,
         reason=reason,
@@ -121,16 +117,6 @@ def _roll_back(
     if moved.warning:
         message += f". But: {moved.warning}"
     return Rollback(leaving, moved.pointer, ctx.pointers.uri, message)
-
-
-def _readable(ctx: ReleaseContext, raw: RawPointer | None) -> VersionedPointer | None:
-    """The pointer, None when there is none or it is damaged: it will be replaced as a whole either way."""
-    if raw is None:
-        return None
-    try:
-        return from_raw(raw, ctx.names)
-    except PointerMalformed:
-        return None
 
 
 def _must_not_be_held(ctx: ReleaseContext, found: VersionedPointer | None) -> None:
@@ -156,11 +142,13 @@ def _must_not_be_held(ctx: ReleaseContext, found: VersionedPointer | None) -> No
     )
 
 
-def _left_release(ctx: ReleaseContext, raw: RawPointer | None, found: VersionedPointer | None) -> str:
+def _left_release(
+    ctx: ReleaseContext, existing: VersionedPointer | RawPointer | None, found: VersionedPointer | None
+) -> str:
     if found is not None:
         return served_release(ctx, found.pointer)
     # Damaged or deleted: nobody can say that the release it named was bad, so none is rejected.
-    if raw is None and not ctx.ledger.names_since():
+    if existing is None and not ctx.ledger.names_since():
         raise Refused(
             "roll back",
             to=ctx.query,
@@ -194,11 +182,12 @@ def _went_live_by_force(ctx: ReleaseContext, found: VersionedPointer | None, rel
     is down, lost moves, or has an entry that cannot be read, proves nothing."""
     try:
         names = ctx.ledger.names_since()
-        damaged = len(ctx.ledger.read(names)) < len(names)
-        forced = any(entry.action == "force" and entry.to_release == release for entry in known_moves(ctx, found))
-        return forced or damaged or bool(faults(ctx, found, newest=None).holes)
+        recorded = ctx.ledger.read(names)
     except ReleaseError:
         return True
+    known = [*recorded, *missing_from(recorded, ctx.query, found)]
+    forced = any(record.entry.action == "force" and record.entry.to_release == release for record in known)
+    return forced or len(recorded) < len(names) or bool(faults_of(known, found).holes)
 
 
 def _named(

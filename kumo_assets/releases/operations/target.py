@@ -1,6 +1,6 @@
 """What a move points at: the pointer document that names a release, and the trial lookups that prove it answers.
 
-Pure but for the trial; writing the document is `move`'s.
+It reads the ledger and the release store; writing the document is `move`'s.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from kumo_serving.pointer import (
     MAX_GENERATION,
     MAX_PREVIOUS,
     Forced,
-    Hold,
     Pointer,
     Previous,
     Promoted,
@@ -20,6 +19,7 @@ from kumo_assets.errors import DamagedDocument, ReleaseError
 from kumo_assets.pointers.document import RawPointer, VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import past
+from kumo_assets.releases.holds import HAND
 from kumo_assets.releases.ledger import is_move
 from kumo_assets.releases.moves import carried_in
 from kumo_assets.releases.store import SealedRelease
@@ -34,7 +34,6 @@ def pointer_to(
     by: str,
     run_id: str,
     forced: Forced | None = None,
-    hold: Hold | None = None,
     generation: int | None = None,
     previous: tuple[Previous, ...] | None = None,
 ) -> Pointer:
@@ -58,7 +57,6 @@ def pointer_to(
         releases=ctx.names.releases_uri,
         promoted=Promoted(at=at, by=by, run_id=run_id),
         previous=previous[:MAX_PREVIOUS],
-        hold=hold,
         forced=forced,
     )
 
@@ -97,7 +95,7 @@ def as_ours(ctx: ReleaseContext, found: VersionedPointer, generation: int) -> Po
     if not found.hand_edited:
         return old.replace(generation=generation)
     sealed = past([], lambda: ctx.store.sealed(old.served_release_id))
-    promoted = Promoted(at=utc_text(found.modified), by="a hand edit")
+    promoted = Promoted(at=utc_text(found.modified), by=HAND)
     if sealed is None or sealed.seal.table != old.table:
         return old.replace(
             environment=ctx.names.environment,
@@ -116,10 +114,9 @@ def as_ours(ctx: ReleaseContext, found: VersionedPointer, generation: int) -> Po
         by=promoted.by if old.edited else old.promoted.by,
         run_id="" if old.edited else old.promoted.run_id,
         forced=None if old.edited else old.forced,
-        hold=old.hold,
         generation=generation,
         previous=_previous_of_edit(ctx, old),
-    ).replace(more_holds=old.more_holds)
+    ).replace(hold=old.hold, more_holds=old.more_holds)
 
 
 def _previous_of_edit(ctx: ReleaseContext, old: Pointer) -> tuple[Previous, ...]:
