@@ -16,6 +16,7 @@ from kumo_assets.automation.jobs import QUERY_TAG
 from kumo_assets.automation.notifications import Alarm
 from kumo_assets.automation.schedules import daily_schedule_name
 from kumo_assets.config.names import ReleaseId
+from kumo_assets.redaction import without_secrets
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.run import root_run_of
 
@@ -39,11 +40,16 @@ class FailedBuild:
 
 
 def failed_builds(
-    instance: dg.DagsterInstance, queries: Sequence[str], now: datetime | None = None
+    instance: dg.DagsterInstance,
+    queries: Sequence[str],
+    now: datetime | None = None,
+    *,
+    reasons: dict[str, str] | None = None,
 ) -> dict[str, FailedBuild]:
     """By query, the newest scheduled build when every run of it has ended and none succeeded. One read of Dagster's
-    storage, and one more for each that failed."""
+    storage, and up to three more for each failed run that is not yet in `reasons` (run id -> why), which is filled."""
     moment = now or datetime.now(UTC)
+    known = reasons if reasons is not None else {}
     wanted = {SCHEDULE_TAG: [daily_schedule_name(query) for query in queries]}
     records = (
         instance.get_run_records(dg.RunsFilter(tags=wanted, created_after=moment - LOOKED_BACK)) if queries else []
@@ -53,9 +59,11 @@ def failed_builds(
         last = runs[0]
         if all(record.dagster_run.is_failure_or_canceled for record in runs) and not _retried_soon(last, moment):
             run = last.dagster_run
-            found[query] = FailedBuild(
-                run.tags.get(PARTITION_TAG, ""), run.run_id, root_run_of(run), _why(instance, run.run_id)
-            )
+            if run.run_id not in known:
+                known[run.run_id] = _why(instance, run.run_id)
+            found[query] = FailedBuild(run.tags.get(PARTITION_TAG, ""), run.run_id, root_run_of(run), known[run.run_id])
+    for run_id in known.keys() - {build.run_id for build in found.values()}:
+        del known[run_id]
     return found
 
 
@@ -106,7 +114,8 @@ def _retried_soon(record: dg.RunRecord, now: datetime) -> bool:
 
 
 def _why(instance: dg.DagsterInstance, run_id: str) -> str:
-    """The last error that the run's log has, on one line: a step's, else the engine's, else the run's own."""
+    """The last error that the run's log has, on one line: a step's, else the engine's, else the run's own. Secrets go
+    before it is cut: a part of one would no longer be recognised."""
     for kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.RUN_FAILURE):
         records = instance.get_records_for_run(run_id, of_type=kind, limit=20, ascending=False).records
         for record in records:
@@ -120,5 +129,5 @@ def _why(instance: dg.DagsterInstance, run_id: str) -> str:
                 else ("" if kind is dg.DagsterEventType.ENGINE_EVENT else entry.user_message)
             )
             if words.strip():
-                return " ".join(words.split())[:500]
+                return " ".join(without_secrets(words).split())[:500]
     return "its log says no more"

@@ -53,6 +53,7 @@ def build_promotion_sensor() -> dg.SensorDefinition:
     cache = ReleaseCache(sessions=Sessions(brief_config))
     load = lru_cache(maxsize=1000)(_load)
     looks, sender = Looks(), Sender()
+    reasons: dict[str, str] = {}
 
     @dg.sensor(
         name="promotion_sensor",
@@ -71,7 +72,7 @@ def build_promotion_sensor() -> dg.SensorDefinition:
         definitions, unreadable = _definitions(context, load)
         names = [definition.name for definition in definitions]
         before = _remembered(context.cursor)
-        builds = _if_it_works(lambda: failed_builds(context.instance, names)) or {}
+        builds = _if_it_works(lambda: failed_builds(context.instance, names, reasons=reasons)) or {}
         views = looks.at_all(
             kumo_assets_releases, definitions, {name: _before(before.get(name), builds.get(name)) for name in names}
         )
@@ -87,7 +88,7 @@ def build_promotion_sensor() -> dg.SensorDefinition:
                 requests.append(request)
             else:
                 waiting.append(f"{name}: {request}")
-            memory = after[name] = _Memory(**{**_NOTHING, **before.get(name, _NOTHING)})
+            memory = after[name] = before.get(name) or _nothing()
             if view.news is not None:
                 memory["seen"], memory["mark"] = view.news.cursor, stored_mark(view.found)
                 more, memory["pending"] = events_of(
@@ -128,20 +129,22 @@ class _Memory(TypedDict):
     faulty: str
 
 
-_NOTHING = _Memory(seen="", mark="", pending=[], told=[], unsent={}, faulty="")
+def _nothing() -> _Memory:
+    """The memory of a query that no tick has seen. Each has its own, for a tick writes into it."""
+    return _Memory(seen="", mark="", pending=[], told=[], unsent={}, faulty="")
 
 
 def _remembered(cursor: str | None) -> dict[str, _Memory]:
     """What the last tick left, by query; nothing for a cursor of another kind."""
     try:
         found = json.loads(cursor or "{}")
-        return {query: _Memory(**{**_NOTHING, **memory}) for query, memory in found.items()}
+        return {query: _Memory(**{**_nothing(), **memory}) for query, memory in found.items()}
     except (ValueError, TypeError, AttributeError):
         return {}
 
 
 def _before(memory: _Memory | None, build: FailedBuild | None) -> Before:
-    known = memory or _NOTHING
+    known = memory or _nothing()
     return Before(known["seen"], known["mark"], known["pending"], known["told"], build)
 
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 from kumo_assets.documents.base import Document
 from kumo_assets.errors import ReleaseError
+from kumo_assets.redaction import without_secrets
 from kumo_assets.resources.s3_objects import Listed, ObjectStore
 
 # Alarms of one environment that are read at once; the others follow when these are sent.
@@ -49,8 +50,11 @@ class Outbox:
         self.prefix = f"{environment}/.alarms/"
 
     def keep(self, alarm: UnsentAlarm) -> None:
-        """Write the alarm down; one that is there already stays, with its time."""
-        self.objects.create(self.key_of(alarm.query, alarm.key), alarm.to_json())
+        """Write the alarm down, without secrets; one that is there already stays, with its time."""
+        safe = alarm.model_copy(
+            update={"title": without_secrets(alarm.title), "lines": tuple(map(without_secrets, alarm.lines))}
+        )
+        self.objects.create(self.key_of(alarm.query, alarm.key), safe.to_json())
 
     def key_of(self, query: str, key: str) -> str:
         """The object of an alarm. Its name is a digest, because a key may hold anything."""

@@ -126,8 +126,11 @@ class ObjectStore:
     def folders(self, prefix: str) -> list[str]:
         """The names of the folders right under a prefix that ends in `/`, without what is in them."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+        found: list[str] = []
         try:
-            found = [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", [])]
+            for page in pages:
+                self._must_be_a_listing("list", prefix, page)
+                found += [item["Prefix"] for item in page.get("CommonPrefixes", [])]
         except FAULTS as error:
             raise self._failed("list", prefix, error) from error
         return [folder.removeprefix(prefix).rstrip("/") for folder in found]

@@ -120,6 +120,15 @@ def test_a_chat_that_swallows_packets_costs_a_tick_a_small_time_and_what_a_late_
     assert sender.send([], None, ALL, seconds=20) == {("q", "0")}
 
 
+def test_no_secret_is_written_down(chat: Chat, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_PASSWORD", "hunter2hunter2")
+    chat.status = 503
+    alarm = Alarm("a", "no_release", "login with hunter2hunter2 failed", ("see hunter2hunter2",))
+    Sender().send([Pending("q", alarm, "2026-01-01T00:00:00Z")], outbox, ALL)
+    [kept] = outbox.kept()
+    assert (kept.alarm.title, kept.alarm.lines) == ("login with *** failed", ("see ***",))
+
+
 def test_an_object_that_is_no_alarm_stops_no_other(chat: Chat, outbox: Outbox) -> None:
     outbox.objects.put(f"{outbox.prefix}q/note.txt", b"remember the milk")
     assert Sender().send([pending("a")], outbox, ALL) == {("q", "a")}

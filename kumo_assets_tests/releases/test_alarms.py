@@ -3,15 +3,18 @@ hangs, a build that ended without a release. Real ticks; S3 and DynamoDB on Mini
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
+from kumo_sandbox.testing.releases import new_query, shop
 
 from kumo_assets.automation import looking, promotion_sensor, sending
 from kumo_assets.automation.builds import failed_builds
@@ -21,7 +24,7 @@ from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.status import report
 from kumo_assets.resources.s3_objects import ObjectStore
 from kumo_assets_tests.support.chat import Chat
-from kumo_assets_tests.support.in_dagster import Dagster, two
+from kumo_assets_tests.support.in_dagster import Dagster, define, two
 
 
 def kinds(chat: Chat) -> list[str]:
@@ -47,6 +50,23 @@ def test_a_query_that_cannot_be_looked_at_has_its_alarms_sent_and_one_of_its_own
         assert kinds(chat) == ["cannot_look", "hand_edit"]
     dagster.tick()
     assert kinds(chat) == ["cannot_look", "hand_edit"], "what was told is not told again"
+
+
+def test_an_alarm_that_a_chat_refused_is_sent_although_it_took_that_of_another_new_query(
+    dagster: Dagster, chat: Chat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shops = [dagster.shop, shop(query=new_query())]
+    several = Dagster(dagster.shop, dagster.instance, define(tmp_path / "both", *(one.query for one in shops)))
+    for one in shops:
+        two(replace(several, shop=one))
+        one.edit(lambda text: re.sub(r'("promoted":\s*{\s*"at":\s*")\d{4}', r"\g<1>2020", text))
+    monkeypatch.setattr(ObjectStore, "list", _refused)
+    chat.statuses = [200, 200, 200, 503]
+    several.tick()
+    assert kinds(chat) == ["hand_edit", "hand_edit", "stale", "stale"]
+    chat.posted.clear()
+    several.tick()
+    assert "stale" in kinds(chat)
 
 
 def _refused(self: ObjectStore, prefix: str, **_: Any) -> Any:

@@ -211,6 +211,7 @@ CALLS: dict[str, Callable[[ObjectStore], Any]] = {
     "get_once": lambda objects: objects.get_once("k", lambda stored: stored.data),
     "exists": lambda objects: objects.exists("k"),
     "list": lambda objects: list(objects.list("k")),
+    "folders": lambda objects: objects.folders("k"),
     "now": lambda objects: objects.now("k"),
     "delete_many": lambda objects: objects.delete_many(["k"]),
 }
@@ -374,7 +375,7 @@ def test_a_listing_that_is_not_whole_is_an_error_and_not_a_shorter_one(
 PAGE = b"<html><body><p>Please log in to the proxy</p></body></html>"
 
 
-@pytest.mark.parametrize("name", ["list", "exists", "now", "create", "replace", "put", "delete_many"])
+@pytest.mark.parametrize("name", ["list", "folders", "exists", "now", "create", "replace", "put", "delete_many"])
 @pytest.mark.parametrize(
     "headers", [{}, {"Content-Type": "text/html"}, {"Content-Type": "text/html", "ETag": '"e"'}], ids=str
 )

@@ -18,12 +18,13 @@ SECRET = "T0001-B0002-planted-secret"
 
 @dataclass
 class Chat:
-    """A chat's webhook: what was posted, and how it answers."""
+    """A chat's webhook: what was posted, and how it answers: with `statuses` first, with `status` after them."""
 
     url: str
     posted: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     status: int = 200
+    statuses: list[int] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     hang: threading.Event | None = None
 
@@ -36,7 +37,7 @@ def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
             found.posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             if found.hang is not None:
                 found.hang.wait(20)
-            self.send_response(found.status)
+            self.send_response(found.statuses.pop(0) if found.statuses else found.status)
             for name, value in found.headers.items():
                 self.send_header(name, value)
             self.end_headers()
