@@ -6,7 +6,6 @@ Which table a name means is decided in `releases.references`; the names, and the
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
@@ -57,7 +56,7 @@ def release_values(
         for name, reference in references.items()
         if reference.source is None
     }
-    with empty_tables(warehouse, secrets.token_hex(4), empty) as stand_ins:
+    with empty_tables(warehouse, empty) as stand_ins:
         yield {
             **fixed_values(step.definition, sources, step.opened.partition, warehouse),
             "predictions": readable,

@@ -18,6 +18,7 @@ from kumo_assets.config.load import QueryDefinition
 from kumo_assets.errors import WarehouseError
 from kumo_assets.gates.count_sql import MOST_RANK_COLUMNS, at_each_rank
 from kumo_assets.resources.snowflake import Warehouse
+from kumo_assets.resources.snowflake_names import alike
 from kumo_assets.resources.sql import table
 
 LIST_COLUMNS = ("ENTITY", "CLASS", "SCORE", "RANK")
@@ -53,7 +54,7 @@ def prove_shape(columns: list[str], task: str, where: str) -> None:
     """WarehouseError when a wanted column is missing; it names the columns found."""
     wanted = NUMBER_COLUMNS if task == "regression" else LIST_COLUMNS
     absent = [name for name in wanted if name not in columns]
-    cases = [other for other in columns if other not in wanted and other.upper() in absent]
+    cases = [other for name in absent if (other := alike(name, columns)) is not None]
     hint = f" ({', '.join(cases)} differs in case, which counts in Snowflake)" if cases else ""
     if absent:
         raise WarehouseError(

@@ -7,16 +7,17 @@ of it for users.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, date, datetime
+from datetime import date
 
 from kumo_assets.assets.keys import anchor_time
 from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.errors import ConfigError, WarehouseError
 from kumo_assets.releases.references import ACTIVE
 from kumo_assets.resources.snowflake import Warehouse
-from kumo_assets.resources.sql import literal, quote, table
+from kumo_assets.resources.sql import literal, moment_sql, quote, table
 from kumo_assets.resources.template import check_sql, placeholders, read_sql, render
 
 FILE = "postprocess.sql"
@@ -58,15 +59,17 @@ def query_meant(definition: QueryDefinition, name: str, others: Mapping[str, Que
     )
 
 
-def check_file(definition: QueryDefinition) -> None:
-    """ConfigError for a file with an unknown or ambiguous placeholder, several statements, or nothing in it."""
+def check_file(definition: QueryDefinition) -> str:
+    """The file's text, "" when there is none. ConfigError for one with an unknown or ambiguous placeholder, several
+    statements, or nothing in it."""
     if not has_file(definition):
-        return
+        return ""
     path = definition.folder / FILE
     text = read_sql(path)
-    others = [name for name in referred(definition) if name.startswith(OTHER)]
+    names = placeholders(text)
+    others = {name for name in names if name.startswith(OTHER)}
     check_sql(text, str(path), {*OURS, *definition.spec.raw_logs, *others})
-    twice = sorted((set(OURS) - set(FIRST)) & set(definition.spec.raw_logs) & placeholders(text))
+    twice = sorted((set(OURS) - set(FIRST)) & set(definition.spec.raw_logs) & names)
     if twice:
         raise ConfigError(
             "fill in the SQL file",
@@ -81,6 +84,7 @@ def check_file(definition: QueryDefinition) -> None:
             found=f"{{{{ {OTHER}{definition.name} }}}} is this query",
             next=f"write {{{{ {ACTIVE} }}}} for its active release's table",
         )
+    return text
 
 
 def fixed_values(
@@ -106,16 +110,9 @@ def raw_values(sources: Mapping[str, RawSource], warehouse: Warehouse) -> dict[s
     }
 
 
-def moment_sql(moment: datetime) -> str:
-    """A time as SQL: TIMESTAMP_NTZ of UTC."""
-    return f"CAST({literal(moment.astimezone(UTC).strftime('%Y-%m-%d %H:%M:%S'))} AS TIMESTAMP_NTZ)"
-
-
 def user_sql(definition: QueryDefinition, values: Mapping[str, str]) -> str:
     """The user's SELECT with every placeholder filled in. ConfigError as of `check_file`."""
-    check_file(definition)
-    path = definition.folder / FILE
-    return render(read_sql(path), str(path), **values)
+    return render(check_file(definition), str(definition.folder / FILE), **values)
 
 
 def served_columns(task: str, keys: Mapping[str, str]) -> dict[str, str]:
@@ -131,12 +128,12 @@ def served_columns(task: str, keys: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def empty_tables(warehouse: Warehouse, mark: str, columns: Mapping[str, Mapping[str, str]]) -> Iterator[dict[str, str]]:
+def empty_tables(warehouse: Warehouse, columns: Mapping[str, Mapping[str, str]]) -> Iterator[dict[str, str]]:
     """Name -> quoted table of no rows that has these columns (column -> SQL type), for the session's own schema.
 
-    They are temporary: no other session sees them, and Snowflake drops them with this one at the latest. `mark` makes
-    their names this use's own.
+    They are temporary: no other session sees them, and Snowflake drops them with this one at the latest.
     """
+    mark = secrets.token_hex(4)
     made: dict[str, str] = {}
     try:
         for number, (name, types) in enumerate(sorted(columns.items())):

@@ -6,11 +6,8 @@ Tables that releases make are stood in for by empty temporary ones; raw logs are
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from kumo_serving.errors import KumoAssetsError
 
@@ -25,8 +22,9 @@ from kumo_assets.assets.postprocess_sql import (
     served_columns,
     user_sql,
 )
+from kumo_assets.assets.step import predictions_of
 from kumo_assets.config.load import QueryDefinition, RawSource
-from kumo_assets.documents import WarehouseDetails
+from kumo_assets.config.partitions import last_full_day
 from kumo_assets.errors import WarehouseError
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.resources.snowflake import Warehouse
@@ -50,14 +48,16 @@ def try_file(
     """
     if not has_file(definition):
         return ""
-    values = fixed_values(definition, sources, partition or _yesterday(definition), warehouse)
+    values = fixed_values(
+        definition, sources, partition or last_full_day(definition.spec.schedule.time_zone).isoformat(), warehouse
+    )
     first: WarehouseError | None = None
     for columns in [*([dict(known)] if known else []), *possible_columns(definition)]:
         tables = {"predictions": columns} | {
             name: served_columns(query_meant(definition, name, others).spec.task, columns)
             for name in referred(definition)
         }
-        with empty_tables(warehouse, secrets.token_hex(4), tables) as empty:
+        with empty_tables(warehouse, tables) as empty:
             sql = user_sql(definition, values | empty)
             try:
                 found = warehouse.compiled(sql, doing=f"compile {definition.folder / FILE}")
@@ -78,11 +78,5 @@ def known_columns(ctx: ReleaseContext, warehouse: Warehouse) -> dict[str, str]:
         opened = ctx.store.opened(release) if release else None
         artefact = ctx.store.artefact(ctx.store.home(opened, "predictions"), "predictions") if opened else None
         if artefact is not None:
-            place = artefact.details_as(WarehouseDetails)
-            return warehouse.columns(place.database, place.schema_name, artefact.name)
+            return predictions_of(warehouse, artefact)[1]
     return {}
-
-
-def _yesterday(definition: QueryDefinition) -> str:
-    zone = ZoneInfo(definition.spec.schedule.time_zone)
-    return (datetime.now(UTC).astimezone(zone).date() - timedelta(days=1)).isoformat()

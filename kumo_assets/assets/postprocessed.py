@@ -100,9 +100,12 @@ def _create(
                 begun = step.begin_attempt(attempt)
                 if step.differs(begun):
                     continue
-                other = f"run {begun.run_id} of {begun.by}" if begun.run_id != step.run.run_id else ""
                 exists = create_once(
-                    warehouse, name, select, doing=f"post-process {source.name} into {name}", other=other
+                    warehouse,
+                    name,
+                    select,
+                    doing=f"post-process {source.name} into {name}",
+                    other=step.other_run(begun),
                 )
         try:
             proof = prove_table(warehouse, name, step.definition)

@@ -101,6 +101,10 @@ class Step:
         """What an attempt was begun with. None for one that was not begun, or by an earlier version."""
         return self.store.attempt(self.release_id, self.asset, number)
 
+    def other_run(self, begun: Attempt | None) -> str:
+        """The run that began an attempt, when it is not this one; "" otherwise."""
+        return f"run {begun.run_id} of {begun.by}" if begun is not None and begun.run_id != self.run.run_id else ""
+
     def differs(self, begun: Attempt | None) -> str:
         """How what an attempt was begun with differs from the definition of now; "" when it agrees, or is not known."""
         return "; ".join(differences(begun.made_from, self.made_from)) if begun is not None else ""

@@ -12,6 +12,18 @@ from kumo_assets.config.load import QueryDefinition
 from kumo_assets.errors import ConfigError
 
 
+def last_full_day(time_zone: str, now: datetime | None = None) -> date:
+    """The newest day that has ended in the time zone (a name such as `America/New_York`)."""
+    return (now or datetime.now(UTC)).astimezone(ZoneInfo(time_zone)).date() - timedelta(days=1)
+
+
+def last_partition(definition: QueryDefinition, now: datetime | None = None) -> date:
+    """The query's newest partition: its last full day, or `schedule.end` when that was before."""
+    schedule = definition.spec.schedule
+    newest = last_full_day(schedule.time_zone, now)
+    return min(newest, schedule.end or newest)
+
+
 def demand_partition(
     definition: QueryDefinition, text: str, now: datetime | None = None, *, doing: str = "use the partition"
 ) -> str:
@@ -23,7 +35,7 @@ def demand_partition(
         raise ConfigError(doing, to=repr(text), found=str(error), next="write it like 2017-11-30") from error
     if text != day.isoformat():
         raise ConfigError(doing, to=repr(text), found="it is not YYYY-MM-DD", next="write it like 2017-11-30")
-    newest = (now or datetime.now(UTC)).astimezone(ZoneInfo(schedule.time_zone)).date() - timedelta(days=1)
+    newest = last_full_day(schedule.time_zone, now)
     advice = f"use a day from {schedule.start} to {newest} (the last full day in {schedule.time_zone})"
     if day > newest:
         raise ConfigError(doing, to=text, found="that day has not ended", next=advice)

@@ -7,7 +7,7 @@ in `kumo_assets.sources.table`.
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
@@ -33,7 +33,7 @@ def _named(text: str) -> str:
 
 
 def _predicate(text: str) -> str:
-    unknown = sorted(set(re.findall(r"\{\{\s*(\w+)\s*\}\}", text)) - PREDICATE)
+    unknown = sorted(set(re.findall(r"\{\{\s*([^{}]*?)\s*\}\}", text)) - PREDICATE)
     if unknown:
         raise ValueError(f"{{{{ {unknown[0]} }}}} is unknown; use {{{{ partition }}}} or {{{{ anchor }}}}")
     if ";" in text:
@@ -109,12 +109,3 @@ class TableSettings(Strict):
         if unknown:
             raise ValueError(f"columns: {unknown[0]} is none of {', '.join(COLUMNS)}")
         return self
-
-    def parts_on(self, day: date) -> tuple[str, ...]:
-        """Database, schema and name of a partition's table, as far as they are written; one to three parts."""
-        return tuple(day.strftime(self.table).split("."))
-
-
-def values_of(day: date, anchor: datetime) -> dict[str, str]:
-    """What a predicate's placeholders stand for, as SQL; `anchor` is in UTC."""
-    return {"partition": f"'{day.isoformat()}'", "anchor": f"'{anchor:%Y-%m-%d %H:%M:%S}'::TIMESTAMP_NTZ"}

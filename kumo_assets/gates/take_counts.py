@@ -58,7 +58,7 @@ def take_counts(
 
     counts: Counts
     if artefact.asset == "predictions":
-        counts = _of_predictions(rows, warehouse, artefact, where, baselines)
+        counts = _of_predictions(rows, warehouse, artefact, baselines)
         stored = ctx.store.statistics(opened.release_id, artefact.asset) or {}
         if "raw" in stored:
             counts["raw"] = stored["raw"]
@@ -85,9 +85,7 @@ def count_asset(
     return {name: float(value) for name, value in (figures | shown).items() if value is not None}
 
 
-def _of_predictions(
-    rows: Rows, warehouse: Warehouse, artefact: Artefact, where: str, baselines: Baselines
-) -> PredictionCounts:
+def _of_predictions(rows: Rows, warehouse: Warehouse, artefact: Artefact, baselines: Baselines) -> PredictionCounts:
     main, reference = (item.predictions if item is not None else None for item in (baselines.main, baselines.reference))
     place = artefact.details_as(WarehouseDetails)
     readable, columns = warehouse.readable(place.database, place.schema_name, artefact.name)

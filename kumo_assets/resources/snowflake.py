@@ -20,7 +20,7 @@ import dagster as dg
 from kumo_assets.errors import ConfigError, WarehouseError
 from kumo_assets.redaction import without_secrets
 from kumo_assets.resources.snowflake_settings import resource_outside_dagster
-from kumo_assets.resources.sql import in_upper_case, table
+from kumo_assets.resources.sql import by_upper_case, in_upper_case, table
 from kumo_assets.resources.waiting import Narrator
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Warehouse:
         if self._log_in is not None and self._session is not None:
             self._session.close(self._answers)
             self._session = None
+            self._columns.clear()
 
     def _cursor(self) -> SnowflakeCursor:
         from kumo_assets.resources.snowflake_cursor import UnhurriedCursor
@@ -140,10 +141,8 @@ class Warehouse:
         """(what to select from, column -> SQL type): a table, with every column under its name in upper case; no column
         when there is no such table."""
         columns = self.columns(database, schema, name)
-        kinds = {column.upper(): kind for column, kind in columns.items()}
-        return in_upper_case(table(database, schema, name), columns), kinds | {
-            column: kind for column, kind in columns.items() if column.isupper()
-        }
+        kinds = {upper: columns[column] for upper, column in by_upper_case(columns).items()}
+        return in_upper_case(table(database, schema, name), columns), kinds
 
     def compiled(self, select: str, *, doing: str) -> dict[str, str]:
         """Column name -> SQL type of what a SELECT returns, in order. Snowflake compiles it and runs nothing.

@@ -25,11 +25,10 @@ MOST_RECORDS = 100
 
 @dataclass(frozen=True)
 class Complete:
-    """The day's rows are all there: what was counted, the run they are from, and its record if it left one."""
+    """The day's rows are all there: what was counted, and the run they are from."""
 
     count: Count
     run: str
-    record: Completion | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def _by_record(day: DayTable, query: str, columns: Mapping[str, str], settings: 
     ]
     if wrong:
         return NotYet(f"{day.name} has {'; '.join(wrong)}")
-    return Complete(counted.count, record.run_id, record)
+    return counted
 
 
 def records_of(day: DayTable, query: str, settings: CompletionRecords) -> list[Completion]:
@@ -108,7 +107,8 @@ def _by_new_rows(
     day: DayTable, columns: Mapping[str, str], settings: NewRows, sleep: Callable[[float], None]
 ) -> Complete | NotYet:
     there = day.warehouse.columns(*day.parts)
-    kind = there.get(settings.column)
+    column = day.match(settings.column, there)
+    kind = there[column] if column is not None else None
     if kind is None or not (kind.startswith("TIMESTAMP") or kind == "DATE"):
         raise ConfigError(
             "prove by new rows that the table is complete",
@@ -116,14 +116,14 @@ def _by_new_rows(
             found=f"its column {settings.column} is {kind}" if kind else f"it has no column {settings.column}",
             next="set source.table.complete.newer.column to a column with the time a row was written",
         )
-    first = day.count(columns, settings.column)
+    first = day.count(columns, column)
     newest = _utc(first.newest)
     if newest is None or newest < day.anchor:
         reaches = newest.isoformat() if newest else "nothing"
         return NotYet(f"{settings.column} of {day.name} reaches {reaches}, not yet {day.anchor.isoformat()}")
     day.warehouse.rest()
     sleep(settings.seconds_between_looks)
-    second = day.count(columns, settings.column)
+    second = day.count(columns, column)
     if second != first:
         return NotYet(f"{day.name} is being written: {first.rows:,} rows, then {second.rows:,}")
     return _judged(second, f"{day.name} as of {newest.isoformat()}")

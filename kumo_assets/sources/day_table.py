@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from kumo_assets.config.table_source import TableSettings, values_of
+from kumo_assets.config.table_source import TableSettings
 from kumo_assets.config.tasks import OUTPUT_COLUMNS, Task
 from kumo_assets.errors import WarehouseError
-from kumo_assets.resources.creating import create_once
+from kumo_assets.resources.creating import create_once, is_there
 from kumo_assets.resources.snowflake import Warehouse
-from kumo_assets.resources.sql import literal, quote, table
+from kumo_assets.resources.sql import literal, moment_sql, quote, table
 from kumo_assets.resources.template import render
 
 # The names that `Warehouse.columns` has for Snowflake's types. A key of type FLOAT is refused: its text, which is what
@@ -91,7 +91,7 @@ class DayTable:
 
     def predicate(self, text: str | None, field: str) -> str:
         """The WHERE clause that `text`, of the definition's `field`, means on this day; empty for None."""
-        values = values_of(datetime.fromisoformat(self.partition).date(), self.anchor)
+        values = {"partition": literal(self.partition), "anchor": moment_sql(self.anchor)}
         return f" WHERE ({render(text, f'source.table.{field}', **values)})" if text is not None else ""
 
     def columns(self) -> dict[str, str]:
@@ -105,7 +105,7 @@ class DayTable:
             raise self._refused("there is no such table, or its role may not read it")
         found, reasons = None, []
         for form in OUTPUT_COLUMNS[self.task]:
-            matched = {ours: self._match(self.settings.columns.get(ours, ours), there) for ours in form}
+            matched = {ours: self.match(self.settings.columns.get(ours, ours), there) for ours in form}
             missing = [self.settings.columns.get(ours, ours) for ours, theirs in matched.items() if theirs is None]
             if not missing:
                 found = {ours: theirs for ours, theirs in matched.items() if theirs is not None}
@@ -132,7 +132,7 @@ class DayTable:
             return FLAGS
         return NUMBERS
 
-    def _match(self, wanted: str, there: Mapping[str, str]) -> str | None:
+    def match(self, wanted: str, there: Mapping[str, str]) -> str | None:
         """The column that is called `wanted` exactly; else the only one that is so in another case."""
         if wanted in there:
             return wanted
@@ -181,7 +181,7 @@ class DayTable:
 
     def frozen(self, name: str) -> Frozen | None:
         """What the release's copy `name` holds; None when there is none."""
-        if not self.warehouse.columns(self.warehouse.database, self.warehouse.schema, name):
+        if not is_there(self.warehouse, name):
             return None
         count = self._counted(self._own(name), "ENTITY")
         if count.rows == 0:

@@ -61,6 +61,10 @@ class Attempts(Protocol):
         """How that differs from `Source.parameters` of now; "" when it agrees, or is not known."""
         ...
 
+    def other_run(self, begun: Attempt | None) -> str:
+        """The run that began an attempt, when it is not this one; "" otherwise."""
+        ...
+
     def begin_attempt(self, number: int) -> Attempt:
         """Record what an attempt is begun with, before anything is started. The first record stays and is returned."""
         ...

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pydantic import JsonValue
 
 from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.partitions import last_partition
 from kumo_assets.config.table_source import TableSettings
 from kumo_assets.documents import Completion, KumoNotice, PredictionDetails
 from kumo_assets.errors import ConfigError, LateLogs, WarehouseError
@@ -70,8 +71,7 @@ class TableSource:
             begun = None if adopted else work.attempts.begin_attempt(attempt)
             if work.attempts.differs(begun):
                 continue
-            other = f"run {begun.run_id} of {begun.by}" if begun is not None else ""
-            copy = existing or self._copied(work, day, name, limit, other)
+            copy = existing or self._copied(work, day, name, limit, work.attempts.other_run(begun))
             if not copy.faults:
                 work.say(f"{'Adopted' if adopted else 'Copied'} {copy.count.rows:,} rows of {day.name} ({copy.run})")
                 return Predicted(
@@ -138,14 +138,13 @@ class TableSource:
         )
 
     def check(self, queries: Sequence[QueryDefinition]) -> str:
-        """Read each table's columns and completion records, for yesterday. Raises WarehouseError or ConfigError."""
+        """Read each table's columns and completion records, for the newest partition. Raises WarehouseError or ConfigError."""
         seen = []
         with connect_outside_dagster() as warehouse:
             for definition in queries:
                 spec = definition.spec
-                anchor = datetime.now(UTC)
-                yesterday = spec.schedule.end or date.fromordinal(anchor.date().toordinal() - 1)
-                day = DayTable(_settings(definition), spec.task, yesterday.isoformat(), anchor, warehouse)
+                newest = last_partition(definition, self._now())
+                day = DayTable(_settings(definition), spec.task, newest.isoformat(), self._now(), warehouse)
                 if day.settings.complete.record is not None:
                     records_of(day, definition.name, day.settings.complete.record)
                 if not warehouse.columns(*day.parts):

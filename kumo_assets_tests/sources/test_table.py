@@ -75,6 +75,9 @@ class Begun:
     def attempt(self, number: int) -> Attempt | None:
         return self.records.get(number)
 
+    def other_run(self, begun: Attempt | None) -> str:
+        return f"run {begun.run_id} of {begun.by}" if begun is not None and begun.run_id != "r" else ""
+
     def differs(self, begun: Attempt | None) -> str:
         return "; ".join(differences(begun.made_from, self.now)) if begun is not None else ""
 
@@ -341,6 +344,8 @@ def test_new_rows_that_do_not_grow_are_complete(producer: Producer) -> None:
     growing = Clock(BEFORE, then=lambda: stamped(producer, "2017-11-29 03:00:00", more))
     assert predict(producer, complete={"newer": {}}, clock=growing).rows == 2
     assert growing.waits == 3  # between two looks, before the next two, between those
+    lower = {"newer": {"column": "job_timestamp"}}
+    assert predict(producer, complete=lower, release="20171128-0000000b").rows == 2, "in any case, as other columns"
 
 
 def test_a_column_without_times_proves_nothing(producer: Producer) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from kumo_serving.errors import KumoAssetsError, PointerMalformed
 from kumo_serving.pointer import Hold, Pointer
 
+from kumo_assets.config.partitions import last_full_day
 from kumo_assets.documents import hours_since
 from kumo_assets.errors import ObjectStoreError
 from kumo_assets.pointers.store import VersionedPointer
@@ -233,7 +233,6 @@ def _next_command(
     if candidate is not None and decision.outcome == "promote":
         return f"kumo-assets promote {query} {candidate}"
     if pointer is None or stale:
-        zone = ZoneInfo(ctx.definition.spec.schedule.time_zone if ctx.definition is not None else "UTC")
-        yesterday = (moment.astimezone(zone) - timedelta(days=1)).date()
-        return f"kumo-assets materialize {query} --partition {yesterday}"
+        newest = last_full_day(ctx.definition.spec.schedule.time_zone if ctx.definition is not None else "UTC", moment)
+        return f"kumo-assets materialize {query} --partition {newest}"
     return f"nothing; if what is live is bad: kumo-assets rollback {query} --reason 'WHY'"

@@ -1,8 +1,8 @@
 """The one header that authenticates to Kumo, and keeping what is in it out of every text.
 
 `api_key` sends `X-API-Key`; a Snowflake native app's ingress wants a Snowflake token, from a file or by logging in
-(`session_token`); inside a Snowflake notebook there is no header at all. Nothing else of this package sees a secret;
-sending is in `transport`.
+(`session_token`); inside a Snowflake notebook there is no header at all. Sending is in
+`transport`.
 """
 
 from __future__ import annotations
