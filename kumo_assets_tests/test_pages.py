@@ -64,3 +64,29 @@ def test_each_test_that_a_page_names_exists(name: str) -> None:
 def _functions(path: str) -> frozenset[str]:
     tree = ast.parse((ROOT / path).read_text())
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+LINKS = sorted(
+    {
+        (str(page.relative_to(ROOT)), target)
+        for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "packages").glob("*/*.md"))
+        for target in re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)\)", page.read_text())
+    }
+)
+
+
+def test_every_link_inside_the_repository_leads_somewhere() -> None:
+    broken = []
+    for page, target in LINKS:
+        path, _, anchor = target.partition("#")
+        there = (ROOT / page).parent / path if path else ROOT / page
+        if not there.exists() or (anchor and anchor not in _anchors(there)):
+            broken.append((page, target))
+    assert len(LINKS) > 20
+    assert broken == []
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings: lower case, words joined by hyphens, other signs left out."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -58,7 +58,7 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
     )
     def active_pointer(
         context: dg.AssetExecutionContext, kumo_assets_releases: ReleasesResource
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> Iterator[dg.MaterializeResult[None]]:
         with closing(kumo_assets_releases.context(definition)) as ctx:
             promotion = promote(
                 ctx, context.run.tags.get(RELEASE_TAG), by=author_of(context), run_id=context.run.run_id

@@ -60,7 +60,7 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
         context: dg.AssetExecutionContext,
         kumo_assets_dynamodb: DynamoDBResource,
         kumo_assets_releases: ReleasesResource,
-    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         step = begin(context, definition, kumo_assets_releases, ASSET)
         artefact = step.existing()
         adopted = artefact is not None

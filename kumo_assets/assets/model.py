@@ -39,7 +39,7 @@ def build_model(definition: QueryDefinition) -> dg.AssetsDefinition:
         pool=shown.pool,
         required_resource_keys={RELEASES, *shown.resources},
     )
-    def model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def model(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         releases: ReleasesResource = getattr(context.resources, RELEASES)
         narrator = Narrator(context.log.info)
         values = run_values(context, definition, releases.store(definition.name), narrator)

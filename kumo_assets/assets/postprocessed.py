@@ -56,7 +56,7 @@ def build_postprocessed(
         context: dg.AssetExecutionContext,
         kumo_assets_snowflake: SnowflakeResource,
         kumo_assets_releases: ReleasesResource,
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[None]:
         step = begin(context, definition, kumo_assets_releases, ASSET)
         artefact = step.existing()
         adopted = artefact is not None

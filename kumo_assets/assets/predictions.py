@@ -61,7 +61,7 @@ def build_predictions(
         # By key, because which ones depends on the source.
         required_resource_keys={SNOWFLAKE, RELEASES, *shown.resources},
     )
-    def predictions(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    def predictions(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         releases: ReleasesResource = getattr(context.resources, RELEASES)
         step = begin(context, definition, releases, ASSET)
         artefact = step.existing()

@@ -37,7 +37,7 @@ def build_raw_logs(name: str, spec: RawLogsSpec) -> dg.Definitions:
         for asset, raw in spec.tables.items()
     ]
 
-    @dg.multi_observable_source_asset(
+    @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator]  # Dagster 1.13 does not annotate it
         name=f"observe_{name}", specs=specs, check_specs=checks, can_subset=True, group_name="raw"
     )
     def observe(

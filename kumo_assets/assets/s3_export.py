@@ -48,7 +48,7 @@ def build_s3_export(definition: QueryDefinition, partitions: dg.PartitionsDefini
         context: dg.AssetExecutionContext,
         kumo_assets_snowflake: SnowflakeResource,
         kumo_assets_releases: ReleasesResource,
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[None]:
         step = begin(context, definition, kumo_assets_releases, ASSET)
         artefact = step.existing()
         adopted = artefact is not None

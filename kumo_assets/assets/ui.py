@@ -21,7 +21,7 @@ from kumo_assets.sources.protocol import Link
 Metadata: TypeAlias = dict[str, dg.MetadataValue | str | int | float]
 
 
-def result(step: Step, artefact: Artefact, metadata: Metadata, adopted: bool) -> dg.MaterializeResult:
+def result(step: Step, artefact: Artefact, metadata: Metadata, adopted: bool) -> dg.MaterializeResult[None]:
     """The figures that every asset has, and `metadata`, the asset's own.
 
     Time is shown in two parts: what outside services took when the artefact was made, and what this project's code

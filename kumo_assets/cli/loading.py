@@ -40,7 +40,8 @@ def daily_job(index: DefinitionsIndex, definition: QueryDefinition) -> dg.JobDef
     project = _project()
     name = daily_job_name(definition.name)
     try:
-        return load_definitions(project).resolve_job_def(name)
+        job: dg.JobDefinition = load_definitions(project).resolve_job_def(name)
+        return job
     except Exception as error:  # what a project's own code may raise while it loads: anything
         broken = [str(fault) for fault in faults(index)]
         if not broken and not _in_the_folder(error):
@@ -103,8 +104,8 @@ def _alone(index: DefinitionsIndex, definition: QueryDefinition) -> dg.Definitio
     import dagster as dg
 
     from kumo_assets.assets.definition_check import demand_usable
+    from kumo_assets.assets.raw import build_raw_logs
     from kumo_assets.components.predictive_query import build_query
-    from kumo_assets.components.raw_logs import build_raw_logs
     from kumo_assets.definitions import shared_definitions
 
     usable = demand_usable(index, definition)

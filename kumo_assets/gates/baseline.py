@@ -7,7 +7,7 @@ first release has no promoted one before it, neither in the pointer nor in the l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
@@ -126,7 +126,8 @@ def _seals(ctx: ReleaseContext, names: Iterable[str]) -> Iterator[Seal]:
 
 def _of_day(ctx: ReleaseContext, day: str, names: list[str]) -> Baseline | None:
     """The newest promoted release of a day: from the pointer's own list, else from the ledger."""
-    for known in (lambda: names, lambda: _by_ledger(ctx)):
+    in_turn: tuple[Callable[[], list[str]], ...] = (lambda: names, lambda: _by_ledger(ctx))
+    for known in in_turn:
         of_day = [name for name in known() if partition_of_release(name) == day]
         for seal in _seals(ctx, of_day):
             if seal.statistics:

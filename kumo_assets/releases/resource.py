@@ -18,7 +18,7 @@ from kumo_assets.resources.s3 import S3Resource
 from kumo_assets.resources.s3_objects import ObjectStore
 
 
-class ReleasesResource(dg.ConfigurableResource):
+class ReleasesResource(dg.ConfigurableResource["ReleasesResource"]):
     """Where releases are kept: S3, as configured for the whole project.
 
     Dagster makes a new instance for each run, and for each tick of a sensor. What one reads is kept for the run;

@@ -271,7 +271,7 @@ class ObjectStore:
 
 def _is_page(answer: Any) -> bool:
     kind = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-type", "")
-    return kind.startswith(PAGE)
+    return str(kind).startswith(PAGE)
 
 
 @contextmanager

@@ -114,4 +114,5 @@ def snowflake_resource(environ: Mapping[str, str] | None = None) -> SnowflakeRes
 
 def resource_outside_dagster() -> SnowflakeResource:
     """The resource with its variables read, for code that Dagster does not run."""
-    return snowflake_resource().process_config_and_initialize()
+    resource: SnowflakeResource = snowflake_resource().process_config_and_initialize()
+    return resource

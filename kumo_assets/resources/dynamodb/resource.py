@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dagster_aws.utils import ResourceWithBoto3Configuration
 from pydantic import PrivateAttr
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class DynamoDBResource(ResourceWithBoto3Configuration):
     """DynamoDB. Unset fields mean what every AWS SDK takes from the environment."""
 
-    _client: Any = PrivateAttr(default=None)
+    _client: DynamoDBClient | None = PrivateAttr(default=None)
 
     def client(self) -> DynamoDBClient:
         """The client, made once a run, with explicit time-outs and standard retries."""

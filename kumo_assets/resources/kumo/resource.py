@@ -16,7 +16,7 @@ from kumo_assets.resources.kumo.client import KumoClient, open_client
 from kumo_assets.resources.kumo.environment import VARIABLES
 
 
-class KumoResource(dg.ConfigurableResource):
+class KumoResource(dg.ConfigurableResource["KumoResource"]):
     """One Kumo tenant."""
 
     url: str = Field(description="Base URL, https://<customer>.kumoai.cloud/api")

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kumo_assets.errors import ConfigError, KumoAssetsError
+from kumo_serving.errors import KumoAssetsError
+
+from kumo_assets.errors import ConfigError
 from kumo_assets.resources.kumo.auth import RENEW_AFTER_SECONDS
 from kumo_assets.resources.kumo.errors import KumoUnauthorized, KumoUnreachable
 
@@ -94,7 +96,8 @@ def _issued(connection: SnowflakeConnection) -> str:
     """A token of its own for this session, asked for as the vendor's client does (kumoai 2.22.0, kumoai/spcs.py)."""
     from snowflake.connector.errors import OperationalError
 
-    answer = connection.rest._token_request("ISSUE") if connection.rest is not None else None
+    rest: Any = connection.rest
+    answer = rest._token_request("ISSUE") if rest is not None else None
     data = answer.get("data") if isinstance(answer, dict) else None
     token = data.get("sessionToken") if isinstance(data, dict) else None
     if not isinstance(token, str) or not token:

@@ -76,7 +76,8 @@ def _state(ti: Any) -> str | None:
             TaskInstance.task_id == ti.task_id,
             TaskInstance.map_index == ti.map_index,
         )
-        return row.scalar()
+        found: str | None = row.scalar()
+        return found
 
 
 __all__ = [

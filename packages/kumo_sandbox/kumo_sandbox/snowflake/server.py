@@ -199,7 +199,7 @@ def install_statements() -> None:
 
     FakeSnowflakeCursor.execute = execute  # type: ignore[method-assign]
     FakeSnowflakeCursor._transform = transformed  # type: ignore[method-assign]
-    fake.parse_one = _one_statement
+    fake.parse_one = _one_statement  # type: ignore[attr-defined]
 
 
 def _one_statement(command: str) -> Any:
