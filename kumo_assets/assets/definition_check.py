@@ -36,6 +36,7 @@ def demand_usable(index: DefinitionsIndex, definition: QueryDefinition) -> Usabl
             next="rename the folder",
         )
     index.demand_unique(definition.name)
+    index.demand_readable(definition.name)
     sources = index.raw_sources(definition)
     check_own_gates(definition)
     preprocess.check_file(definition)

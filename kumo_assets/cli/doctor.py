@@ -153,7 +153,7 @@ def _definitions(index: DefinitionsIndex) -> str:
             found="; ".join(dict.fromkeys(f"{error.to}: {error.found}" for error in wrong)),
             next="; ".join(dict.fromkeys(error.next for error in wrong)),
         )
-    return f"{len(names)} queries in {index.folder}: {', '.join(names) or 'none'}"
+    return f"{_queries(len(names))} in {index.folder}: {', '.join(names) or 'none'}"
 
 
 def _variables() -> Seen:
@@ -316,7 +316,7 @@ def _ledgers(queries: Sequence[QueryDefinition]) -> str:
             found="; ".join(problems),
             next="do what is said behind each; docs/operations.md has why",
         )
-    return f"{len(queries)} queries"
+    return _queries(len(queries))
 
 
 def _dagster(queries: Sequence[QueryDefinition]) -> str:
@@ -361,3 +361,7 @@ def _limits() -> str:
     with dg.DagsterInstance.get() as instance:
         lacks = missing(limits_of(instance))
     return f"for production, its dagster.yaml lacks: {'; '.join(lacks)}" if lacks else "promotions find a slot, always"
+
+
+def _queries(count: int) -> str:
+    return "1 query" if count == 1 else f"{count} queries"

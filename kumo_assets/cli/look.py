@@ -264,7 +264,9 @@ def queries(as_json: Json = False) -> None:
 
 def gates(
     query: Query,
-    partition: Annotated[str, typer.Option(help="Day, YYYY-MM-DD.")],
+    partition: Annotated[
+        str | None, typer.Option(help="Day, YYYY-MM-DD. Default: the newest that has a release.")
+    ] = None,
     release: Annotated[str | None, typer.Option(help="Default: the newest release of the day.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -273,6 +275,7 @@ def gates(
     from kumo_assets.releases.context import ReleaseContext
 
     ctx: ReleaseContext = context_of(query)
+    partition = partition or max((item.partition for item in ctx.store.listings()), default="any day")
     of_day = [opened for _, opened in ctx.store.of_day(partition)]
     record = next((opened for opened in of_day if release in (None, opened.release_id)), None)
     if record is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from typing import Annotated
 
 import typer
 from kumo_serving.errors import KumoAssetsError
@@ -39,6 +40,13 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an unexpected error came from.")] = False,
+) -> None:
+    """`--debug` is read before the command line is; here it is told to whoever asks for help."""
 
 
 def main() -> None:

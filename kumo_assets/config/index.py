@@ -18,10 +18,10 @@ from kumo_assets.config.load import (
     QueryDefinition,
     RawSource,
     query_of,
-    read_document,
     validate,
 )
 from kumo_assets.config.raw_logs import RawLogsSpec
+from kumo_assets.config.yaml_file import read_mapping
 from kumo_assets.errors import ConfigError
 
 
@@ -61,6 +61,11 @@ class DefinitionsIndex:
         files = self._named(name)
         if len(files) > 1:
             raise _twice("query", name, files)
+
+    def demand_readable(self, name: str) -> None:
+        """ConfigError for a file that Dagster's own YAML loader takes and ours does not, as one with a key twice."""
+        for path in self._named(name):
+            self._document(path)
 
     def raw_logs(self) -> dict[str, RawLogsSpec]:
         """Every readable RawLogs definition, by its folder's name.
@@ -150,7 +155,7 @@ class DefinitionsIndex:
 
     def _document(self, path: Path) -> dict[str, Any]:
         if path not in self._documents:
-            self._documents[path] = read_document(path)
+            self._documents[path] = read_mapping(path)
         return self._documents[path]
 
     def _type(self, path: Path) -> str:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from kumo_assets.config.explain import explain
 from kumo_assets.config.query import PredictiveQuerySpec
 from kumo_assets.config.raw_logs import RawTable
+from kumo_assets.config.yaml_file import read_mapping
 from kumo_assets.errors import ConfigError
 
 QUERY_TYPE = "kumo_assets.components.PredictiveQuery"
@@ -47,7 +48,7 @@ def read_query(folder: Path) -> QueryDefinition:
     """The query whose folder this is; no other file is opened. ConfigError names file, field, value and what would be
     right."""
     path = folder / "defs.yaml"
-    return query_of(path, read_document(path))
+    return query_of(path, read_mapping(path))
 
 
 def query_of(path: Path, document: dict[str, Any]) -> QueryDefinition:
@@ -65,51 +66,9 @@ def query_of(path: Path, document: dict[str, Any]) -> QueryDefinition:
     )
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """A file's YAML. ConfigError for one that cannot be opened, is not UTF-8 or not YAML, or has no mapping at the top."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            "read", to=str(path), found=str(error), next="make it a file of UTF-8 text that this user may read"
-        ) from error
-    try:
-        # libyaml's loader is ten times as fast; the pure one is there where PyYAML was built without it.
-        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            "read", to=str(path), found=f"not YAML: {error}", next="fix the YAML at the line named"
-        ) from error
-    except ValueError as error:  # PyYAML makes dates with `datetime.date`, which refuses 2017-02-30
-        raise ConfigError(
-            "read", to=str(path), found=f"a date or number that does not exist: {error}", next="correct it"
-        ) from error
-    if not isinstance(document, dict):
-        raise ConfigError("read", to=str(path), found="no mapping at the top", next="write `type:` and `attributes:`")
-    return document
-
-
 def validate(model: type[M], attributes: Any, path: Path) -> M:
     """The model made from a file's `attributes`; ConfigError with every wrong field otherwise."""
     try:
         return model.model_validate(attributes if attributes is not None else {})
     except ValidationError as error:
-        raise explain(error, path) from error
-
-
-def explain(error: ValidationError, path: Path) -> ConfigError:
-    """One ConfigError out of pydantic's list: file, field, value, and the allowed ones."""
-    lines = []
-    for item in error.errors():
-        field = "attributes." + ".".join(str(part) for part in item["loc"]) if item["loc"] else "attributes"
-        value = "" if item["type"] == "missing" else f" (found {_short(item.get('input'))})"
-        if item["type"] == "value_error":
-            # The message is one of our own; of a whole section it says enough without repeating the section.
-            value = value if item["loc"] else ""
-        lines.append(f"{field}: {item['msg'].removeprefix('Value error, ')}{value}")
-    return ConfigError("read the definition", to=str(path), found="; ".join(lines), next="fix the fields named")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+        raise explain(error, model, path) from error

@@ -158,7 +158,7 @@ def test_raw_logs_that_are_wrong_stop_only_the_queries_that_name_them(project: P
     project.write("needy/defs.yaml", QUERY.replace("[transactions]", "[clicks]"))
     assert project.job() == "offers_daily"
     with pytest.raises(
-        ConfigError, match=r"'clicks', which no RawLogs definition has.*wrong/defs\.yaml: attributes\.schema"
+        ConfigError, match=r"'clicks', which no RawLogs definition has.*wrong/defs\.yaml: line \d+, attributes\.schema"
     ):
         project.job("needy")
 

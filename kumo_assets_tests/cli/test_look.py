@@ -105,6 +105,8 @@ def test_gates_explain_each_verdict_of_a_day(built: Built) -> None:
     assert done.status == 0
     assert done.document["release_id"] == built.first
     assert {"keys", "volume", "import_complete"} <= {item["gate"] for item in done.document["verdicts"]}
+    newest = kumo_assets("gates", QUERY, "--json").document
+    assert newest["partition"] == "2017-11-29", "the newest day that has a release, unless one is named"
     none = kumo_assets("gates", QUERY, "--partition", "2017-11-05")
     assert none.status == 2
     assert f"kumo-assets releases {QUERY}" in none.err

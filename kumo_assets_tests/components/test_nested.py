@@ -12,7 +12,7 @@ import pytest
 
 from kumo_assets.components.scaffold import PredictiveQueryScaffolder
 from kumo_assets.config import index as index_module
-from kumo_assets.config.load import read_document
+from kumo_assets.config.yaml_file import read_mapping
 
 QUERY = """
 type: kumo_assets.components.PredictiveQuery
@@ -84,9 +84,9 @@ def test_one_load_parses_each_file_once_and_the_next_load_sees_what_changed(
 
     def read(path: Path) -> dict[str, Any]:
         opened.append(path)
-        return read_document(path)
+        return read_mapping(path)
 
-    monkeypatch.setattr(index_module, "read_document", read)
+    monkeypatch.setattr(index_module, "read_mapping", read)
     load({"offers": QUERY, "growth/churn": QUERY, "logs": RAW})
     assert len(opened) == len(set(opened)) == 3
     opened.clear()

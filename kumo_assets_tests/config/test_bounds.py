@@ -45,7 +45,7 @@ def test_a_number_beyond_its_bounds_is_named_with_file_and_field(tmp_path: Path,
     (tmp_path / "bad").mkdir()
     path = tmp_path / "bad" / "defs.yaml"
     path.write_text(QUERY + f"  stale_after_hours: {value}\n")
-    with pytest.raises(ConfigError, match=r"bad/defs\.yaml: attributes\.stale_after_hours"):
+    with pytest.raises(ConfigError, match=r"bad/defs\.yaml: line \d+, attributes\.stale_after_hours"):
         DefinitionsIndex(tmp_path).query("bad")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from kumo_assets.config import index as index_module
 from kumo_assets.config.index import DefinitionsIndex
-from kumo_assets.config.load import read_document
+from kumo_assets.config.yaml_file import read_mapping
 from kumo_assets.errors import ConfigError
 from kumo_assets_tests.support.definitions import QUERY, RAW
 
@@ -127,9 +127,9 @@ def _opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def read(path: Path) -> dict[str, Any]:
         opened.append(path)
-        return read_document(path)
+        return read_mapping(path)
 
-    monkeypatch.setattr(index_module, "read_document", read)
+    monkeypatch.setattr(index_module, "read_mapping", read)
     return opened
 
 

@@ -79,6 +79,45 @@ def test_a_wrong_field_is_named_with_file_value_and_what_is_allowed(
         assert word in text
 
 
+def error_of(folder: Path, *change: str) -> str:
+    write(folder, "bad", QUERY.replace(*change))
+    with pytest.raises(ConfigError) as caught:
+        DefinitionsIndex(folder).query("bad")
+    return str(caught.value)
+
+
+def test_a_wrong_name_is_told_with_its_line_and_the_names_that_are_right(folder: Path) -> None:
+    text = error_of(folder, "{start: 2017-11-01}", "\n    start: 2017-11-01\n    att: '13:30'")
+    line = (folder / "bad" / "defs.yaml").read_text().splitlines().index("    att: '13:30'") + 1
+    assert f"line {line}, attributes.schedule.att: there is no such field; did you mean at? It may have at, end" in text
+
+
+def test_names_of_a_section_that_is_one_of_many_are_listed_too(folder: Path) -> None:
+    text = error_of(folder, "connector: c}", "connector: c, poll: {max_second: 5}}")
+    assert "attributes.source.kumo.poll.max_second: there is no such field; did you mean max_seconds?" in text
+    write(folder, "logs", RAW.replace("table: TRANSACTIONS", "tabel: TRANSACTIONS"))
+    with pytest.raises(ConfigError, match=r"tabel: there is no such field; did you mean table\?"):
+        DefinitionsIndex(folder).raw_logs()
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("at: 13:30", 'at: 13:30 without quotes is the number 810; write "13:30"'),
+        ("time_zone: NO", 'time_zone: NO without quotes is the truth value False; write "NO"'),
+    ],
+)
+def test_a_text_that_yaml_takes_for_something_else_is_to_be_quoted(folder: Path, written: str, message: str) -> None:
+    assert message in error_of(folder, "{start: 2017-11-01}", f"\n    start: 2017-11-01\n    {written}")
+
+
+def test_a_key_that_is_written_twice_is_refused_with_both_lines(folder: Path) -> None:
+    text = error_of(folder, "  schedule:", "  top_k: 5\n  top_k: 6\n  schedule:")
+    assert re.search(r"'top_k' is written twice, in lines (\d+) and \d+", text)
+    text = error_of(folder, "connector: c}", "connector: c, connector: d}")
+    assert "'connector' is written twice" in text
+
+
 def test_a_date_that_does_not_exist_is_an_error_of_its_own_file(folder: Path) -> None:
     write(folder, "bad", QUERY.replace("2017-11-01", "2017-02-30"))
     with pytest.raises(ConfigError, match=r"bad/defs\.yaml: a date or number that does not exist: day is out of range"):
