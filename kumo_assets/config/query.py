@@ -97,6 +97,11 @@ class Kumo(Strict):
         default=True, description="False to launch without a fresh snapshot: what Kumo then reads is its own choice."
     )
     send_prediction_time: bool = Field(default=True, description="False for tenants too old to know `prediction_time`.")
+    entities_agree: Literal["exact", "at_least", "off"] = Field(
+        default="exact",
+        description="How many entities the table must have: exactly as many as Kumo reports, at least as many, or any "
+        "number. What Kumo counts as `num_entities_predicted` is not public.",
+    )
     num_workers: int = Field(default=1, ge=1, le=4)
     classes_per_entity: int | None = Field(
         default=None, ge=1, le=10_000, description="Candidates Kumo returns per entity; default 2 x top_k + 2."
