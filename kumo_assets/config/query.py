@@ -29,6 +29,9 @@ ITEM_FORMATS: dict[str, str] = {
     "multiclass_classification": "classification/1",
 }
 
+# Shown in the place of what `show_entities: false` keeps out of sight.
+NOT_SHOWN = "not shown (show_entities: false)"
+
 # Bounds of what a person may write: far beyond what anybody wants, and within what clocks and outside systems take.
 HOUR = 3600.0  # seconds
 WEEK_MINUTES = 7 * 24 * 60.0
@@ -247,6 +250,11 @@ class PredictiveQuerySpec(Strict):
     description: str = ""
     owners: list[Owner] = Field(min_length=1, description="`team:NAME` or an e-mail address.")
     entity: str = Field(default="entity", description="What an entity is, in a word: household, user.")
+    show_entities: bool = Field(
+        default=True,
+        description="False where entities are people: no entity id and no entity's predictions in Dagster, in verdicts, "
+        "in errors and in notifications.",
+    )
     raw_logs: list[str] = Field(
         description="Raw log assets this query needs; [] is allowed only where the source is a table."
     )
