@@ -18,7 +18,7 @@ from kumo_assets.assets.links import estimated_dollars, table_link
 from kumo_assets.assets.progress import changes
 from kumo_assets.assets.seal import seal_release
 from kumo_assets.assets.step import Step, begin
-from kumo_assets.assets.ui import Metadata, preview, result
+from kumo_assets.assets.ui import Metadata, result, sample_preview
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.documents import IMPORT_GATE, Artefact, ExportDetails, ImportDetails
 from kumo_assets.errors import ImportFailed
@@ -69,7 +69,10 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
         if artefact is None:
             attempt, state, was_adopted = _import(context, step, kumo_assets_dynamodb.client())
             evidence = _evidence(step, kumo_assets_dynamodb.client(), state)
-            verdict = step.store.write_verdict(judge_import(evidence, opened=step.opened, run_id=step.run.run_id))
+            shown = definition.spec.show_entities
+            verdict = step.store.write_verdict(
+                judge_import(evidence, opened=step.opened, run_id=step.run.run_id, show_entities=shown)
+            )
             notify_of(definition.name, [verdict], step.store)
         else:
             stored = step.store.verdict(step.release_id, IMPORT_GATE)
@@ -237,5 +240,5 @@ def _metadata(step: Step, artefact: Artefact) -> Metadata:
         "bytes imported": details.bytes,
         "estimated AWS cost (USD)": round(dollars["together"], 6),
         "estimated AWS cost, by part": dg.MetadataValue.json({name: round(sum_, 6) for name, sum_ in dollars.items()}),
-        "preview": preview([item.model_dump() for item in details.sample[:5]]),
+        "preview": sample_preview(step.definition, details.sample),
     }

@@ -60,11 +60,14 @@ def build_postprocessed(
         step = begin(context, definition, kumo_assets_releases, ASSET)
         artefact = step.existing()
         adopted = artefact is not None
-        with connect(kumo_assets_snowflake) as warehouse, closing(kumo_assets_releases.context(definition)) as ctx:
+        with (
+            connect(kumo_assets_snowflake, show_values=spec.show_entities) as warehouse,
+            closing(kumo_assets_releases.context(definition)) as ctx,
+        ):
             if artefact is None:
                 artefact = _create(step, warehouse, kumo_assets_releases.context, sources, others)
             figures = count_asset(ctx, warehouse, definition, step.opened, artefact)
-            return result(step, artefact, _metadata(warehouse, artefact) | figures, adopted)
+            return result(step, artefact, _metadata(definition, warehouse, artefact) | figures, adopted)
 
     return postprocessed
 
@@ -156,6 +159,6 @@ def _binary_columns(definition: QueryDefinition, warehouse: Warehouse, source: A
     return {"true_prob": "SCORE", "predicted": f"SCORE >= {0.5 if threshold is None else threshold}"}
 
 
-def _metadata(warehouse: Warehouse, artefact: Artefact) -> Metadata:
+def _metadata(definition: QueryDefinition, warehouse: Warehouse, artefact: Artefact) -> Metadata:
     source = artefact.details_as(PostprocessedDetails).source
-    return {**table_metadata(warehouse, artefact), "made from": source}
+    return {**table_metadata(definition, warehouse, artefact), "made from": source}

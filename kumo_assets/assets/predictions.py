@@ -68,7 +68,10 @@ def build_predictions(
         adopted = artefact is not None
         day = date.fromisoformat(step.run.partition)
         start, anchor = (anchor_time(end, spec.schedule.time_zone) for end in (day - timedelta(days=1), day))
-        with connect(getattr(context.resources, SNOWFLAKE)) as warehouse, closing(releases.context(definition)) as ctx:
+        with (
+            connect(getattr(context.resources, SNOWFLAKE), show_values=spec.show_entities) as warehouse,
+            closing(releases.context(definition)) as ctx,
+        ):
             if artefact is None:
                 if has_file(definition):
                     known = known_columns(ctx, warehouse)
@@ -85,7 +88,7 @@ def build_predictions(
                 resolve_references(step, warehouse, releases.context, others)
                 artefact = _predict(context, step, source, warehouse, anchor)
             figures = count_asset(ctx, warehouse, definition, step.opened, artefact)
-            yield result(step, artefact, _metadata(source, warehouse, artefact) | figures, adopted)
+            yield result(step, artefact, _metadata(definition, source, warehouse, artefact) | figures, adopted)
 
     return predictions
 
@@ -117,6 +120,7 @@ def _predict(
     )
 
 
-def _metadata(source: Source, warehouse: Warehouse, artefact: Artefact) -> Metadata:
+def _metadata(definition: QueryDefinition, source: Source, warehouse: Warehouse, artefact: Artefact) -> Metadata:
     figures = source.figures(artefact.details_as(PredictionDetails))
-    return {**table_metadata(warehouse, artefact), **{label: link(figure) for label, figure in figures.items()}}
+    shown = table_metadata(definition, warehouse, artefact)
+    return {**shown, **{label: link(figure) for label, figure in figures.items()}}

@@ -15,6 +15,7 @@ from kumo_assets.errors import WarehouseError
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import table
 from kumo_assets.resources.template import check_sql, read_sql, render
+from kumo_assets.resources.views import ensure_view
 
 FILE = "preprocess.sql"
 
@@ -38,8 +39,8 @@ def check_file(definition: QueryDefinition) -> None:
 def create_view(
     definition: QueryDefinition, sources: Mapping[str, RawSource], warehouse: Warehouse, names: QueryNames
 ) -> tuple[str, dict[str, str]]:
-    """(name, columns by SQL type) of the view over the query's raw logs, made or replaced in one statement; grants on it
-    are kept.
+    """(name, columns by SQL type) of the view over the query's raw logs. It is made, or replaced in one statement where it
+    says something else; grants on it are kept, and otherwise all that is set on it.
 
     ConfigError for an unknown placeholder, WarehouseError with Snowflake's words for SQL it does not take.
     """
@@ -47,7 +48,7 @@ def create_view(
     select = render(read_sql(file), str(file), **raw_values(sources, warehouse))
     name = view_name(names)
     where = table(warehouse.database, warehouse.schema, name)
-    warehouse.rows(f"CREATE OR REPLACE VIEW {where} COPY GRANTS AS\n{select}", doing=f"make the view {name}")
+    ensure_view(warehouse, warehouse.database, warehouse.schema, name, select, doing=f"make the view {name}")
     # A view's SQL is only half checked until it is read.
     warehouse.rows(f"SELECT * FROM {where} LIMIT 0", doing=f"read the view {name}")  # noqa: S608 - quoted
     columns = warehouse.columns(warehouse.database, warehouse.schema, name)

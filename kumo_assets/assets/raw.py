@@ -4,7 +4,6 @@ One observation reads all selected tables in one session. Whether the logs reach
 each query, in `log_arrival`.
 """
 
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib.metadata import version
@@ -17,8 +16,9 @@ from kumo_assets.assets.templates import shipped
 from kumo_assets.assets.ui import Metadata, column_schema
 from kumo_assets.config.raw_logs import KafkaColumn, KafkaShape, RawLogsSpec, RawTable
 from kumo_assets.errors import WarehouseError
-from kumo_assets.resources.snowflake import Warehouse, connect, names_a_conflict
+from kumo_assets.resources.snowflake import Warehouse, connect
 from kumo_assets.resources.sql import literal, quote, table
+from kumo_assets.resources.views import ensure_view
 
 # A time of day that ends in Z, +05:30, +0530 or -08. No backslash: SQL dialects differ in what one means in a literal.
 WITH_OFFSET = "^.*:[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
@@ -49,7 +49,12 @@ def build_raw_logs(name: str, spec: RawLogsSpec) -> dg.Definitions:
                 if raw_key(asset) not in context.selected_asset_keys:
                     continue
                 if raw.kafka is not None:
-                    ensure_flattening_view(warehouse, database, spec.schema_name, raw, raw.kafka)
+                    made = ensure_flattening_view(warehouse, database, spec.schema_name, raw, raw.kafka)
+                    if made:
+                        context.log.info(
+                            f"The flattening view {raw.table} was made, or replaced because its text in Snowflake was not "
+                            "the definition's: tags and policies on it must be set again"
+                        )
                 yield _observe(warehouse, asset, raw, database, spec.schema_name)
 
     return dg.Definitions(assets=[observe])
@@ -113,28 +118,17 @@ def _observe(warehouse: Warehouse, asset: str, raw: RawTable, database: str, sch
     )
 
 
-def ensure_flattening_view(warehouse: Warehouse, database: str, schema: str, raw: RawTable, shape: KafkaShape) -> None:
-    """Create or replace the view that flattens what the Snowflake Kafka connector lands (RECORD_CONTENT, VARIANT).
+def ensure_flattening_view(warehouse: Warehouse, database: str, schema: str, raw: RawTable, shape: KafkaShape) -> bool:
+    """The view that flattens what the Snowflake Kafka connector lands (RECORD_CONTENT, VARIANT), made or replaced where it
+    does not say what the definition says; whether it was.
 
     Column names, paths and types were checked against patterns when the definition was read.
     """
     columns = ",\n    ".join(
         f"{_flattened(column, raw.event_time_zone)} AS {quote(name)}" for name, column in shape.columns.items()
     )
-    statement = shipped(
-        "flattening_view.sql",
-        view=table(database, schema, raw.table),
-        columns=columns,
-        landing=table(database, schema, shape.landing_table),
-    )
-    for last in (False, False, True):
-        try:
-            warehouse.rows(statement, doing=f"create the flattening view {raw.table}")
-            return
-        except WarehouseError as error:  # another run replaces the view at the same time, by the same definition
-            if last or not names_a_conflict(error):
-                raise
-            time.sleep(1)
+    select = shipped("flattening_view.sql", columns=columns, landing=table(database, schema, shape.landing_table))
+    return ensure_view(warehouse, database, schema, raw.table, select, doing=f"create the flattening view {raw.table}")
 
 
 def _flattened(column: KafkaColumn, zone: str) -> str:

@@ -14,9 +14,9 @@ from kumo_assets.assets.keys import code_version, key_of
 from kumo_assets.assets.links import s3_link
 from kumo_assets.assets.step import Step, begin, table_of
 from kumo_assets.assets.templates import shipped
-from kumo_assets.assets.ui import Metadata, preview, result
+from kumo_assets.assets.ui import Metadata, result, sample_preview
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.config.query import PredictiveQuerySpec
+from kumo_assets.config.query import NOT_SHOWN, PredictiveQuerySpec
 from kumo_assets.documents import Artefact, ExportDetails, ExportedFile, SampledItem, WarehouseDetails
 from kumo_assets.errors import ExportError
 from kumo_assets.releases.resource import ReleasesResource
@@ -53,7 +53,7 @@ def build_s3_export(definition: QueryDefinition, partitions: dg.PartitionsDefini
         artefact = step.existing()
         adopted = artefact is not None
         if artefact is None:
-            with connect(kumo_assets_snowflake) as warehouse:
+            with connect(kumo_assets_snowflake, show_values=spec.show_entities) as warehouse:
                 artefact = _export(context, step, warehouse, kumo_assets_releases.environment().storage_integration)
         return result(step, artefact, _metadata(step, artefact), adopted)
 
@@ -201,10 +201,12 @@ def taken_sample(
     stored = _scores(warehouse, task, chosen, where)
     for item in sample:
         if item.entity in stored and scores_in(item.p) != stored[item.entity]:
+            shown = f"entity {item.entity}", item.p[:200]
+            whose, what = shown if spec.show_entities else ("a sampled entity", NOT_SHOWN)
             raise ExportError(
                 "trust the unload of",
                 to=where,
-                found=f"the item of entity {item.entity} does not have the table's scores: {item.p[:200]}",
+                found=f"the item of {whose} does not have the table's scores: {what}",
                 next="report this; Snowflake wrote a number with fewer digits than a double has. Nothing was imported",
             )
     return sample
@@ -258,5 +260,5 @@ def _metadata(step: Step, artefact: Artefact) -> Metadata:
         "bytes": details.bytes,
         "format": details.format,
         "fallback list": details.fallback or "none",
-        "preview": preview([item.model_dump() for item in details.sample[:5]]),
+        "preview": sample_preview(step.definition, details.sample),
     }

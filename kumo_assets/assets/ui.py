@@ -6,14 +6,16 @@ Links to consoles and prices are in `links`. Nothing is decided here.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import dagster as dg
 
 from kumo_assets.assets.links import s3_link
 from kumo_assets.assets.step import Step, table_of
-from kumo_assets.documents import Artefact, WarehouseDetails
+from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.query import NOT_SHOWN
+from kumo_assets.documents import Artefact, SampledItem, WarehouseDetails
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.sources.protocol import Link
 
@@ -41,15 +43,18 @@ def result(step: Step, artefact: Artefact, metadata: Metadata, adopted: bool) ->
     return dg.MaterializeResult(metadata=shown, data_version=dg.DataVersion(f"{step.release_id}-a{artefact.attempt}"))
 
 
-def table_metadata(warehouse: Warehouse, artefact: Artefact) -> Metadata:
+def table_metadata(definition: QueryDefinition, warehouse: Warehouse, artefact: Artefact) -> Metadata:
     """Name, columns and first rows of an artefact that is a Snowflake table."""
     place, where = artefact.details_as(WarehouseDetails), table_of(artefact)
     columns = warehouse.columns(place.database, place.schema_name, artefact.name)
-    rows = warehouse.rows(f"SELECT * FROM {where} LIMIT 5", doing=f"preview {where}")  # noqa: S608 - quoted
+
+    def first_rows() -> Sequence[Mapping[str, object]]:
+        return warehouse.rows(f"SELECT * FROM {where} LIMIT 5", doing=f"preview {where}")  # noqa: S608 - quoted
+
     return {
         "dagster/table_name": ".".join((place.database, place.schema_name, artefact.name)),
         "dagster/column_schema": column_schema(columns),
-        "preview": preview(rows),
+        "preview": preview(definition, first_rows),
     }
 
 
@@ -58,10 +63,19 @@ def link(figure: Link | str | int | float) -> dg.MetadataValue | str | int | flo
     return dg.MetadataValue.url(figure.url) if isinstance(figure, Link) else figure
 
 
-def preview(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue:
-    """Rows as a Markdown table, for a person; meant for five of them."""
+def sample_preview(definition: QueryDefinition, sample: Sequence[SampledItem]) -> dg.MetadataValue:
+    """The first of the sampled items, as `preview` shows them."""
+    return preview(definition, lambda: [item.model_dump() for item in sample[:5]])
+
+
+def preview(definition: QueryDefinition, first_rows: Callable[[], Sequence[Mapping[str, object]]]) -> dg.MetadataValue:
+    """Rows as a Markdown table, for a person; meant for five of them. A query that does not show its entities has none,
+    and its rows are not asked for."""
     import pandas as pd
 
+    if not definition.spec.show_entities:
+        return dg.MetadataValue.md(f"*{NOT_SHOWN}*")
+    rows = first_rows()
     if not rows:
         return dg.MetadataValue.md("*no rows*")
     frame = pd.DataFrame(rows).astype(str)

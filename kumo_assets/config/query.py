@@ -29,6 +29,9 @@ ITEM_FORMATS: dict[str, str] = {
     "multiclass_classification": "classification/1",
 }
 
+# Shown in the place of what `show_entities: false` keeps out of sight.
+NOT_SHOWN = "not shown (show_entities: false)"
+
 # Bounds of what a person may write: far beyond what anybody wants, and within what clocks and outside systems take.
 HOUR = 3600.0  # seconds
 WEEK_MINUTES = 7 * 24 * 60.0
@@ -97,6 +100,11 @@ class Kumo(Strict):
         default=True, description="False to launch without a fresh snapshot: what Kumo then reads is its own choice."
     )
     send_prediction_time: bool = Field(default=True, description="False for tenants too old to know `prediction_time`.")
+    entities_agree: Literal["exact", "at_least", "off"] = Field(
+        default="exact",
+        description="How many entities the table must have: exactly as many as Kumo reports, at least as many, or any "
+        "number. What Kumo counts as `num_entities_predicted` is not public.",
+    )
     num_workers: int = Field(default=1, ge=1, le=4)
     classes_per_entity: int | None = Field(
         default=None, ge=1, le=10_000, description="Candidates Kumo returns per entity; default 2 x top_k + 2."
@@ -242,6 +250,11 @@ class PredictiveQuerySpec(Strict):
     description: str = ""
     owners: list[Owner] = Field(min_length=1, description="`team:NAME` or an e-mail address.")
     entity: str = Field(default="entity", description="What an entity is, in a word: household, user.")
+    show_entities: bool = Field(
+        default=True,
+        description="False where entities are people: no entity id and no entity's predictions in Dagster, in verdicts, "
+        "in errors and in notifications.",
+    )
     raw_logs: list[str] = Field(
         description="Raw log assets this query needs; [] is allowed only where the source is a table."
     )

@@ -50,7 +50,9 @@ class KafkaShape(Strict):
     """The table the Snowflake Kafka connector lands: RECORD_METADATA and RECORD_CONTENT, both VARIANT."""
 
     landing_table: str = Field(
-        pattern=IDENTIFIER, description="Table the connector writes to; `table` is the view made over it."
+        pattern=IDENTIFIER,
+        description="Table the connector writes to; `table` is the view made over it, and replaced "
+        "when its definition changes: tags, masking and row access policies on it are lost then, and only then.",
     )
     columns: dict[str, KafkaColumn] = Field(min_length=1, description="View column name -> where it is in the record.")
 

@@ -161,13 +161,14 @@ def _query_snowflake(
     counts = stored_counts(ctx, definition, opened, artefact.asset, baselines)
     if counts is not None and not own:
         return counts, {}
-    with connect(snowflake) as warehouse:
+    with connect(snowflake, show_values=definition.spec.show_entities) as warehouse:
         if counts is None:
             counts = take_counts(ctx, warehouse, definition, opened, artefact, baselines)
         release = _release(ctx, warehouse, opened, artefact, baselines)
         place = artefact.details_as(WarehouseDetails)
         values = schema_values(place.database, place.schema_name, opened.release_id, definition.spec.top_k)
-        return counts, {name: judge_own(path, release, values) for name, path in own.items()}
+        shown = definition.spec.show_entities
+        return counts, {name: judge_own(path, release, values, shown) for name, path in own.items()}
 
 
 def _release(

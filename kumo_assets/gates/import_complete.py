@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kumo_assets.config.query import NOT_SHOWN
 from kumo_assets.config.registration import Gate
 from kumo_assets.documents import IMPORT_GATE, Opened, Verdict
 from kumo_assets.gates.judgement import ABSOLUTE, Judgement, to_verdict
@@ -48,8 +49,8 @@ class ImportEvidence:
     table: str
 
 
-def faults(evidence: ImportEvidence) -> list[str]:
-    """Every way in which the import is incomplete; empty when it is complete."""
+def faults(evidence: ImportEvidence, show_entities: bool = True) -> list[str]:
+    """Every way in which the import is incomplete; empty when it is complete. Without `show_entities` none is named."""
     found = []
     if evidence.status != "COMPLETED":
         found.append(f"the import ended {evidence.status}: {evidence.failure or 'no reason given'}")
@@ -64,16 +65,17 @@ def faults(evidence: ImportEvidence) -> list[str]:
     if evidence.sampled == 0:
         found.append("no item was sampled")
     if evidence.differing:
+        named = f", {evidence.differing[0]} among them" if show_entities else ""
         found.append(
-            f"{len(evidence.differing)} of {evidence.sampled} sampled items differ from their source rows, "
-            f"{evidence.differing[0]} among them"
+            f"{len(evidence.differing)} of {evidence.sampled} sampled items differ from their source rows{named}"
         )
     return found
 
 
-def judge_import(evidence: ImportEvidence, *, opened: Opened, run_id: str) -> Verdict:
+def judge_import(evidence: ImportEvidence, *, opened: Opened, run_id: str, show_entities: bool = True) -> Verdict:
     """The verdict to store; always in block mode."""
-    found = faults(evidence)
+    found = faults(evidence, show_entities)
+    differing = list(evidence.differing[:20])
     judgement = Judgement(
         severity="error" if found else "ok",
         message="; ".join(found)
@@ -81,7 +83,7 @@ def judge_import(evidence: ImportEvidence, *, opened: Opened, run_id: str) -> Ve
         value=float(evidence.imported - evidence.keys),
         limits={"block": 0},
         baseline=ABSOLUTE,
-        evidence={**vars(evidence), "differing": list(evidence.differing[:20])},
+        evidence={**vars(evidence), "differing": differing if show_entities or not differing else [NOT_SHOWN]},
         bars={
             "keys in SQL": (None, float(evidence.keys)),
             "rows exported": (None, float(evidence.exported)),

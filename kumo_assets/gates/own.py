@@ -18,6 +18,7 @@ from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.config.gates import OWN_GATE, GatesSpec, OwnGate
 from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.query import NOT_SHOWN
 from kumo_assets.config.registration import AskedGate
 from kumo_assets.errors import ConfigError
 from kumo_assets.gates.against_baseline import BOOTSTRAP
@@ -88,18 +89,27 @@ def check_own_gates(definition: QueryDefinition) -> None:
             check_sql(read_sql(path), str(path), known)
 
 
-def judge_own(path: Path, release: Release, values: Mapping[str, str]) -> Judgement:
+def judge_own(path: Path, release: Release, values: Mapping[str, str], show_entities: bool = True) -> Judgement:
     """The judgement of one gate. `values` are further placeholders of a SQL file. Never raises: what raises did not
-    pass."""
+    pass.
+
+    Without `show_entities` only what the gate's author wrote as its message is kept: evidence, bars, and the text of an
+    error, which may quote a row, are not.
+    """
     try:
-        return _judge_sql(path, release, values) if path.suffix == ".sql" else _judge_python(path, release)
+        judged = _judge_sql(path, release, values) if path.suffix == ".sql" else _judge_python(path, release)
+        return judged if show_entities else replace(judged, evidence=_not_shown(judged.evidence), segment="", bars={})
     except BaseException as error:
         # Somebody else's code: whatever it raises is this gate's failure, `sys.exit` and a panic of a Rust library
         # included. Only a person who stops the run is none.
         if _is_interrupt(error):
             raise
-        reason = _reason(error)
+        reason = _reason(error) if show_entities else f"{type(error).__name__}, its text {NOT_SHOWN}"
         return Judgement("error", f"{path.name} could not be judged: {' '.join(without_secrets(reason).split())[:500]}")
+
+
+def _not_shown(evidence: Mapping[str, object]) -> dict[str, object]:
+    return dict.fromkeys(evidence, NOT_SHOWN)
 
 
 def _is_interrupt(error: BaseException) -> bool:

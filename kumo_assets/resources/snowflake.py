@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
+from kumo_assets.config.query import NOT_SHOWN
 from kumo_assets.errors import ConfigError, WarehouseError
 from kumo_assets.redaction import without_secrets
 from kumo_assets.resources.snowflake_settings import resource_outside_dagster
@@ -53,7 +54,8 @@ class Session:
 class Warehouse:
     """One Snowflake session at a time. `seconds` is the time spent waiting for it, `statements` how many were sent.
 
-    `log_in` opens another session once `rest` has given up this one; without it a session is kept to the end.
+    `log_in` opens another session once `rest` has given up this one; without it a session is kept to the end. Without
+    `show_values` an error about a value of the data is named by its number: Snowflake's text quotes the value.
     """
 
     def __init__(
@@ -61,10 +63,13 @@ class Warehouse:
         session: Session | SnowflakeConnection,
         log_in: Callable[[], Session] | None = None,
         narrator: Narrator | None = None,
+        *,
+        show_values: bool = True,
     ) -> None:
         first = session if isinstance(session, Session) else Session(session, lambda answers: None)
         self._session: Session | None = first
         self._log_in = log_in
+        self._show_values = show_values
         self._narrator = narrator or Narrator(lambda line: None)
         self.database, self.schema = str(first.connection.database), str(first.connection.schema)
         self.seconds = 0.0
@@ -106,7 +111,7 @@ class Warehouse:
                 names = [column[0] for column in cursor.description or ()]
                 fetched = cursor.fetchmany(MOST_ROWS_FETCHED)
         except Error as error:
-            raise self._failed(doing, error) from error
+            raise self._failed(doing, error) from self._cause(error)
         finally:
             self._sent(cursor, started)
         return [dict(zip(names, row, strict=True)) for row in fetched]
@@ -167,11 +172,15 @@ class Warehouse:
         except Error as error:
             if missing and error.errno == NOT_THERE:
                 return None
-            raise self._failed(doing, error) from error
+            raise self._failed(doing, error) from self._cause(error)
         finally:
             self._sent(cursor, started)
         types = {column.name: str(FIELD_ID_TO_NAME[column.type_code]) for column in described}
         return {column: SPELT.get(kind, kind) for column, kind in types.items()}
+
+    def _cause(self, error: Error) -> Error | None:
+        """What an error of ours is raised from: its traceback is in the run's log, with Snowflake's text."""
+        return error if self._show_values or not _is_of_data(error) else None
 
     def _failed(self, doing: str, error: Error) -> WarehouseError:
         from kumo_assets.resources.snowflake_cursor import no_answer
@@ -183,7 +192,7 @@ class Warehouse:
         return WarehouseError(
             doing,
             to=f"(Snowflake query {error.sfqid or 'not started'})",
-            found=message_of(error),
+            found=message_of(error) if self._show_values or not _is_of_data(error) else _unquoted(error),
             next=advice,
         )
 
@@ -194,13 +203,16 @@ class Warehouse:
 
 
 @contextmanager
-def connect(snowflake: SnowflakeResource | ResourceInContext, narrator: Narrator | None = None) -> Iterator[Warehouse]:
+def connect(
+    snowflake: SnowflakeResource | ResourceInContext, narrator: Narrator | None = None, *, show_values: bool = True
+) -> Iterator[Warehouse]:
     """A session from the Dagster resource, as an argument or from `context.resources`. WarehouseError when Snowflake cannot
-    be reached or refuses the login. What is waited for is said in the run's log, or to `narrator`."""
+    be reached or refuses the login. What is waited for is said in the run's log, or to `narrator`. `show_values` is the
+    query's `show_entities`."""
     telling = narrator or Narrator(dg.get_dagster_logger().info)
     started = time.perf_counter()
     first = _log_in(snowflake, telling)
-    warehouse = Warehouse(first, lambda: _log_in(snowflake, telling), telling)
+    warehouse = Warehouse(first, lambda: _log_in(snowflake, telling), telling, show_values=show_values)
     warehouse.seconds += time.perf_counter() - started
     try:
         yield warehouse
@@ -245,6 +257,15 @@ def message_of(error: Exception) -> str:
     """Snowflake's message on one line. Secrets are taken out before it is cut, or half of one could stay."""
     message = str(getattr(error, "raw_msg", None) or error) or type(error).__name__
     return " ".join(without_secrets(message).split())[:800]
+
+
+def _is_of_data(error: Error) -> bool:
+    """Whether Snowflake met a value that it could not use: SQLSTATE class 22, "data exception"."""
+    return str(error.sqlstate or "").startswith("22")
+
+
+def _unquoted(error: Error) -> str:
+    return f"error {error.errno} (SQLSTATE {error.sqlstate}) about a value of the data, its text {NOT_SHOWN}"
 
 
 def names_a_conflict(error: WarehouseError) -> bool:

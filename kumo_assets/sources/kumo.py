@@ -49,9 +49,9 @@ class KumoSource:
 
     def parameters(self, definition: QueryDefinition) -> Mapping[str, JsonValue]:
         """Of the model only whether it is pinned: a training that ends meanwhile makes no job another one. Fewer workers,
-        or another rhythm of polls, give the same table."""
+        another rhythm of polls, or another proof of the table, give the same table."""
         spec = definition.spec.kumo
-        fields = spec.model_dump(mode="json", exclude={"poll", "training", "num_workers"})
+        fields = spec.model_dump(mode="json", exclude={"poll", "training", "num_workers", "entities_agree"})
         lists = definition.spec.task in ("ranking", "multiclass_classification")
         return {**fields, "candidates": definition.spec.classes_per_entity if lists else 0}
 

@@ -81,6 +81,7 @@ def run_job(work: PredictionWork, client: KumoClient) -> Predicted:
                 done,
                 query.task,
                 work.anchor if spec.send_prediction_time else None,
+                spec.entities_agree,
             )
         except KumoOutputUnproved:
             warehouse.rest()  # what follows is a pause, or another job

@@ -10,6 +10,8 @@ import dagster as dg
 import pytest
 from kumo_serving import Answer, Miss, TableReader
 
+from kumo_assets.config.names import CHAIN
+from kumo_assets.config.query import NOT_SHOWN
 from kumo_assets.documents import PostprocessedDetails
 from kumo_assets.sources.kumo import KumoSource
 from kumo_assets_tests.chain.conftest import DAY, HOUSEHOLDS, NEXT_DAY, Chain, Day, answer_of, steps
@@ -105,9 +107,13 @@ def test_kumo_3_0_takes_a_day_from_raw_logs_to_an_answer_too(chain: Chain, monke
     assert [job["dialect"] for job in chain.kumo_jobs()] == ["v3"]
 
 
-def test_dynamodb_json_is_the_other_form_of_export(custom) -> None:  # type: ignore[no-untyped-def]
-    chain = custom(change=lambda spec: spec.update(export={"format": "dynamodb_json"}))
-    assert chain.run().success
+def test_dynamodb_json_is_the_other_form_of_export_and_no_entity_need_be_shown(custom) -> None:  # type: ignore[no-untyped-def]
+    chain = custom(change=lambda spec: spec.update(export={"format": "dynamodb_json"}, show_entities=False))
+    result = chain.run()
+    assert result.success
+    events = result.get_asset_materialization_events()
+    shown = {event.asset_key.path[-1]: event.materialization.metadata["preview"].value for event in events}
+    assert shown == dict.fromkeys(CHAIN, f"*{NOT_SHOWN}*")
     chain.promote()
     assert chain.active() is not None
 

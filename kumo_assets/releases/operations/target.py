@@ -143,7 +143,8 @@ def next_generation(ctx: ReleaseContext, found: VersionedPointer | RawPointer | 
 
 
 def try_lookups(ctx: ReleaseContext, sealed: SealedRelease) -> None:
-    """Read the sampled items of a release through the reader that services use; ReleaseError when one gets no answer.
+    """Read the sampled items of a release through the reader that services use; ReleaseError when one gets no answer. It
+    names an entity only where the definition says that entities may be shown.
 
     Items are compared byte for byte by the import's verdict already; this proves that a reader gets an answer at all.
     """
@@ -161,9 +162,13 @@ def try_lookups(ctx: ReleaseContext, sealed: SealedRelease) -> None:
     wrong = ctx.trial(sealed.seal, sample)
     if wrong:
         entity, words = next(iter(wrong.items()))
+        reason = f"{entity}: {words}"
+        if ctx.definition is None or not ctx.definition.spec.show_entities:
+            # The message of an error names the entity before the table, perhaps cut. That of a miss shows all of it.
+            reason = words.partition(f" in {sealed.seal.table}: ")[2] or "the table holds nothing for it"
         raise ReleaseError(
             "try the table of",
             to=sealed.release_id,
-            found=f"{len(wrong)} of {len(sample)} trial lookups got no answer; {entity}: {words}",
+            found=f"{len(wrong)} of {len(sample)} trial lookups got no answer; {reason}",
             next="look at the table in the DynamoDB console; the pointer was not moved",
         )

@@ -38,8 +38,8 @@ RANKING = dict.fromkeys(("ENTITY", "CLASS", "SCORE", "JOB_TIMESTAMP", "ANCHOR_TI
 
 
 def prove(job: KumoJob = JOB, columns: dict[str, str] = RANKING, task: str = "ranking", **changes: Any) -> Any:
-    anchor = changes.pop("anchor", ANCHOR)
-    return prove_output(lambda sql: COUNTS | changes, columns, '"T"', job, task, anchor)
+    anchor, agreement = changes.pop("anchor", ANCHOR), changes.pop("agreement", "exact")
+    return prove_output(lambda sql: COUNTS | changes, columns, '"T"', job, task, anchor, agreement)
 
 
 def test_a_table_that_bears_its_job_out_is_counted() -> None:
@@ -93,6 +93,27 @@ def test_a_table_that_is_a_little_late_is_looked_at_again_and_one_that_never_com
 
 def test_a_job_that_told_no_count_is_proved_by_its_table_alone() -> None:
     assert prove(replace(JOB, entities=None), ENTITY_COUNT=7).entities == 7
+
+
+@pytest.mark.parametrize(
+    ("agreement", "entities", "believed"),
+    [
+        ("exact", 99, False), ("exact", 100, True), ("exact", 101, False),
+        ("at_least", 99, False), ("at_least", 100, True), ("at_least", 101, True),
+        ("off", 1, True), ("off", 101, True),
+    ],
+)  # fmt: skip
+def test_how_many_entities_are_as_the_job_reported_is_a_setting(agreement: str, entities: int, believed: bool) -> None:
+    if believed:
+        assert prove(agreement=agreement, ENTITY_COUNT=entities).entities == entities
+        return
+    with pytest.raises(KumoOutputUnproved, match=rf"reported 100 \(source.kumo.entities_agree: {agreement}\)"):
+        prove(agreement=agreement, ENTITY_COUNT=entities)
+
+
+def test_no_agreement_believes_an_empty_table() -> None:
+    with pytest.raises(KumoOutputUnproved, match="no rows"):
+        prove(agreement="off", ROW_COUNT=0, ENTITY_COUNT=0)
 
 
 def test_clocks_may_differ_by_minutes() -> None:

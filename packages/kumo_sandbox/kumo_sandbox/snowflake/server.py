@@ -38,6 +38,8 @@ from kumo_sandbox.snowflake.names import Catalogue, check_names
 from kumo_sandbox.snowflake.statement import StatementError, explained, is_unload, parse_unload
 from kumo_sandbox.snowflake.tokens import token_request
 from kumo_sandbox.snowflake.unload import run_unload
+from kumo_sandbox.snowflake.views import install as install_views
+from kumo_sandbox.snowflake.views import remember
 
 SCHEMAS = ("PUBLIC", "RAW")
 NOTHING_DROPPED = "SELECT 'Drop statement executed successfully (it does not exist or not authorized).' AS \"status\""
@@ -137,6 +139,7 @@ def install_statements() -> None:
     original = FakeSnowflakeCursor.execute
     transform = FakeSnowflakeCursor._transform
     install_floats(fake.shared_fs.duck_conn)
+    install_views(fake.shared_fs.duck_conn)
     local = threading.local()
 
     def client() -> Any:
@@ -162,9 +165,12 @@ def install_statements() -> None:
                     # Described, which binds every name and type and reads no row.
                     original(self, f"DESCRIBE {statement}", params, *args, **kwargs)
                     return original(self, _PLAN, None, *args, **kwargs)
-                if not named_right(self, parse_one(self._inline_variables(command))):
+                expression = parse_one(self._inline_variables(command))
+                if not named_right(self, expression):
                     return original(self, NOTHING_DROPPED, None, *args, **kwargs)
-                return original(self, command, params, *args, **kwargs)
+                answer = original(self, command, params, *args, **kwargs)
+                remember(self._duck_conn, expression, command, self._conn.database or "", self._conn.schema or "")
+                return answer
             except snowflake.connector.errors.Error:
                 raise
             except duckdb.Error as error:
