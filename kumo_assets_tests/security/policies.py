@@ -84,9 +84,9 @@ def needs(service: str, operation: str, parameters: dict[str, Any]) -> list[Need
             for key in keys
         ]
         if operation in ("GetObject", "HeadObject"):
-            # Whoever may not list is told 403 of an object that is not there, not 404 (S3 API reference, GetObject), and
-            # a missing rejection must be told from one that cannot be read.
-            found.append(Need("s3:ListBucket", bucket))
+            # S3 answers 403 for a missing object to whoever may not list the bucket (S3 API reference, GetObject). The
+            # object is then looked for by a listing of its key.
+            found.append(Need("s3:ListBucket", bucket, parameters["Key"]))
         return found
     action = f"dynamodb:{operation}"
     if operation in ("ListTables", "ListImports"):
