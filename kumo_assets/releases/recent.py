@@ -29,7 +29,7 @@ class Reach:
 
 
 # What `status` of one query looks at, of each of several queries, and on request.
-ONE, SEVERAL, EVERYTHING = Reach(14, 150, 64), Reach(2, 0, 8), Reach(None, 100_000, 64)
+ONE, SEVERAL, EVERYTHING = Reach(14, 64, 64), Reach(2, 0, 8), Reach(None, 100_000, 64)
 
 
 @dataclass(frozen=True)
