@@ -1,19 +1,32 @@
--- The pipeline's Snowflake role: reads raw logs, owns what it makes, unloads through one storage integration.
--- Replace BUCKET, ENV, ACCOUNT and the names of database, schema, warehouse and user. Run once as ACCOUNTADMIN.
+-- The pipeline's Snowflake role and Kumo's: read raw logs, own what they make, unload through one storage integration.
+-- Replace BUCKET, ENV, ACCOUNT, EXTERNAL_ID and the names of databases, schemas, warehouse and users. Run as ACCOUNTADMIN.
 
 CREATE ROLE IF NOT EXISTS KUMO_ASSETS;
 GRANT USAGE ON WAREHOUSE TRANSFORMING TO ROLE KUMO_ASSETS;
 GRANT USAGE ON DATABASE KUMO TO ROLE KUMO_ASSETS;
 
--- Raw logs: read only. FUTURE grants cover streams added later; CREATE VIEW only where Kafka landings are flattened.
+-- Kumo's connector logs in by itself, with a role and a user of its own: a role's grants are all that it has.
+CREATE ROLE IF NOT EXISTS KUMO_CONNECTOR;
+GRANT USAGE ON WAREHOUSE TRANSFORMING TO ROLE KUMO_CONNECTOR;
+GRANT USAGE ON DATABASE KUMO TO ROLE KUMO_CONNECTOR;
+
+-- Raw logs: read only, for both. FUTURE grants cover streams added later. Views are a class of objects of their own, which
+-- a grant on tables does not cover: those that flatten Kafka landings, and others among the raw logs.
 GRANT USAGE ON SCHEMA KUMO.RAW TO ROLE KUMO_ASSETS;
 GRANT SELECT ON ALL TABLES IN SCHEMA KUMO.RAW TO ROLE KUMO_ASSETS;
 GRANT SELECT ON FUTURE TABLES IN SCHEMA KUMO.RAW TO ROLE KUMO_ASSETS;
+GRANT SELECT ON ALL VIEWS IN SCHEMA KUMO.RAW TO ROLE KUMO_ASSETS;
+GRANT SELECT ON FUTURE VIEWS IN SCHEMA KUMO.RAW TO ROLE KUMO_ASSETS;
+GRANT USAGE ON SCHEMA KUMO.RAW TO ROLE KUMO_CONNECTOR;
+GRANT SELECT ON ALL TABLES IN SCHEMA KUMO.RAW TO ROLE KUMO_CONNECTOR;
+GRANT SELECT ON FUTURE TABLES IN SCHEMA KUMO.RAW TO ROLE KUMO_CONNECTOR;
+GRANT SELECT ON ALL VIEWS IN SCHEMA KUMO.RAW TO ROLE KUMO_CONNECTOR;
+GRANT SELECT ON FUTURE VIEWS IN SCHEMA KUMO.RAW TO ROLE KUMO_CONNECTOR;
+-- Only where this project flattens Kafka landings (RawLogs, `flatten`).
 -- GRANT CREATE VIEW ON SCHEMA KUMO.RAW TO ROLE KUMO_ASSETS;
 
--- Prediction tables: one schema, where Kumo's connector creates its tables under a role of its own. Dropping a table
--- needs ownership, so this role inherits the connector's: retirement drops what Kumo made.
-CREATE ROLE IF NOT EXISTS KUMO_CONNECTOR;
+-- Prediction tables: one schema, where Kumo's connector creates its tables under its own role. Dropping a table needs
+-- ownership, so the pipeline's role inherits the connector's: retirement drops what Kumo made.
 GRANT USAGE, CREATE TABLE ON SCHEMA KUMO.PREDICTIONS TO ROLE KUMO_CONNECTOR;
 GRANT USAGE, CREATE TABLE ON SCHEMA KUMO.PREDICTIONS TO ROLE KUMO_ASSETS;
 GRANT ROLE KUMO_CONNECTOR TO ROLE KUMO_ASSETS;
@@ -21,13 +34,18 @@ GRANT ROLE KUMO_CONNECTOR TO ROLE KUMO_ASSETS;
 -- GRANT CREATE VIEW ON SCHEMA KUMO.PREDICTIONS TO ROLE KUMO_ASSETS;
 -- GRANT SELECT ON FUTURE VIEWS IN SCHEMA KUMO.PREDICTIONS TO ROLE KUMO_CONNECTOR;
 
--- The unload: no AWS keys in SQL, ever; query history keeps them.
+-- The unload: no AWS keys in SQL, ever; query history keeps them. With an external id of your own the trust policy
+-- (iam/snowflake-unload-trust.json) outlives a CREATE OR REPLACE, which would draw a new one.
 CREATE STORAGE INTEGRATION IF NOT EXISTS KUMO_ASSETS_ENV
   TYPE = EXTERNAL_STAGE
   STORAGE_PROVIDER = 'S3'
   ENABLED = TRUE
   STORAGE_AWS_ROLE_ARN = 'arn:aws:iam::ACCOUNT:role/snowflake-unload-ENV'
+  STORAGE_AWS_EXTERNAL_ID = 'EXTERNAL_ID'
   STORAGE_ALLOWED_LOCATIONS = ('s3://BUCKET/ENV/');
+-- STORAGE_AWS_IAM_USER_ARN in its answer is the principal of the trust policy.
+DESCRIBE INTEGRATION KUMO_ASSETS_ENV;
 GRANT USAGE ON INTEGRATION KUMO_ASSETS_ENV TO ROLE KUMO_ASSETS;
 
 GRANT ROLE KUMO_ASSETS TO USER KUMO_ASSETS_SERVICE;
+GRANT ROLE KUMO_CONNECTOR TO USER KUMO_CONNECTOR_SERVICE;

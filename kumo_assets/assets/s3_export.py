@@ -15,6 +15,7 @@ from kumo_assets.assets.links import s3_link
 from kumo_assets.assets.step import Step, begin, table_of
 from kumo_assets.assets.templates import shipped
 from kumo_assets.assets.ui import Metadata, result, sample_preview
+from kumo_assets.config.environment import Environment
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.query import NOT_SHOWN, PredictiveQuerySpec
 from kumo_assets.documents import Artefact, ExportDetails, ExportedFile, SampledItem, WarehouseDetails
@@ -23,6 +24,7 @@ from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.aws import encryption
 from kumo_assets.resources.snowflake import MOST_ROWS_FETCHED, Warehouse, connect
 from kumo_assets.resources.sql import literal, quote
+from kumo_assets.resources.stages import location
 
 ASSET = "s3_export"
 MOST_ATTEMPTS = 20
@@ -54,13 +56,13 @@ def build_s3_export(definition: QueryDefinition, partitions: dg.PartitionsDefini
         adopted = artefact is not None
         if artefact is None:
             with connect(kumo_assets_snowflake, show_values=spec.show_entities) as warehouse:
-                artefact = _export(context, step, warehouse, kumo_assets_releases.environment().storage_integration)
+                artefact = _export(context, step, warehouse, kumo_assets_releases.environment())
         return result(step, artefact, _metadata(step, artefact), adopted)
 
     return s3_export
 
 
-def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse, integration: str) -> Artefact:
+def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse, environment: Environment) -> Artefact:
     source = step.upstream("postprocessed")
     attempt, prefix = _empty_prefix(context, step)
     spec = step.definition.spec
@@ -68,10 +70,10 @@ def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse,
     score = score_type_of(warehouse, source, spec.task)
     unloaded = warehouse.rows(
         copy_into(
-            f"s3://{step.names.bucket}/{prefix}",
+            location(environment, prefix) if environment.stage else f"s3://{step.names.bucket}/{prefix}",
             packed(spec.task, where, score),
             spec.export.format,
-            integration,
+            environment.storage_integration,
             spec.export.max_file_size_mb,
             encryption(),
         ),
@@ -123,15 +125,16 @@ def as_text(column: str, score_type: str) -> str:
 
 
 def copy_into(
-    uri: str,
+    to: str,
     select: str,
     format: str,
     integration: str,
     max_file_size_mb: int,
     encryption: Mapping[str, str] | None = None,
 ) -> str:
-    """The one unload statement. It never has credentials in it: Snowflake's query history would keep them. `encryption` has
-    the encryption parameters as PutObject takes them (`resources.aws.encryption`).
+    """The one unload statement, `to` an S3 URL or a place in a stage (`@...`), which has an integration and an encryption of
+    its own. It never has credentials in it: Snowflake's query history would keep them. `encryption` has the encryption
+    parameters as PutObject takes them (`resources.aws.encryption`).
 
     CSV: fields always quoted, quotes doubled, header in each file, as ImportTable reads it. DynamoDB JSON: one object
     per line. Source: Snowflake, "COPY INTO <location>".
@@ -146,13 +149,14 @@ def copy_into(
         )
         file_format = "TYPE = JSON COMPRESSION = GZIP"
         header = "FALSE"
-    storage = f"STORAGE_INTEGRATION = {quote(integration)}\n" if integration else ""
-    if encryption:
+    staged = to.startswith("@")
+    storage = f"STORAGE_INTEGRATION = {quote(integration)}\n" if integration and not staged else ""
+    if encryption and not staged:
         key = encryption.get("SSEKMSKeyId", "")
         kind = "AWS_SSE_S3" if encryption["ServerSideEncryption"] == "AES256" else "AWS_SSE_KMS"
         storage += f"ENCRYPTION = (TYPE = {literal(kind)}{f' KMS_KEY_ID = {literal(key)}' if key else ''})\n"
     return (
-        f"COPY INTO {literal(uri)}\nFROM (\n{select}\n)\n{storage}"
+        f"COPY INTO {literal(to)}\nFROM (\n{select}\n)\n{storage}"
         f"FILE_FORMAT = ({file_format})\nHEADER = {header}\n"
         f"MAX_FILE_SIZE = {max_file_size_mb * 1024 * 1024}\nDETAILED_OUTPUT = TRUE"
     )

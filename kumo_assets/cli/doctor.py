@@ -20,6 +20,7 @@ from kumo_serving.errors import KumoAssetsError
 from kumo_assets.cli.clocks import clocks, judge
 from kumo_assets.cli.output import By, Json, Reason, context_of, definitions, show, table
 from kumo_assets.cli.trials import Seen, count_tables, login_warning, regions_agree, see_raw_log
+from kumo_assets.cli.warehouse_trials import see_warehouse, try_unload
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.load import QueryDefinition, RawSource
@@ -117,6 +118,7 @@ def _trials(index: DefinitionsIndex) -> Iterator[tuple[str, Callable[[], str | S
     yield "S3: write, read, conditional write, delete", _s3
     yield "DynamoDB: list and describe", _dynamodb
     yield "Snowflake: log in, create and drop a table, see raw logs", partial(_snowflake, index, readable)
+    yield "unload: one row from Snowflake to S3, and deleted", _unload
     for definition in readable:
         if (definition.folder / "postprocess.sql").is_file():
             yield f"postprocess.sql: {definition.name}", partial(_postprocess, index, definition)
@@ -162,11 +164,11 @@ def _variables() -> Seen:
     environment = Environment.from_variables()
     environment.names("doctor")
     encryption()
-    if not environment.storage_integration:
+    if not environment.storage_integration and not environment.stage:
         raise ConfigError(
             "unload through a storage integration",
-            found="KUMO_ASSETS_STORAGE_INTEGRATION is not set",
-            next="create one (deploy/snowflake/grants.sql) and set it",
+            found="KUMO_ASSETS_STORAGE_INTEGRATION is not set, and neither is KUMO_ASSETS_STAGE",
+            next="create an integration (deploy/snowflake/grants.sql) or a stage (stage.sql beside it) and set its variable",
         )
     return Seen(f"environment {environment.name}, bucket {environment.bucket}", regions_agree())
 
@@ -233,8 +235,18 @@ def _snowflake(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> S
         warehouse.rows(f"CREATE TABLE {where} (A NUMBER)", doing="create a table")
         warehouse.rows(f"DROP TABLE {where}", doing="drop a table")
         seen = {see_raw_log(warehouse, source) for source in _sources(index, queries)}
-        place = f"{warehouse.database}.{warehouse.schema}"
+        place = f"{warehouse.database}.{warehouse.schema}, {see_warehouse(warehouse)}"
         return Seen(f"{place}; raw logs {', '.join(sorted(seen))}", login_warning())
+
+
+def _unload() -> str:
+    from kumo_assets.resources.aws import s3_client
+    from kumo_assets.resources.s3_objects import ObjectStore
+    from kumo_assets.resources.snowflake import connect_outside_dagster
+
+    environment = Environment.from_variables()
+    with connect_outside_dagster() as warehouse:
+        return try_unload(warehouse, environment, ObjectStore(environment.bucket, s3_client()))
 
 
 def _postprocess(index: DefinitionsIndex, definition: QueryDefinition) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import asdict
-from typing import Annotated, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from kumo_serving.errors import KumoAssetsError
@@ -20,40 +24,83 @@ from kumo_assets.cli.output import (
     show,
     table,
 )
+from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+
+    from kumo_assets.releases.operations.status import StatusReport
 
 
 def status(
     query: Annotated[str | None, typer.Argument(help="Default: every query.")] = None,
     pointer: PointerUri = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Look at old releases' objects too, however many there are.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Start here at 3 a.m.: what is active, its age, holds, what waits, the last block, the next command to type.
 
-    Without QUERY: exit status 1 when any query's state could not be read, 2 when none could be configured.
+    Old blocks, stray and damaged objects are looked for in the last two weeks of a QUERY, and in two days of each without
+    one. Without QUERY: exit status 1 when any query's state could not be read, 2 when none could be configured.
     """
-    from kumo_assets.releases.cache import ReleaseCache
-    from kumo_assets.releases.operations.status import StatusReport, report
+    from kumo_assets.releases.operations.status import report
+    from kumo_assets.releases.recent import EVERYTHING, ONE
 
     if query is not None or pointer is not None:
-        one = report(context_of(query, pointer))
+        one = report(context_of(query, pointer), reach=EVERYTHING if everything else ONE)
         show(as_json, asdict(one), lambda: print(_page(one)))
         return
-    index, cache = definitions(), ReleaseCache()
     reports: list[StatusReport] = []
     documents: list[dict[str, Any]] = []
     failed: list[Exception] = []
-    for name in index.names():
-        try:
-            reports.append(report(context_of(name, index=index, cache=cache)))
-            documents.append(asdict(reports[-1]))
-        except Exception as error:  # noqa: BLE001 - whatever one query's error is, it never hides another's state
-            failed.append(error)
-            message = str(error) if isinstance(error, KumoAssetsError) else f"{type(error).__name__}: {error}"
-            documents.append({"query": name, "error": message})
-            note(f"{name}: {message}")
+    for name, found in _reports(definitions(), everything):
+        if not isinstance(found, Exception):
+            reports.append(found)
+            documents.append(asdict(found))
+            continue
+        failed.append(found)
+        message = str(found) if isinstance(found, KumoAssetsError) else f"{type(found).__name__}: {found}"
+        documents.append({"query": name, "error": message})
+        note(f"{name}: {message}")
     show(as_json, documents, lambda: print("\n".join(map(_page, reports))))
     end_of_several(len(documents), failed)
+
+
+def _reports(index: DefinitionsIndex, everything: bool) -> Iterator[tuple[str, StatusReport | Exception]]:
+    """Each query's report, or why there is none, in order: several at once, through clients that all share."""
+    from kumo_assets.config.environment import Environment
+    from kumo_assets.releases.cache import ReleaseCache
+    from kumo_assets.releases.operations.status import report
+    from kumo_assets.releases.outbox import MOST_KEPT, Kept, Outbox
+    from kumo_assets.releases.recent import EVERYTHING, SEVERAL
+    from kumo_assets.resources.s3_objects import ObjectStore
+
+    names, cache = index.names(), ReleaseCache()
+    kept: list[Kept] | None = None
+    moment: datetime | None = None
+    s3: S3Client | None = None
+    dynamodb: DynamoDBClient | None = None
+    with suppress(Exception):  # then each report says by itself what is wrong
+        s3, dynamodb = cache.sessions.s3(), cache.sessions.dynamodb()
+        environment = Environment.from_variables()
+        objects = ObjectStore(environment.bucket, s3)
+        moment = objects.now(f"{environment.name}/")
+        found = Outbox(objects, environment.name).kept()
+        kept = found if len(found) < MOST_KEPT else None
+
+    def one(name: str) -> StatusReport | Exception:
+        try:
+            with closing(context_of(name, index=index, cache=cache, s3=s3, dynamodb=dynamodb)) as ctx:
+                return report(ctx, moment, EVERYTHING if everything else SEVERAL, kept)
+        except Exception as error:  # noqa: BLE001 - whatever one query's error is, it never hides another's state
+            return error
+
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        yield from zip(names, pool.map(one, names), strict=True)
 
 
 def _page(found: Any) -> str:
@@ -95,11 +142,15 @@ def _page(found: Any) -> str:
     return "\n".join([found.query, *(f"  {name:9} {words}" for name, words in lines)])
 
 
-def releases(query: Query, as_json: Json = False) -> None:
-    """Every release: partition, state, counts, verdicts. Newest first."""
+def releases(
+    query: Query,
+    limit: Annotated[int, typer.Option(help="Newest releases to show; 0 shows all.", min=0)] = 50,
+    as_json: Json = False,
+) -> None:
+    """The newest releases: partition, state, counts, verdicts. Newest first."""
     from kumo_assets.releases.operations.status import releases as listed
 
-    found = listed(context_of(query))
+    found = listed(context_of(query), limit or None)
     show(
         as_json,
         [asdict(item) for item in found],

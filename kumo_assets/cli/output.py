@@ -14,6 +14,9 @@ from kumo_assets.config.project import defs_folder
 from kumo_assets.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+
     from kumo_assets.releases.cache import ReleaseCache
     from kumo_assets.releases.context import ReleaseContext
 
@@ -77,10 +80,12 @@ def context_of(
     pointer: str | None = None,
     index: DefinitionsIndex | None = None,
     cache: ReleaseCache | None = None,
+    s3: S3Client | None = None,
+    dynamodb: DynamoDBClient | None = None,
 ) -> ReleaseContext:
     """Everything the operations work through: from the environment and the query's own file, or from the address of its
     pointer alone. ConfigError when neither is given, or both and they disagree. A command that covers several queries
-    gives its `index` and one `cache`."""
+    gives its `index`, one `cache`, and clients that all of its contexts share."""
     from kumo_assets.config.environment import Environment
     from kumo_assets.releases.context import ReleaseContext
 
@@ -90,7 +95,7 @@ def context_of(
                 "find the query", found="none is named", next="give QUERY, or --pointer URI (status shows each one's)"
             )
         definition = (index or definitions()).query(query)
-        return ReleaseContext.from_environment(definition, Environment.from_variables(), cache=cache)
+        return ReleaseContext.from_environment(definition, Environment.from_variables(), s3, dynamodb, cache=cache)
     ctx = ReleaseContext.from_pointer_uri(pointer)
     if query is not None and query != ctx.query:
         raise ConfigError(

@@ -29,11 +29,14 @@ def required(variable: str, meaning: str, environ: Mapping[str, str] | None = No
 
 @dataclass(frozen=True)
 class Environment:
-    """Which environment this process works in, and where its releases live."""
+    """Which environment this process works in, and where its releases live. Snowflake unloads there through the named
+    `stage` (`DATABASE.SCHEMA.STAGE`), whose URL is this environment's part of the bucket; without one through the
+    `storage_integration`, to a URL."""
 
     name: str
     bucket: str
     storage_integration: str = ""
+    stage: str = ""
     zookeeper: str = ""
 
     @classmethod
@@ -43,6 +46,7 @@ class Environment:
             name=required("KUMO_ASSETS_ENV", "local, staging or production", source),
             bucket=required("KUMO_ASSETS_BUCKET", "the S3 bucket of releases and pointers", source),
             storage_integration=source.get("KUMO_ASSETS_STORAGE_INTEGRATION", ""),
+            stage=source.get("KUMO_ASSETS_STAGE", "").strip(),
             zookeeper=source.get("KUMO_ASSETS_ZOOKEEPER", ""),
         )
 

@@ -17,6 +17,7 @@ from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import damage
 from kumo_assets.releases.ledger import Ledger, is_entry
 from kumo_assets.releases.listing import RETIRED, SEAL, WRITTEN_IN_RELEASE, is_foreign
+from kumo_assets.releases.recent import Recent
 from kumo_assets.releases.store import ReleaseStore
 from kumo_assets.resources.s3_objects import ObjectStore
 
@@ -26,10 +27,11 @@ EVERY = timedelta(minutes=5)
 _UNREAD = re.compile(r"(statistics/.*|fallback\.json)")
 
 
-def inspect(ctx: ReleaseContext, most: int = MOST_READ) -> list[str]:
-    """A sentence for each stray or damaged object of the query. What was written last is read first: a person's work on a
-    document shows in its time. Raises ObjectStoreError."""
-    listed = {item.key: item.modified for item in ctx.objects.list(ctx.names.root)}
+def inspect(ctx: ReleaseContext, most: int = MOST_READ, seen: Recent | None = None) -> list[str]:
+    """A sentence for each stray or damaged object of the query; of those that are not older than what was `seen`, and of
+    the ledger's entries since then, where that is given. What was written last is read first: a person's work on a document
+    shows in its time. Raises ObjectStoreError."""
+    listed = _listed(ctx, seen)
     found = [f"{ctx.objects.uri(key)} is foreign: it is left, and read past" for key in _foreign(ctx, listed)]
     good, bad = ctx.cache.inspections.good, ctx.cache.inspections.bad
     documents = _documents(ctx, listed)
@@ -65,6 +67,16 @@ def inspected(ctx: ReleaseContext, now: datetime, most: int) -> list[str]:
         found = inspect(ctx, most)
         ctx.cache.inspections.last[ctx.names.root] = (now, found)
     return found
+
+
+def _listed(ctx: ReleaseContext, seen: Recent | None) -> dict[str, datetime]:
+    """When each object was written, by key."""
+    if seen is None or seen.since is None:
+        return {item.key: item.modified for item in ctx.objects.list(ctx.names.root)}
+    # Names of entries begin with the day of the move, which is that of the partition or a later one.
+    ledger = ctx.names.ledger_prefix
+    entries = ctx.objects.list(ledger, after=ledger + seen.since.replace("-", ""))
+    return {**seen.objects, **{item.key: item.modified for item in entries}}
 
 
 def _foreign(ctx: ReleaseContext, listed: Mapping[str, datetime]) -> list[str]:

@@ -89,16 +89,25 @@ class Ledger:
             times = {item.key.removeprefix(prefix): item.modified for item in listed}
         return {name: at for name, at in times.items() if is_entry(name)}
 
+    def newest_listed(self, count: int, last: datetime | None) -> dict[str, datetime]:
+        """As `listed_since`, of a time that has the `count` newest entries, if there are so many: with three entries a day for
+        years, a listing of all takes long. `last` is about when the newest was written; None lists all."""
+        if last is not None:
+            times = self.listed_since(last - timedelta(days=max(2, count // 2)))
+            if len(times) >= count:
+                return times
+        return self.listed_since()
+
     def read(self, names: Sequence[str]) -> list[Recorded]:
         """These entries, in this order, read in parallel; those that are damaged or gone are left out. Entries never
         change, so each is read once."""
         with ThreadPoolExecutor(max_workers=16) as pool:
             return [recorded for recorded in pool.map(self._readable, names) if recorded is not None]
 
-    def history(self, limit: int | None = None) -> list[LedgerEntry]:
+    def history(self, limit: int | None = None, last: datetime | None = None) -> list[LedgerEntry]:
         """Entries, newest first by S3's clock, at most `limit`. Of moves that S3 dates in one second, the generation says
-        which was last; a writer's own clock only orders what nothing else does."""
-        times = self.listed_since()
+        which was last; a writer's own clock only orders what nothing else does. `last` as in `newest_listed`."""
+        times = self.newest_listed(limit, last) if limit is not None else self.listed_since()
         names = sorted(times, key=lambda name: (times[name], name), reverse=True)[:limit]
         found: list[LedgerEntry] = []
         for _, recorded in groupby(self.read(names), key=lambda recorded: times[recorded.name]):

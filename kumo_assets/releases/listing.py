@@ -75,15 +75,15 @@ def list_releases(objects: ObjectStore, names: QueryNames, from_partition: str |
     Release ids sort by partition, so a narrow question costs a narrow listing (S3 StartAfter). Raises ObjectStoreError.
     """
     after = names.day_prefix(from_partition) if from_partition else None
-    return _gathered(objects.list(names.releases_prefix, after=after), names.releases_prefix)
+    return gathered(objects.list(names.releases_prefix, after=after), names.releases_prefix)
 
 
 def releases_of(objects: ObjectStore, names: QueryNames, partition: str) -> list[Listing]:
     """A partition's releases, oldest id first. Raises ObjectStoreError."""
-    return _gathered(objects.list(names.day_prefix(partition)), names.releases_prefix)
+    return gathered(objects.list(names.day_prefix(partition)), names.releases_prefix)
 
 
-def _gathered(listed: Iterable[Listed], root: str) -> list[Listing]:
+def gathered(listed: Iterable[Listed], root: str) -> list[Listing]:
     """The objects under a prefix, by release; what belongs to none is left out."""
     files: dict[str, dict[str, str]] = {}
     for key, modified in listed:

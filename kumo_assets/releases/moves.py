@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 
 from kumo_serving.errors import PointerMalformed
@@ -104,21 +105,32 @@ def history(
     ctx: ReleaseContext, found: VersionedPointer | RawPointer | None, limit: int | None = None
 ) -> list[LedgerEntry]:
     """Moves that only the pointer names, then the ledger's entries, newest first, at most `limit`."""
-    recorded = set(ctx.ledger.names_since())
-    told = [record.entry for record in missing_from((), ctx.query, found) if record.name not in recorded]
-    return [*reversed(told), *ctx.ledger.history(limit)][:limit]
+    told = missing_from((), ctx.query, found)
+    oldest = min((datetime.fromisoformat(record.entry.at) for record in told), default=None)
+    recorded = set(ctx.ledger.names_since(oldest)) if told else set()
+    entries = [record.entry for record in told if record.name not in recorded]
+    return [*reversed(entries), *ctx.ledger.history(limit, moved_at(found))][:limit]
+
+
+def moved_at(found: VersionedPointer | RawPointer | None) -> datetime | None:
+    """When the pointer was moved last, as its document says; None where it does not say."""
+    if isinstance(found, VersionedPointer) and found.move is not None:
+        return datetime.fromisoformat(found.move.at)
+    return None
 
 
 def faults(ctx: ReleaseContext, found: VersionedPointer | RawPointer | None, newest: int | None = NEWEST) -> Faults:
     """What is wrong with the history of a query, from its `newest` entries by S3's clock, or from all where those are not
     whole. ReleaseError when the ledger cannot be read."""
-    times = ctx.ledger.listed_since()
+    # One more than is read: with no more than `newest` these are all there are.
+    times = ctx.ledger.newest_listed(newest + 1, moved_at(found)) if newest is not None else ctx.ledger.listed_since()
     ordered = sorted(times, key=lambda name: (times[name], name))
     if newest is not None and len(ordered) > newest:
         some = ctx.ledger.read(ordered[-newest:])
         floor = min((record.entry.generation for record in some if is_move(record.entry)), default=0)
         if floor and not _any(faults_of([*some, *missing_from(some, ctx.query, found)], found, floor)):
             return Faults()
+        ordered = ctx.ledger.names_since()
     every = ctx.ledger.read(ordered)
     return faults_of([*every, *missing_from(every, ctx.query, found)], found)
 

@@ -235,14 +235,15 @@ class ReleaseStore(ReleaseDocuments):
         names = [item.key.removeprefix(prefix) for item in self.objects.list(f"{prefix}verdicts/")]
         return self.verdicts_in(release, names)
 
-    def verdicts_in(self, release: str, names: Iterable[str]) -> dict[str, Verdict]:
-        """The verdicts among these object names of a release, by gate; damaged ones left out."""
+    def verdicts_in(self, release: str, names: Iterable[str], *, once: bool = False) -> dict[str, Verdict]:
+        """The verdicts among these object names of a release, by gate; damaged ones left out. `once` as in `verdict`."""
+        read = self._read_once if once else self._read
         stored = {}
         for name in sorted(names):
             if not name.startswith("verdicts/") or not name.endswith(".json"):
                 continue
             with suppress(DamagedDocument):
-                verdict = self._read(release, name, Verdict)
+                verdict = read(release, name, Verdict)
                 if verdict is not None:
                     stored[verdict.gate] = verdict
         return stored

@@ -31,6 +31,7 @@ JSON = "application/json"
 IN_PROGRESS = ("ConditionalRequestConflict", "OperationAborted", "409")
 NOT_MET = ("PreconditionFailed", "412")
 MISSING = ("NoSuchKey", "404")
+FORBIDDEN = ("AccessDenied", "403")
 # What boto3 raises: for an error answer, or one that cannot be parsed; for none; for a broken connection.
 FAULTS = (ClientError, BotoCoreError, OSError)
 # Tries of one write that is answered with 409: eight take 2.5 s.
@@ -83,16 +84,22 @@ class ObjectStore:
     def get(self, key: str) -> Stored | None:
         """The object, None when there is none.
 
-        S3 says 404 of a missing object only to a caller who may list the bucket, and 403 to others (S3, GetObject):
-        deploy/iam allows the listing for that reason.
+        S3 says 404 of a missing object only to a caller who may list the whole bucket, and 403 to others (S3, GetObject). A
+        caller of ours may list its environment's keys and no others (deploy/iam), so what is forbidden is looked for.
         """
-        try:
-            answer = self.client.get_object(Bucket=self.bucket, Key=key)
-            data = answer["Body"].read()
-        except FAULTS as error:
-            if code_of(error) in MISSING:
-                return None
-            raise self._failed("read", key, error) from error
+        for last in (False, True):
+            try:
+                answer = self.client.get_object(Bucket=self.bucket, Key=key)
+                data = answer["Body"].read()
+                break
+            except FAULTS as error:
+                if code_of(error) in MISSING:
+                    return None
+                if code_of(error) in FORBIDDEN and not self._listed(key):
+                    return None
+                # One that is there now may have been written since: it is read once more.
+                if last or code_of(error) not in FORBIDDEN:
+                    raise self._failed("read", key, error) from error
         if not answer.get("ETag") or not answer.get("LastModified"):
             raise self._not_s3s("read", key, "no ETag or no Last-Modified")
         version = answer.get("VersionId", "")
@@ -112,6 +119,13 @@ class ObjectStore:
         value = parse(stored)
         self.cache.put(self.bucket, key, value)
         return value
+
+    def _listed(self, key: str) -> bool:
+        """Whether a listing shows the object; True where it may not be listed either, so that the refusal is reported."""
+        try:
+            return self.exists(key)
+        except ObjectStoreError:
+            return True
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object. It lists, because HEAD says 403 of a missing object to a caller who may list

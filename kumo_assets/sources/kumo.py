@@ -6,6 +6,7 @@ job of a release is in `kumo_job`; training itself, which the command line share
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, cast
@@ -111,9 +112,28 @@ class KumoSource:
                         found=f"{spec.connector!r} is not among {', '.join(sorted(names)) or 'none'}",
                         next="correct source.kumo.connector, or make the connector in Kumo",
                     )
+                found = next(item for item in connectors if spec.connector in (item.get("name"), item.get("id")))
+                _must_write_where_we_read(spec.connector, found)
                 model = spec.training_job_id or client.newest_model(spec.predictive_query_id).job_id
                 seen.append(f"{definition.name} by {model}")
             return "; ".join(seen)
+
+
+def _must_write_where_we_read(
+    name: str, connector: Mapping[str, object], environ: Mapping[str, str] | None = None
+) -> None:
+    """ConfigError for a connector of another database or schema than the pipeline's session has: the job would succeed, and
+    its table would not be found. What Kumo does not say of a connector is not compared, and neither is case."""
+    source = os.environ if environ is None else environ
+    for field, variable in (("database", "SNOWFLAKE_DATABASE"), ("schema_name", "SNOWFLAKE_SCHEMA")):
+        theirs, ours = str(connector.get(field) or ""), source.get(variable, "")
+        if theirs and ours and theirs.strip('"').upper() != ours.upper():
+            raise ConfigError(
+                "find predictions by the connector",
+                to=name,
+                found=f"its {field.removesuffix('_name')} is {theirs}, and {variable} is {ours}",
+                next=f"make the connector in Kumo with {ours}, or set {variable} to {theirs}",
+            )
 
 
 def _client(work: Work) -> AbstractContextManager[KumoClient]:

@@ -107,10 +107,17 @@ def test_kumo_3_0_takes_a_day_from_raw_logs_to_an_answer_too(chain: Chain, monke
     assert [job["dialect"] for job in chain.kumo_jobs()] == ["v3"]
 
 
-def test_dynamodb_json_is_the_other_form_of_export_and_no_entity_need_be_shown(custom) -> None:  # type: ignore[no-untyped-def]
+def test_dynamodb_json_is_the_other_form_of_export_a_stage_the_other_way_and_no_entity_need_be_shown(  # type: ignore[no-untyped-def]
+    custom, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chain = custom(change=lambda spec: spec.update(export={"format": "dynamodb_json"}, show_entities=False))
+    url = f"s3://{chain.ctx().names.bucket}/{chain.environment}/"
+    stage = f"UNLOADS_{chain.environment}".upper()
+    chain.sql(f'CREATE STAGE "KUMO"."PUBLIC"."{stage}" URL = \'{url}\'')
+    monkeypatch.setenv("KUMO_ASSETS_STAGE", f"KUMO.PUBLIC.{stage}")
+    monkeypatch.delenv("KUMO_ASSETS_STORAGE_INTEGRATION")
     result = chain.run()
-    assert result.success
+    assert result.success, chain.why(result)
     events = result.get_asset_materialization_events()
     shown = {event.asset_key.path[-1]: event.materialization.metadata["preview"].value for event in events}
     assert shown == dict.fromkeys(CHAIN, f"*{NOT_SHOWN}*")

@@ -13,6 +13,8 @@ from dagster._core.test_utils import create_run_for_test
 from kumo_sandbox.testing import SandboxHandle
 
 from kumo_assets.cli.trials import count_tables, login_warning, regions_agree
+from kumo_assets.cli.warehouse_trials import judge_warehouse
+from kumo_assets.errors import ConfigError
 from kumo_assets.resources.processes import PROCESS_TAG
 from kumo_assets_tests.chain.conftest import QUERY, SHIPPED
 from kumo_assets_tests.cli.conftest import kumo_assets
@@ -53,9 +55,24 @@ def test_a_machine_that_is_set_up_right_passes() -> None:
         ("AWS_SECRET_ACCESS_KEY", "planted-secret-value", "S3", "AWS"),
         ("KUMO_ASSETS_BUCKET", "no-such-bucket-here", "S3", "bucket"),
         ("KUMO_ASSETS_STORAGE_INTEGRATION", "", "environment variables", "grants.sql"),
+        ("KUMO_ASSETS_STORAGE_INTEGRATION", "OTHER", "unload", "VALIDATE_STORAGE_INTEGRATION('OTHER'"),
+        ("KUMO_ASSETS_STAGE", "KUMO.PUBLIC.NO_SUCH", "unload", "stage.sql"),
+        ("SNOWFLAKE_WAREHOUSE", "NO_SUCH", "Snowflake", "it sees SANDBOX"),
+        ("SNOWFLAKE_SCHEMA", "RAW", "Kumo", "its schema is PUBLIC, and SNOWFLAKE_SCHEMA is RAW"),
         ("DAGSTER_HOME", "", "Dagster", "DAGSTER_HOME"),
     ],
-    ids=["kumo-key", "snowflake-password", "aws-secret", "bucket", "integration", "dagster-home"],
+    ids=[
+        "kumo-key",
+        "snowflake-password",
+        "aws-secret",
+        "bucket",
+        "integration",
+        "other-integration",
+        "stage",
+        "warehouse",
+        "connectors-schema",
+        "dagster-home",
+    ],
 )
 def test_each_fault_is_found_alone_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, failing: str, words: str
@@ -128,6 +145,22 @@ def test_a_raw_log_in_another_case_is_named(
     found = findings(1)["Snowflake"]
     assert words in found["seen"]
     assert "RawLogs definition" in found["fix"]
+
+
+def test_a_warehouse_that_would_run_nothing_is_found() -> None:
+    def row(**changes: str) -> dict[str, Any]:
+        return {"name": "TRANSFORMING", "state": "SUSPENDED", "is_current": "Y", "auto_resume": "true", **changes}
+
+    assert judge_warehouse([row()], {"SNOWFLAKE_WAREHOUSE": "transforming"}) == "warehouse TRANSFORMING (suspended)"
+    assert "TRANSFORMING" in judge_warehouse([row()], {})
+    for rows, variables, words in (
+        ([row(auto_resume="false")], {}, "AUTO_RESUME is off"),
+        ([row(name="OTHER")], {"SNOWFLAKE_WAREHOUSE": "TRANSFORMING"}, "it sees OTHER"),
+        ([row(is_current="N")], {}, "SNOWFLAKE_WAREHOUSE is not set"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            judge_warehouse(rows, variables)
+    assert judge_warehouse([row(state="STARTED", auto_resume="false")], {}), "it runs"
 
 
 def test_near_the_quota_of_tables_doctor_warns() -> None:

@@ -426,3 +426,30 @@ def test_an_error_can_say_what_the_caller_was_doing_and_what_follows(
         list(scripted.list("k"))
     assert str(caught.value).startswith("Could not list the ledger s3://a-bucket/k: AccessDenied")
     assert str(caught.value).endswith("tries each; what was done holds.")
+
+
+# ---- a caller who may list its own prefix only: S3 says 403 of what is missing
+
+
+DENIED = failure(403, "AccessDenied")
+
+
+def test_what_is_forbidden_and_not_listed_is_missing(server: ScriptedServer, scripted: ObjectStore) -> None:
+    server.script = in_turn(DENIED, Answer(200, listing("k-longer")))
+    assert scripted.get("k") is None
+    assert server.asked[1].query["prefix"] == "k", "its own key, and no listing of the bucket"
+
+
+def test_what_is_forbidden_and_listed_is_an_error(server: ScriptedServer, scripted: ObjectStore) -> None:
+    server.script = in_turn(DENIED, Answer(200, listing("k")), DENIED)
+    with pytest.raises(ObjectStoreError, match=r"read s3://a-bucket/k: AccessDenied.*deploy/iam"):
+        scripted.get("k")
+
+
+def test_what_is_written_between_the_read_and_the_listing_is_found(
+    server: ScriptedServer, scripted: ObjectStore
+) -> None:
+    server.script = in_turn(DENIED, Answer(200, listing("k")), content(b"new"))
+    stored = scripted.get("k")
+    assert stored is not None
+    assert stored.data == b"new"

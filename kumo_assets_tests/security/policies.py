@@ -26,11 +26,13 @@ ACTIONS = {
 
 @dataclass(frozen=True)
 class Need:
-    """One permission that a call needs; `prefix` is what a listing is limited to, None for what is no listing."""
+    """One permission that a call needs; `prefix` is what a listing is limited to, None for what is no listing. `perhaps` is
+    one that is needed only where another answer forbids something."""
 
     action: str
     resource: str
     prefix: str | None = None
+    perhaps: bool = False
 
 
 class Policy:
@@ -84,9 +86,9 @@ def needs(service: str, operation: str, parameters: dict[str, Any]) -> list[Need
             for key in keys
         ]
         if operation in ("GetObject", "HeadObject"):
-            # Whoever may not list is told 403 of an object that is not there, not 404 (S3 API reference, GetObject), and
-            # a missing rejection must be told from one that cannot be read.
-            found.append(Need("s3:ListBucket", bucket))
+            # S3 answers 403 for a missing object to whoever may not list the bucket (S3 API reference, GetObject). The
+            # object is then looked for by a listing of its key.
+            found.append(Need("s3:ListBucket", bucket, parameters["Key"], perhaps=True))
         return found
     action = f"dynamodb:{operation}"
     if operation in ("ListTables", "ListImports"):

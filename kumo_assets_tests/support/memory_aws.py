@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -47,6 +48,7 @@ class Memory:
     versions: dict[str, list[str]] = field(default_factory=dict)  # by key, oldest first
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     before: Callable[[str], None] = lambda operation: None
+    requests: Counter[str] = field(default_factory=Counter)  # S3's, by operation; a listing is one for each 1,000 keys
     number: int = field(default_factory=itertools.count().__next__)
 
     def s3(self) -> Any:
@@ -77,6 +79,7 @@ class MemoryS3:
         return {"ETag": etag(Body), **self._version(Key, new=True)}
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+        self.memory.requests["GetObject"] += 1
         found = self.memory.objects.get(Key)
         if found is None:
             raise answer("NoSuchKey", 404, "GetObject")
@@ -124,6 +127,7 @@ class MemoryS3:
             for key, (_, modified) in sorted(self.memory.objects.items())
             if key.startswith(Prefix) and key > StartAfter
         ]
+        self.memory.requests["ListObjectsV2"] += max(1, -(-len(found) // 1000)) if MaxKeys > 1 else 1
         if Delimiter:
             names = {item["Key"].removeprefix(Prefix) for item in found}
             folders = sorted({name.split(Delimiter)[0] + Delimiter for name in names if Delimiter in name})

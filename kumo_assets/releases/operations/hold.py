@@ -8,6 +8,7 @@ edited stays served until something newer may go live.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kumo_serving.pointer import Hold, Pointer
@@ -20,6 +21,7 @@ from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import Decision
 from kumo_assets.releases.evidence import active_of, holds_on
 from kumo_assets.releases.holds import all_told, of_others, with_holds
+from kumo_assets.releases.listing import Listing
 from kumo_assets.releases.operations.belongings import owner_of_served
 from kumo_assets.releases.operations.move import move_pointer, refusals_recorded
 from kumo_assets.releases.operations.promote import next_candidate
@@ -156,8 +158,10 @@ def _move(
     return moved.pointer
 
 
-def would_follow(ctx: ReleaseContext, current: VersionedPointer) -> tuple[str | None, Decision]:
-    """The release that would go live if nothing held promotion, and the decision on it."""
+def would_follow(
+    ctx: ReleaseContext, current: VersionedPointer, listed: Sequence[Listing] | None = None
+) -> tuple[str | None, Decision]:
+    """The release that would go live if nothing held promotion, and the decision on it. `listed` as in `next_candidate`."""
     active = active_of(ctx, current)
     assert active is not None
-    return next_candidate(ctx, replace(active, held=None, hand_edited=False))
+    return next_candidate(ctx, replace(active, held=None, hand_edited=False), listed)

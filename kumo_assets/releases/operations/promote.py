@@ -5,6 +5,7 @@ Shared by the sensor (`next_promotion`), the pointer asset and the command line 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kumo_serving.errors import KumoAssetsError
@@ -37,22 +38,28 @@ class Promotion:
     message: str
 
 
-def next_promotion(ctx: ReleaseContext, current: VersionedPointer | None = None) -> tuple[str | None, Decision]:
-    """The release that should go live next, and the decision on it; (None, why) when there is none."""
+def next_promotion(
+    ctx: ReleaseContext, current: VersionedPointer | None = None, listed: Sequence[Listing] | None = None
+) -> tuple[str | None, Decision]:
+    """The release that should go live next, and the decision on it; (None, why) when there is none. `listed` as in
+    `next_candidate`."""
     current = current or ctx.pointers.read()
-    release, decision = next_candidate(ctx, active_of(ctx, current))
+    release, decision = next_candidate(ctx, active_of(ctx, current), listed)
     return release, _unless_put_back(ctx, current, decision) if decision.outcome == "promote" else decision
 
 
-def next_candidate(ctx: ReleaseContext, active: Active | None) -> tuple[str | None, Decision]:
+def next_candidate(
+    ctx: ReleaseContext, active: Active | None, listed: Sequence[Listing] | None = None
+) -> tuple[str | None, Decision]:
     """The newest release that may follow `active`, and the decision on it. Without one, what stops the newest that comes
     after it; (None, why) when none does.
 
     Looks at releases of the active partition and later, newest first; one that is blocked, or whose table is gone, does
-    not hide an older one that is still newer than the active. In the usual case, nothing new, this is one listing.
+    not hide an older one that is still newer than the active. In the usual case, nothing new, this is one listing; none
+    where the caller has `listed` at least the active partition and later ones already.
     """
     newest: tuple[str, Decision] | None = None
-    for position, item in enumerate(_newer_sealed(ctx, active)):
+    for position, item in enumerate(_newer_sealed(ctx, active, listed)):
         release = item.release_id
         remembered = position >= READ_ANEW
         candidate = candidate_of(ctx, release, item, frozen=remembered)
@@ -70,12 +77,13 @@ def next_candidate(ctx: ReleaseContext, active: Active | None) -> tuple[str | No
     return newest or (None, Decision("wait", "no sealed release is newer than the active one"))
 
 
-def _newer_sealed(ctx: ReleaseContext, active: Active | None) -> list[Listing]:
+def _newer_sealed(ctx: ReleaseContext, active: Active | None, listed: Sequence[Listing] | None) -> list[Listing]:
     """Sealed releases that come after the active one, newest first; rejected and retired ones left out."""
+    since = active.partition if active is not None else ""
+    if listed is None:
+        listed = ctx.store.listings(since or None)
     ordered = sorted(
-        (item for item in ctx.store.listings(active.partition or None if active is not None else None) if item.sealed),
-        key=lambda item: item.order,
-        reverse=True,
+        (item for item in listed if item.sealed and item.partition >= since), key=lambda item: item.order, reverse=True
     )
     newer = []
     for item in ordered:

@@ -14,6 +14,7 @@ from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.decision import decide
 from kumo_assets.releases.evidence import candidate_of, damage, past, served_release
 from kumo_assets.releases.listing import RETIRED, Listing
+from kumo_assets.releases.recent import first_partition
 
 # Unsealed releases before the active one in which the last block is looked for.
 MOST_LOOKED_AT = 5
@@ -32,16 +33,29 @@ class ReleaseView:
     words: str = ""
 
 
-def releases(ctx: ReleaseContext) -> list[ReleaseView]:
-    """Every release, newest first, with state, counts and verdicts. A damaged pointer makes none of them active."""
+def releases(ctx: ReleaseContext, limit: int | None = None) -> list[ReleaseView]:
+    """The newest `limit` releases (all without one), newest first, with state, counts and verdicts. A damaged pointer makes
+    none of them active."""
     try:
         found = ctx.pointers.read()
     except PointerMalformed:
         found = None
     pointer = found.pointer if found is not None else None
-    listed = sorted(ctx.store.listings(), key=lambda item: (item.partition, item.sealed_at or "~"), reverse=True)
+    newest = sorted(
+        _listed(ctx, pointer, limit), key=lambda item: (item.partition, item.sealed_at or "~"), reverse=True
+    )
     with ThreadPoolExecutor(max_workers=16) as pool:
-        return list(pool.map(lambda item: _view(ctx, item, pointer), listed))
+        return list(pool.map(lambda item: _view(ctx, item, pointer), newest[:limit]))
+
+
+def _listed(ctx: ReleaseContext, pointer: Pointer | None, limit: int | None) -> list[Listing]:
+    """The newest `limit` releases at least, from a listing that begins so many days before the active one, if there are so
+    many after that; else all."""
+    since = first_partition(pointer, limit)
+    found = ctx.store.listings(since)
+    if since is not None and len(found) < (limit or 0):
+        found = ctx.store.listings()
+    return found
 
 
 def last_block(ctx: ReleaseContext, listed: list[Listing], active: str) -> dict[str, str] | None:
@@ -71,8 +85,8 @@ def last_block(ctx: ReleaseContext, listed: list[Listing], active: str) -> dict[
 
 
 def _stored_verdicts(ctx: ReleaseContext, item: Listing) -> list[Verdict]:
-    """The verdicts that the listing shows, by gate, without damaged ones: no second listing."""
-    return list(ctx.store.verdicts_in(item.release_id, item.files).values())
+    """The verdicts that the listing shows, by gate, without damaged ones: no second listing. The seal freezes them."""
+    return list(ctx.store.verdicts_in(item.release_id, item.files, once=item.sealed).values())
 
 
 def _view(ctx: ReleaseContext, item: Listing, pointer: Pointer | None) -> ReleaseView:
@@ -103,7 +117,7 @@ def _state(item: Listing, pointer: Pointer | None, ctx: ReleaseContext) -> tuple
         return "rejected", rejection.reason if rejection is not None else "; ".join(map(damage, damaged))
     if pointer is not None and release in {_id(entry.release_id, entry.table) for entry in pointer.previous}:
         return "previous", ""
-    decision = decide(candidate_of(ctx, release, item), None)
+    decision = decide(candidate_of(ctx, release, item, frozen=item.sealed), None)
     if decision.outcome == "blocked":
         return "blocked", decision.reason
     if not item.sealed:

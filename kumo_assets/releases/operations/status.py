@@ -29,7 +29,8 @@ from kumo_assets.releases.operations.plain_text import copy_edited
 from kumo_assets.releases.operations.promote import next_promotion
 from kumo_assets.releases.operations.reconcile import ledger_problems
 from kumo_assets.releases.operations.states import ReleaseView, last_block, releases
-from kumo_assets.releases.outbox import Outbox
+from kumo_assets.releases.outbox import Kept, Outbox
+from kumo_assets.releases.recent import ONE, Reach, first_partition, list_recent
 from kumo_assets.resources.dynamodb import tables
 
 __all__ = ["ReleaseView", "StatusReport", "releases", "report"]
@@ -73,9 +74,15 @@ class StatusReport:
     unsent: list[dict[str, str]] = field(default_factory=list)
 
 
-def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
+def report(
+    ctx: ReleaseContext, now: datetime | None = None, reach: Reach = ONE, kept: Sequence[Kept] | None = None
+) -> StatusReport:
     """The state of one query, read now. What cannot be looked at is a problem among the others. Raises ReleaseError when
-    S3 or ZooKeeper does not answer."""
+    S3 or ZooKeeper does not answer.
+
+    `reach` says how far back it looks for what is neither live nor newer: an old block, stray and damaged objects, holes
+    in the ledger. `kept` are the environment's unsent alarms, where the caller has read them.
+    """
     moment = now or ctx.now()
     problems: list[str] = []
     found: VersionedPointer | None = None
@@ -88,7 +95,10 @@ def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
     pointer = found.pointer if found is not None else None
     holds = holds_on(ctx, found) if found is not None else ()
     held = all_told(holds) or None
-    release, decision = _waiting(ctx, found, held, damaged)
+    seen = list_recent(ctx, first_partition(pointer, reach.days))
+    # What may follow is looked for from the active partition on; with none known, among all.
+    reaches = seen.since is None or (pointer is not None and pointer.served_partition >= seen.since)
+    release, decision = _waiting(ctx, found, held, damaged, seen.releases if reaches else None)
     active = served_release(ctx, pointer) if pointer is not None else ""
     if found is not None:
         problems += _problems(ctx, found)
@@ -102,13 +112,13 @@ def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
         problems.append(decision.reason)
     age = hours_since(pointer.promoted.at, moment) if pointer is not None else None
     limit = ctx.definition.spec.stale_after_hours if ctx.definition is not None else None
-    listed = ctx.store.listings()
+    listed = list(seen.releases)
     waits = {item.release_id: item.sealed_at for item in listed}.get(release or "")
     stale = age is None or (limit is not None and age > limit)
     if stale and age is not None and limit is not None:
         problems.append(f"stale: promoted {age:.1f} h ago, and the limit is {limit:g} h")
     blocked = last_block(ctx, listed, active)
-    strange = inspect(ctx)
+    strange = inspect(ctx, reach.documents, seen)
     problems += strange[:MOST_STRANGE]
     if len(strange) > MOST_STRANGE:
         problems.append(f"{len(strange) - MOST_STRANGE} more stray or damaged objects")
@@ -134,8 +144,8 @@ def report(ctx: ReleaseContext, now: datetime | None = None) -> StatusReport:
         promoted=vars(pointer.promoted) if pointer is not None else None,
         previous=[item.release_id for item in pointer.previous] if pointer is not None else [],
         holds=[vars(one) for one in holds],
-        problems=[*problems, *ledger_problems(ctx, found)],
-        unsent=_unsent(ctx),
+        problems=[*problems, *ledger_problems(ctx, found, reach.entries)],
+        unsent=_unsent(ctx, kept),
     )
 
 
@@ -143,34 +153,44 @@ class _Unknown(Decision):
     """What waits is not known."""
 
 
-def _unsent(ctx: ReleaseContext) -> list[dict[str, str]]:
+def _unsent(ctx: ReleaseContext, kept: Sequence[Kept] | None) -> list[dict[str, str]]:
     """Alarms of this query that wait in the outbox, oldest first; none when that cannot be read."""
     try:
-        kept = Outbox(ctx.objects, ctx.names.environment).kept(ctx.query)
+        found = Outbox(ctx.objects, ctx.names.environment).kept(ctx.query) if kept is None else kept
     except KumoAssetsError:
         return []
-    return [{"kind": item.alarm.kind, "since": item.alarm.since, "title": item.alarm.title} for item in kept]
+    return [
+        {"kind": item.alarm.kind, "since": item.alarm.since, "title": item.alarm.title}
+        for item in found
+        if item.alarm.query == ctx.query
+    ]
 
 
 def _waiting(
-    ctx: ReleaseContext, found: VersionedPointer | None, held: str | None, damaged: bool
+    ctx: ReleaseContext,
+    found: VersionedPointer | None,
+    held: str | None,
+    damaged: bool,
+    listed: Sequence[Listing] | None,
 ) -> tuple[str | None, Decision]:
     """The newest release that waits, and what stands in its way. Under a hold: what would follow it."""
     if damaged:
         return None, Decision("refuse", "nothing is promoted over a pointer that cannot be read")
     try:
-        return _following(ctx, found, held)
+        return _following(ctx, found, held, listed)
     except ObjectStoreError:
         raise
     except KumoAssetsError as error:  # a table that cannot be described, or a ledger
         return None, _Unknown("wait", f"what waits is not known: {error}")
 
 
-def _following(ctx: ReleaseContext, found: VersionedPointer | None, held: str | None) -> tuple[str | None, Decision]:
+def _following(
+    ctx: ReleaseContext, found: VersionedPointer | None, held: str | None, listed: Sequence[Listing] | None
+) -> tuple[str | None, Decision]:
     if found is None or held is None:
-        release, decision = next_promotion(ctx, found)
+        release, decision = next_promotion(ctx, found, listed)
         return release, decision
-    release, decision = would_follow(ctx, found)
+    release, decision = would_follow(ctx, found, listed)
     if decision.outcome == "promote":
         return release, Decision("refuse", f"waits for the hold to be lifted: {held}")
     return release, decision

@@ -11,8 +11,10 @@ import gzip
 import json
 import logging
 import os
+import re
 import threading
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,14 @@ from starlette.routing import Route
 from kumo_sandbox.snowflake.floats import as_snowflake_writes
 from kumo_sandbox.snowflake.floats import install as install_floats
 from kumo_sandbox.snowflake.names import Catalogue, check_names
-from kumo_sandbox.snowflake.statement import StatementError, explained, is_unload, parse_unload
+from kumo_sandbox.snowflake.statement import StatementError, Unload, explained, is_unload, parse_unload
 from kumo_sandbox.snowflake.tokens import token_request
 from kumo_sandbox.snowflake.unload import run_unload
 from kumo_sandbox.snowflake.views import install as install_views
 from kumo_sandbox.snowflake.views import remember
 
 SCHEMAS = ("PUBLIC", "RAW")
+_SHOW_WAREHOUSES = re.compile(r"^\s*SHOW\s+WAREHOUSES\b", re.IGNORECASE)
 NOTHING_DROPPED = "SELECT 'Drop statement executed successfully (it does not exist or not authorized).' AS \"status\""
 logger = logging.getLogger("kumo_sandbox.snowflake")
 # What EXPLAIN answers here: the first of Snowflake's columns and rows. There are no partitions to tell of.
@@ -160,6 +163,8 @@ def install_statements() -> None:
     def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Any:
         if not is_unload(command):
             try:
+                if _SHOW_WAREHOUSES.match(command):
+                    return original(self, _warehouse(), None, *args, **kwargs)
                 if (statement := explained(command)) is not None:
                     named_right(self, parse_one(self._inline_variables(statement)))
                     # Described, which binds every name and type and reads no row.
@@ -182,7 +187,10 @@ def install_statements() -> None:
                 ) from error
         try:
             unload = parse_unload(command)
-            _check_integration(unload.integration)
+            if unload.stage is not None:
+                unload = _placed(unload, self._duck_conn)
+            else:
+                _check_integration(unload.integration)
             query_id = str(uuid.uuid4())
 
             def batches() -> Any:
@@ -230,6 +238,31 @@ def _result(detailed: bool, files: list[Any]) -> str:
         return f"SELECT {names} FROM VALUES {rows}"
     total = sum(item.rows for item in files), sum(item.raw for item in files), sum(item.size for item in files)
     return f'SELECT {total[0]} AS "rows_unloaded", {total[1]} AS "input_bytes", {total[2]} AS "output_bytes"'
+
+
+def _placed(unload: Unload, connection: Any) -> Unload:
+    """The same, with the bucket and prefix that its stage leads to."""
+    found = connection.execute(
+        "SELECT url FROM _fs_global._fs_information_schema._fs_stages "
+        "WHERE database_name = ? AND schema_name = ? AND name = ?",
+        list(unload.stage or ()),
+    ).fetchone()
+    if found is None:
+        raise StatementError(f"Stage '{'.'.join(unload.stage or ())}' does not exist or not authorized.")
+    if not str(found[0]).startswith("s3://"):
+        raise StatementError("the sandbox unloads to a stage with URL = 's3://...' only")
+    bucket, _, folder = found[0].removeprefix("s3://").partition("/")
+    folder = f"{folder.rstrip('/')}/" if folder else ""
+    return replace(unload, bucket=bucket, prefix=folder + unload.prefix)
+
+
+def _warehouse() -> str:
+    """A SELECT of what SHOW WAREHOUSES says: the one warehouse there is, under the name that the sandbox gave out."""
+    name = os.environ.get("SNOWFLAKE_WAREHOUSE", "SANDBOX").replace("'", "''")
+    return (
+        f"SELECT '{name}' AS \"name\", 'STARTED' AS \"state\", 'X-Small' AS \"size\", 'Y' AS \"is_current\", "
+        "'true' AS \"auto_resume\""
+    )
 
 
 def _check_integration(name: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Parsing `COPY INTO 's3://...' FROM ... options`, which fakesnow does not know. Text in, values out; nothing runs here.
+"""Parsing `COPY INTO 's3://...' FROM ... options`, and the same to a place in a stage (`'@...'`), which fakesnow does not know. Text in, values out; nothing runs here.
 
 An option this sandbox does not implement is an error, never ignored: what passes here must mean the same on Snowflake.
 Source of grammar and defaults: Snowflake, "COPY INTO <location>".
@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_START = re.compile(r"^\s*COPY\s+INTO\s+'(s3://[^']+)'\s+FROM\s+", re.IGNORECASE)
+_START = re.compile(r"^\s*COPY\s+INTO\s+'(s3://[^']+|@[^']+)'\s+FROM\s+", re.IGNORECASE)
+_STAGE = re.compile(r'@((?:"[^"]+"|[\w$]+)(?:\.(?:"[^"]+"|[\w$]+)){2})(?:/(.*))?')
 _EXPLAIN = re.compile(r"^\s*EXPLAIN\s+(?:USING\s+(?:TABULAR|JSON|TEXT)\s+)?(.+)$", re.IGNORECASE | re.DOTALL)
 _OPTION = re.compile(r"([A-Z_]+)\s*=\s*", re.IGNORECASE)
 
@@ -42,7 +43,8 @@ class StatementError(Exception):
 
 @dataclass(frozen=True)
 class Unload:
-    """One unload. `source` is a SELECT or a table name; sizes in bytes."""
+    """One unload. `source` is a SELECT or a table name; sizes in bytes. `stage` is (database, schema, name) of the stage
+    that says where it goes, below which `prefix` is; then there is no `bucket` yet."""
 
     bucket: str
     prefix: str
@@ -60,6 +62,7 @@ class Unload:
     empty_for_null: bool = False
     encryption: str = ""
     kms_key: str = ""
+    stage: tuple[str, str, str] | None = None
 
 
 def explained(sql: str) -> str | None:
@@ -69,7 +72,7 @@ def explained(sql: str) -> str | None:
 
 
 def is_unload(sql: str) -> bool:
-    """True for a COPY INTO an S3 URL."""
+    """True for a COPY INTO an S3 URL or a stage."""
     return _START.match(_without_comments(sql)) is not None
 
 
@@ -78,7 +81,7 @@ def parse_unload(sql: str) -> Unload:
     text = _without_comments(sql).strip().rstrip(";")
     match = _START.match(text)
     if match is None:
-        raise StatementError("not a COPY INTO 's3://...' statement")
+        raise StatementError("not a COPY INTO 's3://...' or '@...' statement")
     url, rest = match.group(1), text[match.end() :]
     if rest.startswith("("):
         end = _closing(rest)
@@ -107,6 +110,13 @@ def parse_unload(sql: str) -> Unload:
     if nulls is not None and _inside(nulls).strip():
         raise StatementError("NULL_IF other than () is not implemented by the sandbox")
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    stage = None
+    if url.startswith("@"):
+        stage, prefix = _in_stage(url)
+        bucket = ""
+        for option in ("STORAGE_INTEGRATION", "ENCRYPTION"):
+            if option in options:
+                raise StatementError(f"{option} belongs to an unload to a URL; a stage has its own")
     integration = _name(options["STORAGE_INTEGRATION"]) if "STORAGE_INTEGRATION" in options else None
     encryption = _options(_inside(options.get("ENCRYPTION", "()")), {"TYPE", "KMS_KEY_ID"})
     kind_of_key = _word(encryption.get("TYPE", "NONE")).upper()
@@ -129,7 +139,17 @@ def parse_unload(sql: str) -> Unload:
         empty_for_null=nulls is not None,
         encryption=ENCRYPTIONS[kind_of_key],
         kms_key=_word(encryption.get("KMS_KEY_ID", "")),
+        stage=stage,
     )
+
+
+def _in_stage(place: str) -> tuple[tuple[str, str, str], str]:
+    """The stage that `@DATABASE.SCHEMA.STAGE/path` names, and the path."""
+    match = _STAGE.fullmatch(place)
+    if match is None:
+        raise StatementError(f"the sandbox wants a stage by its whole name, @DATABASE.SCHEMA.STAGE/path, not {place}")
+    database, schema, name = (_name(part) for part in re.findall(r'"[^"]+"|[\w$]+', match.group(1)))
+    return (database, schema, name), match.group(2) or ""
 
 
 def _without_comments(sql: str) -> str:

@@ -68,3 +68,21 @@ def test_only_an_unload_is_taken_for_one() -> None:
     assert not is_unload("COPY INTO T FROM 's3://b/p/'")
     assert not is_unload("COPY INTO @stage FROM T")
     assert not is_unload("SELECT 'COPY INTO ''s3://b/p/'' FROM T'")
+
+
+def test_an_unload_to_a_stage_says_which_and_where_in_it() -> None:
+    found = parse_unload("""COPY INTO '@"KUMO".public."Unloads"/a/b/' FROM T""")
+    assert (found.stage, found.prefix, found.integration) == (("KUMO", "PUBLIC", "Unloads"), "a/b/", None)
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("COPY INTO '@UNLOADS/a/' FROM T", "by its whole name"),
+        (f"COPY INTO '@A.B.C/a/' FROM T {INTEGRATION}", "a stage has its own"),
+        ("COPY INTO '@A.B.C/a/' FROM T ENCRYPTION = (TYPE = 'AWS_SSE_S3')", "a stage has its own"),
+    ],
+)
+def test_a_stage_is_named_whole_and_has_its_own_integration_and_encryption(statement: str, words: str) -> None:
+    with pytest.raises(StatementError, match=words):
+        parse_unload(statement)
