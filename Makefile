@@ -87,12 +87,20 @@ debian:
 	$(BIN)/python -m kumo_sandbox.airflow .venv-airflow/empty
 	@touch $@
 
+# The Kumo Engine has an environment of its own, 4.4 GB with torch (40 s with a fast network). --no-deps: the lock is
+# whole, and leaves out what a machine without a GPU does not need (requirements/engine.overrides).
+.engine.stamp: .install.stamp requirements/engine.lock
+	$(PYTHON) -m venv --without-pip .venv-engine
+	$(BIN)/uv pip install --quiet --no-deps --python .venv-engine/bin/python -r requirements/engine.lock
+	@touch $@
+
 lock: .install.stamp   ## resolve the lock files again after a change of dependencies
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header -q -p 3.11 -o requirements/dev.lock
 	for name in build ministack; do $(BIN)/uv pip compile requirements/$$name.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/$$name.lock || exit; done
 	for name in airflow airflow211; do $(BIN)/uv pip compile requirements/$$name.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/$$name.lock || exit; done
+	$(BIN)/uv pip compile requirements/engine.in --overrides requirements/engine.overrides --python-platform x86_64-manylinux_2_34 --generate-hashes --no-header -q -p 3.11 -o requirements/engine.lock
 	for peer in aiobotocore aiodynamo feast evidently; do $(BIN)/uv pip compile requirements/bench-$$peer.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/bench-$$peer.lock || exit; done
 
 clean:           ## remove what was installed and everything the sandbox and Dagster wrote here
 	-$(BIN)/kumo-sandbox reset
-	rm -rf $(VENV) .venv-* .install.stamp .airflow.stamp .dagster .sandbox dist
+	rm -rf $(VENV) .venv-* .install.stamp .airflow.stamp .engine.stamp .dagster .sandbox dist

@@ -53,6 +53,10 @@ class KumoApiError(PipelineError):
     """Kumo's REST API refused, failed, or answered something that cannot be used."""
 
 
+class EngineError(PipelineError):
+    """The Kumo Engine's process failed, was killed, or refused its question."""
+
+
 class WarehouseError(PipelineError):
     """Snowflake refused a statement, or a table there is not what it should be."""
 

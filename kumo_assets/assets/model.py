@@ -10,6 +10,7 @@ from kumo_assets.assets.keys import code_version, key_of, raw_key
 from kumo_assets.assets.producing import RELEASES, registry_of, resources_of, run_values
 from kumo_assets.assets.ui import Metadata
 from kumo_assets.config.load import QueryDefinition
+from kumo_assets.gates.plots import curves_plot
 from kumo_assets.models.comparison import Comparison
 from kumo_assets.models.registry import Model, ModelDecision, RegisteredModels
 from kumo_assets.models.training import decide
@@ -106,7 +107,10 @@ def _result(
 def _metadata(model: Model, before: Model | None, adopted: bool) -> Metadata:
     """The metrics under their own names: Dagster plots numeric metadata over time, one line per name."""
     url = model.tracking_url
+    losses = {name: values for name, values in model.curves.items() if name.endswith("loss")}
+    plot = {"loss by epoch": dg.MetadataValue.md(curves_plot(losses, "loss by epoch"))} if losses else {}
     return {
+        **plot,
         **{name: dg.MetadataValue.float(value) for name, value in sorted(model.metrics.items())},
         "training job": dg.MetadataValue.url(url) if url else model.training_job_id,
         "training job id": model.training_job_id,

@@ -23,8 +23,9 @@ from kumo_assets.errors import ExportError
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.aws import encryption
 from kumo_assets.resources.snowflake import MOST_ROWS_FETCHED, Warehouse, connect
-from kumo_assets.resources.sql import literal, quote
+from kumo_assets.resources.sql import literal
 from kumo_assets.resources.stages import location
+from kumo_assets.resources.storage import storage_clauses
 
 ASSET = "s3_export"
 MOST_ATTEMPTS = 20
@@ -149,12 +150,7 @@ def copy_into(
         )
         file_format = "TYPE = JSON COMPRESSION = GZIP"
         header = "FALSE"
-    staged = to.startswith("@")
-    storage = f"STORAGE_INTEGRATION = {quote(integration)}\n" if integration and not staged else ""
-    if encryption and not staged:
-        key = encryption.get("SSEKMSKeyId", "")
-        kind = "AWS_SSE_S3" if encryption["ServerSideEncryption"] == "AES256" else "AWS_SSE_KMS"
-        storage += f"ENCRYPTION = (TYPE = {literal(kind)}{f' KMS_KEY_ID = {literal(key)}' if key else ''})\n"
+    storage = "" if to.startswith("@") else storage_clauses(integration, encryption)
     return (
         f"COPY INTO {literal(to)}\nFROM (\n{select}\n)\n{storage}"
         f"FILE_FORMAT = ({file_format})\nHEADER = {header}\n"

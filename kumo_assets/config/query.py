@@ -14,12 +14,13 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from kumo_assets.config.cron import cron_fault
+from kumo_assets.config.engine_source import EngineSettings
 from kumo_assets.config.gates import GatesSpec
 from kumo_assets.config.raw_logs import Owner, Strict, check_time_zone
 from kumo_assets.config.registration import AskedGate
 from kumo_assets.config.table_source import TableSettings
 from kumo_assets.config.tasks import Task
+from kumo_assets.config.training import WEEK_MINUTES, Training
 from kumo_assets.errors import ConfigError
 
 ITEM_FORMATS: dict[str, str] = {
@@ -34,7 +35,6 @@ NOT_SHOWN = "not shown (show_entities: false)"
 
 # Bounds of what a person may write: far beyond what anybody wants, and within what clocks and outside systems take.
 HOUR = 3600.0  # seconds
-WEEK_MINUTES = 7 * 24 * 60.0
 TEN_YEARS_HOURS = 10 * 366 * 24.0
 FIRST_DAY, LAST_DAY = date(1970, 1, 2), date(2199, 12, 31)
 
@@ -54,34 +54,6 @@ class Poll(Strict):
     deadline_minutes: float = Field(
         default=240, gt=0, le=WEEK_MINUTES, description="After this the job is cancelled and the run fails."
     )
-
-
-class Training(Strict):
-    """How the query is trained again, and when a new model is taken into use."""
-
-    schedule: str = Field(
-        default="0 4 * * 0", description="Cron, in the query's time zone; the default is Sundays at 04:00."
-    )
-    metrics: list[str] = Field(
-        default_factory=list,
-        description="Metrics that must not get worse; default: every one both models have whose better end is known.",
-    )
-    lower_is_better: list[str] = Field(
-        default_factory=list, description="Metrics of your own whose small values are the good ones."
-    )
-    tolerance: float = Field(
-        default=0.05, ge=0, le=1, description="How much worse, as a fraction of the old value, is still as good."
-    )
-    deadline_minutes: float = Field(
-        default=1440, gt=0, le=4 * WEEK_MINUTES, description="After this the training job is cancelled."
-    )
-
-    @field_validator("schedule")
-    @classmethod
-    def _cron(cls, value: str) -> str:
-        if fault := cron_fault(value):
-            raise ValueError(f"{value!r} is not a cron schedule of five fields, such as '0 4 * * 0': {fault}")
-        return value
 
 
 class Kumo(Strict):
@@ -115,11 +87,17 @@ class Kumo(Strict):
         default=None, description="Retrain on a schedule of its own, and use a new model only when it is not worse."
     )
 
+    @property
+    def name(self) -> str:
+        """The source's name."""
+        return "kumo"
+
 
 class Source(Strict):
     """Where the predictions come from: one field for each source that there is, of which a definition writes one."""
 
     kumo: Kumo | None = None
+    engine: EngineSettings | None = None
     table: TableSettings | None = None
 
     @model_validator(mode="after")
@@ -138,18 +116,20 @@ class Source(Strict):
     @property
     def training(self) -> Training | None:
         """How the model is trained again; None when it is not, and for a source that has no models."""
-        return self.kumo.training if self.kumo is not None else None
+        chosen = self.kumo or self.engine
+        return chosen.training if chosen is not None else None
 
     @property
     def binary_threshold(self) -> float | None:
         """The probability from which on a binary prediction is true, where the source's table does not say it."""
-        chosen = self.kumo or self.table
+        chosen = self.kumo or self.engine or self.table
         return chosen.binary_threshold if chosen is not None else None
 
     @property
     def classes_per_entity(self) -> int | None:
         """Candidates asked for each entity; None for the default, or where nobody can be asked."""
-        return self.kumo.classes_per_entity if self.kumo is not None else None
+        chosen = self.kumo or self.engine
+        return chosen.classes_per_entity if chosen is not None else None
 
 
 class Export(Strict):

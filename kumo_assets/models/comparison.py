@@ -72,11 +72,12 @@ def compare(
     metrics: Collection[str] = (),
     lower_is_better: Collection[str] = (),
     tolerance: float = 0.05,
+    setting: str = "source.kumo.training.metrics",
 ) -> Comparison:
     """The new model is as good when no compared metric is worse by more than `tolerance` of its old value.
 
     `metrics` names those compared; by default every one that both have and whose better end is known. A named metric
-    whose better end is unknown counts as higher-is-better. Nothing to compare is not good: it fails closed.
+    whose better end is unknown counts as higher-is-better. `setting` is the field in which a person names some. Nothing to compare is not good: it fails closed.
     """
     wanted = list(metrics) or [
         name for name in sorted(old.keys() & new.keys()) if better_end(name, lower_is_better) is not None
@@ -88,7 +89,7 @@ def compare(
         return Comparison(
             False,
             f"no metric can be compared: the model in use has {_names(old)}, the new one {_names(new)}; name some in "
-            "source.kumo.training.metrics",
+            f"{setting}",
         )
     compared = tuple(
         _one(name, old[name], new[name], better_end(name, lower_is_better) or 1, tolerance) for name in wanted

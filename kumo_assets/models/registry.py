@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from kumo_assets.config.names import QueryNames
 from kumo_assets.documents import Document
@@ -32,6 +32,12 @@ class Model(BaseModel):
     trained_at: str | None = None
     snapshot_id: str | None = None
     tracking_url: str | None = None
+    # Losses and metrics by epoch, where the trainer reports them; left out of the document where it does not.
+    curves: dict[str, list[float]] = Field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _without_no_curves(self, fields: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return {name: value for name, value in fields(self).items() if value or name != "curves"}
 
 
 class ModelDecision(BaseModel):

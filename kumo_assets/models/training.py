@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from kumo_assets.config.query import Kumo, Training
+from kumo_assets.config.query import Kumo
+from kumo_assets.config.training import Training
 from kumo_assets.documents import utc_now, utc_text
 from kumo_assets.models.comparison import Comparison, compare
 from kumo_assets.models.registry import Model, ModelDecision, ModelRegistry, RegisteredModels
@@ -25,6 +26,11 @@ class Trained(Protocol):
 
     @property
     def training(self) -> Training | None: ...
+
+    @property
+    def name(self) -> str:
+        """The source's name, as in `source:` of the YAML."""
+        ...
 
 
 def policy_of(spec: Kumo) -> PollPolicy:
@@ -102,7 +108,7 @@ def train(
     on_launch(job_id)
     say(f"{'Adopted' if adopted else 'Launched'} Kumo training job {job_id}")
     model = model_entry(client.wait_training(job_id, policy, on_progress=on_progress, on_silence=on_silence))
-    registry.change(lambda now: _as_candidate(now, model))
+    register(registry, model)
     return model, adopted
 
 
@@ -127,6 +133,7 @@ def decide(registry: ModelRegistry, spec: Trained, by: str) -> tuple[ModelDecisi
                 metrics=options.metrics,
                 lower_is_better=options.lower_is_better,
                 tolerance=options.tolerance,
+                setting=f"source.{spec.name}.training.metrics",
             )
         decision = ModelDecision(
             at=utc_now(),
@@ -177,6 +184,11 @@ def model_entry(model: TrainedModel) -> Model:
         snapshot_id=model.snapshot_id,
         tracking_url=job_of(model.raw).tracking_url if model.raw else None,
     )
+
+
+def register(registry: ModelRegistry, model: Model) -> None:
+    """Make a trained model the candidate; the model in use is not touched."""
+    registry.change(lambda now: _as_candidate(now, model))
 
 
 def _as_candidate(registered: RegisteredModels, model: Model) -> RegisteredModels:

@@ -23,8 +23,14 @@ def _table() -> Source:
     return TableSource()
 
 
+def _engine() -> Source:
+    from kumo_assets.sources.engine.source import EngineSource
+
+    return EngineSource()
+
+
 # The name under `source:` -> what opens it. A source's module is imported only when a definition names it.
-SOURCES: dict[str, Callable[[], Source]] = {"kumo": _kumo, "table": _table}
+SOURCES: dict[str, Callable[[], Source]] = {"kumo": _kumo, "engine": _engine, "table": _table}
 
 
 def source_of(definition: QueryDefinition) -> Source:

@@ -37,6 +37,16 @@ FORMAT_OPTIONS = {
 }
 
 
+# Type of file -> its compressions, the default first.
+COMPRESSIONS = {"CSV": ("GZIP", "NONE"), "JSON": ("GZIP", "NONE"), "PARQUET": ("SNAPPY", "NONE")}
+# Type of file -> the other format options that it takes here.
+OF_TYPE = {
+    "CSV": ("FIELD_OPTIONALLY_ENCLOSED_BY", "NULL_IF", "FIELD_DELIMITER", "RECORD_DELIMITER"),
+    "JSON": (),
+    "PARQUET": (),
+}
+
+
 class StatementError(Exception):
     """The statement is wrong, or asks for what this sandbox does not implement."""
 
@@ -94,12 +104,19 @@ def parse_unload(sql: str) -> Unload:
     options = _options(rest, OPTIONS)
     form = _options(_inside(options.get("FILE_FORMAT", "()")), FORMAT_OPTIONS)
     kind = _word(form.get("TYPE", "CSV")).upper()
-    if kind not in ("CSV", "JSON"):
-        raise StatementError(f"FILE_FORMAT TYPE = {kind} is not implemented by the sandbox (CSV and JSON are)")
-    compression = _word(form.get("COMPRESSION", "GZIP")).upper()
-    compression = "GZIP" if compression == "AUTO" else compression
-    if compression not in ("GZIP", "NONE"):
-        raise StatementError(f"COMPRESSION = {compression} is not implemented by the sandbox (GZIP and NONE are)")
+    if kind not in COMPRESSIONS:
+        raise StatementError(
+            f"FILE_FORMAT TYPE = {kind} is not implemented by the sandbox ({', '.join(COMPRESSIONS)} are)"
+        )
+    compressions = COMPRESSIONS[kind]
+    if foreign := sorted(form.keys() - {"TYPE", "COMPRESSION", *OF_TYPE[kind]}):
+        raise StatementError(f"{foreign[0]} is no option of an unload of TYPE = {kind}")
+    compression = _word(form.get("COMPRESSION", "AUTO")).upper()
+    compression = compressions[0] if compression == "AUTO" else compression
+    if compression not in compressions:
+        raise StatementError(
+            f"COMPRESSION = {compression} is not implemented by the sandbox ({' and '.join(compressions)} are)"
+        )
     for option, only in (("FIELD_DELIMITER", ","), ("RECORD_DELIMITER", "\\n")):
         if _word(form.get(option, f"'{only}'")) not in (only, "NONE"):
             raise StatementError(f"{option} other than '{only}' is not implemented by the sandbox")

@@ -1,6 +1,7 @@
 """Running an unload: the query's record batches are written to local files as they come, and the files put on S3.
 
-Memory holds one batch and one file's buffer. Credentials are the server's own, as with a storage integration.
+Memory holds one batch and one file's buffer. Parquet has the columns' names only with HEADER = TRUE, whole numbers as
+INT64 and others with a fixed point as DECIMAL, as Snowflake writes them. Credentials are the server's own, as with a storage integration.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet
 
 from kumo_sandbox.snowflake.statement import StatementError, Unload
 
@@ -83,6 +85,12 @@ class _Sink:
             else self._file
         )
         self._csv: Any = None
+        self._parquet: Any = None
+        if unload.type == "PARQUET":
+            self._schema = _parquet_schema(schema, unload.header)
+            self._parquet = pyarrow.parquet.ParquetWriter(
+                pa.PythonFile(self._counter, mode="w"), self._schema, compression=unload.compression
+            )
         if unload.type == "CSV":
             options = pa.csv.WriteOptions(
                 include_header=unload.header, quoting_style="all_valid" if unload.enclosed else "none"
@@ -91,7 +99,9 @@ class _Sink:
 
     def write(self, batch: pa.RecordBatch) -> None:
         self.rows += batch.num_rows
-        if self._csv is not None:
+        if self._parquet is not None:
+            self._parquet.write_batch(batch.rename_columns(self._schema.names).cast(self._schema))
+        elif self._csv is not None:
             if not self._unload.empty_for_null and any(column.null_count for column in batch.columns):
                 raise StatementError(
                     r"the query returned NULL, which Snowflake unloads to CSV as \N unless NULL_IF says otherwise; "
@@ -112,6 +122,8 @@ class _Sink:
     def close(self) -> None:
         if self._csv is not None:
             self._csv.close()
+        if self._parquet is not None:
+            self._parquet.close()
         self._counter.finish()
         self._file.close()
 
@@ -141,6 +153,27 @@ def _text(schema: pa.Schema) -> pa.Schema:
     return pa.schema([pa.field(field.name, pa.string()) for field in schema])
 
 
+def _parquet_schema(schema: pa.Schema, header: bool) -> pa.Schema:
+    """The columns as Snowflake unloads them. StatementError for a time with a zone, which it refuses in Parquet too
+    (Snowflake, "COPY INTO <location>", notes on Parquet)."""
+    fields = []
+    for number, field in enumerate(schema):
+        kind = field.type
+        if pa.types.is_timestamp(kind):
+            if kind.tz is not None:
+                raise StatementError(
+                    f"Error encountered when unloading to PARQUET: TIMESTAMP_TZ and LTZ types are not supported for "
+                    f"unloading to Parquet: column {field.name}"
+                )
+            kind = pa.timestamp("us")
+        elif pa.types.is_integer(kind):
+            kind = pa.int64()
+        elif pa.types.is_floating(kind):
+            kind = pa.float64()
+        fields.append(pa.field(field.name if header else f"_COL_{number}", kind))
+    return pa.schema(fields)
+
+
 def _existing(s3: Any, unload: Unload) -> bool:
     answer = s3.list_objects_v2(Bucket=unload.bucket, Prefix=unload.prefix, MaxKeys=1)
     return bool(answer.get("KeyCount"))
@@ -148,14 +181,15 @@ def _existing(s3: Any, unload: Unload) -> bool:
 
 def _put(s3: Any, unload: Unload, sink: _Sink, number: int, query_id: str) -> UnloadedFile:
     sink.close()
-    ending = ("csv" if unload.type == "CSV" else "json") + (".gz" if unload.compression == "GZIP" else "")
+    compression = {"GZIP": ".gz", "SNAPPY": ".snappy"}.get(unload.compression, "")
+    ending = f"{compression}.parquet" if unload.type == "PARQUET" else f".{unload.type.lower()}{compression}"
     if unload.single:
         key = unload.prefix if not unload.prefix.endswith("/") else unload.prefix + "data"
     else:
         # Snowflake: <prefix>data_[<query id>_]<worker>_<thread>_<part>.<ending>; a prefix without / is glued on.
         stem = "data" if unload.prefix.endswith("/") or not unload.prefix else ""
         middle = f"{query_id}_" if unload.include_query_id else ""
-        key = f"{unload.prefix}{stem}_{middle}0_{number % 8}_{number // 8}.{ending}"
+        key = f"{unload.prefix}{stem}_{middle}0_{number % 8}_{number // 8}{ending}"
     size = sink.path.stat().st_size
     encryption = {"ServerSideEncryption": unload.encryption} if unload.encryption else {}
     encryption |= {"SSEKMSKeyId": unload.kms_key} if unload.kms_key else {}

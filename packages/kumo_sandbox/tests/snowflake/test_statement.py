@@ -44,7 +44,9 @@ def test_quotes_and_nulls_of_a_csv() -> None:
     ("rest", "words"),
     [
         ("FROM T PARTITION_BY = (A)", "option PARTITION_BY is not implemented by the sandbox"),
-        ("FROM T FILE_FORMAT = (TYPE = PARQUET)", "TYPE = PARQUET is not implemented"),
+        ("FROM T FILE_FORMAT = (TYPE = ORC)", "TYPE = ORC is not implemented"),
+        ("FROM T FILE_FORMAT = (TYPE = PARQUET COMPRESSION = GZIP)", "COMPRESSION = GZIP is not implemented"),
+        ("FROM T FILE_FORMAT = (TYPE = PARQUET NULL_IF = ())", "NULL_IF is no option of an unload of TYPE = PARQUET"),
         ("FROM T FILE_FORMAT = (TYPE = CSV COMPRESSION = ZSTD)", "COMPRESSION = ZSTD is not implemented"),
         ("FROM T FILE_FORMAT = (TYPE = CSV FIELD_DELIMITER = '|')", "FIELD_DELIMITER other than"),
         ("FROM T FILE_FORMAT = (TYPE = CSV ESCAPE = 'x')", "option ESCAPE is not implemented"),

@@ -8,9 +8,11 @@ import io
 import json
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import boto3
+import pyarrow.parquet as pq
 import pytest
 from kumo_sandbox.settings import BUCKET
 from kumo_sandbox.testing import SandboxHandle
@@ -99,6 +101,56 @@ def test_json_is_one_object_a_line(cursor: Any, place: Place) -> None:
     ((name, data),) = place.objects().items()
     assert name == "data_0_0_0.json.gz"
     assert [json.loads(line) for line in gzip.decompress(data).splitlines()] == [{"Item": {"e": 'a"b'}}]
+
+
+PARQUET = "FILE_FORMAT = (TYPE = PARQUET) DETAILED_OUTPUT = TRUE"
+TYPED = (
+    "SELECT N::NUMBER(38, 0) AS \"Id\", 'it''s ' || N AS T, N / 4::FLOAT AS F, "
+    f"'2017-11-29 00:00:00'::TIMESTAMP_NTZ AS AT, N > 1 AS B, NULL::VARCHAR AS MISSING FROM {NUMBERS.format(rows=3)}"
+)
+
+
+def test_parquet_has_names_types_and_nulls(cursor: Any, place: Place) -> None:
+    cursor.execute(copy(place, TYPED, f"{PARQUET} HEADER = TRUE"))
+    ((name, size, rows),) = cursor.fetchall()
+    ((stored, data),) = place.objects().items()
+    assert (name, size, rows) == (stored, len(data), 3) == ("data_0_0_0.snappy.parquet", len(data), 3)
+    found = pq.read_table(io.BytesIO(data))
+    assert found.schema.names == ["Id", "T", "F", "AT", "B", "MISSING"]
+    assert [str(kind) for kind in found.schema.types][1:] == ["string", "double", "timestamp[us]", "bool", "string"]
+    assert [int(row["Id"]) for row in found.to_pylist()] == [0, 1, 2]
+    assert found.to_pylist()[2] | {"Id": 2} == {
+        "Id": 2,
+        "T": "it's 2",
+        "F": 0.5,
+        "AT": datetime(2017, 11, 29),
+        "B": True,
+        "MISSING": None,
+    }
+
+
+def test_parquet_without_a_header_has_no_names(cursor: Any, place: Place) -> None:
+    cursor.execute(copy(place, "SELECT 1 AS A, 2 AS B", PARQUET))
+    ((_, data),) = place.objects().items()
+    assert pq.read_table(io.BytesIO(data)).schema.names == ["_COL_0", "_COL_1"]
+
+
+def test_parquet_files_end_near_the_size_limit_and_lose_no_row(cursor: Any, place: Place) -> None:
+    query = f'SELECT MD5(N::VARCHAR) AS "e" FROM {NUMBERS.format(rows=100_000)}'
+    cursor.execute(copy(place, query, f"{PARQUET} HEADER = TRUE MAX_FILE_SIZE = 1000000"))
+    told = {name: rows for name, _, rows in cursor.fetchall()}
+    objects = {name: pq.read_table(io.BytesIO(data)) for name, data in place.objects().items()}
+    assert len(objects) > 2
+    assert told == {name: found.num_rows for name, found in objects.items()}
+    assert len({value for found in objects.values() for value in found["e"].to_pylist()}) == 100_000
+
+
+def test_parquet_refuses_a_time_with_a_zone(cursor: Any, place: Place) -> None:
+    with pytest.raises(ProgrammingError, match="not supported for unloading to Parquet"):
+        cursor.execute(
+            copy(place, "SELECT '2017-11-29 00:00:00 +0100'::TIMESTAMP_TZ AS AT", f"{PARQUET} HEADER = TRUE")
+        )
+    assert place.objects() == {}
 
 
 def test_no_rows_make_no_object(cursor: Any, place: Place) -> None:
