@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, date, datetime
+from datetime import date
 
-from kumo_assets.assets.keys import anchor_time
 from kumo_assets.config.load import QueryDefinition, RawSource
+from kumo_assets.config.partitions import anchor_time
 from kumo_assets.errors import ConfigError, WarehouseError
 from kumo_assets.releases.references import ACTIVE
 from kumo_assets.resources.snowflake import Warehouse
-from kumo_assets.resources.sql import literal, quote, table
+from kumo_assets.resources.sql import literal, quote
+from kumo_assets.resources.sql_values import moment_sql, raw_values
 from kumo_assets.resources.template import check_sql, placeholders, read_sql, render
 
 FILE = "postprocess.sql"
@@ -96,19 +97,6 @@ def fixed_values(
         "partition": literal(partition),
         "anchor": moment_sql(anchor),
     }
-
-
-def raw_values(sources: Mapping[str, RawSource], warehouse: Warehouse) -> dict[str, str]:
-    """Raw log -> its quoted table."""
-    return {
-        name: table(source.database or warehouse.database, source.schema, source.table.table)
-        for name, source in sources.items()
-    }
-
-
-def moment_sql(moment: datetime) -> str:
-    """A time as SQL: TIMESTAMP_NTZ of UTC."""
-    return f"CAST({literal(moment.astimezone(UTC).strftime('%Y-%m-%d %H:%M:%S'))} AS TIMESTAMP_NTZ)"
 
 
 def user_sql(definition: QueryDefinition, values: Mapping[str, str]) -> str:

@@ -179,6 +179,10 @@ class QueryNames:
         stem = f"KUMO_{self.environment}_{self.query}_{found.day}_{found.run}_{asset}".upper()
         return stem + attempt_suffix(attempt, upper=True)
 
+    def served_table(self, release: str) -> str:
+        """Snowflake table with the sample of what a release serves; it outlives the release's other tables."""
+        return self.warehouse_table(release, "served")
+
     def dynamodb_table(self, release: str, attempt: int = 1) -> str:
         return f"{self.environment}-{self.query}-{ReleaseId.checked(release)}{attempt_suffix(attempt)}"
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from kumo_assets.assets.definition_check import demand_usable
-from kumo_assets.assets.postprocess_sql import moment_sql, referred, served_columns
+from kumo_assets.assets.postprocess_sql import referred, served_columns
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.errors import ConfigError
+from kumo_assets.resources.sql_values import moment_sql
 from kumo_assets.resources.template import check_sql, placeholders, render
 from kumo_assets.sources.columns import possible_columns
 from kumo_assets_tests.support.definitions import QUERY, RAW
