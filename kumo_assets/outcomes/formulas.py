@@ -6,8 +6,8 @@ list is one observation, however many items it has.
 Sources. Mean, variance and paired differences: Student, "The probable error of a mean", Biometrika 6, 1908. Recall, mean
 reciprocal rank: Voorhees, TREC-8, 1999. NDCG: Jarvelin and Kekalainen, ACM TOIS 20, 2002. Share of the catalogue shown:
 Ge, Delgado-Battenfeld and Jannach, RecSys 2010. AUC as Mann and Whitney's statistic, with the standard error of DeLong,
-DeLong and Clarke-Pearson, Biometrics 44, 1988. Brier: Monthly Weather Review 78, 1950. Standard error of a square root
-and of a ratio: the delta method (Cochran, "Sampling Techniques", 1977, section 6).
+DeLong and Clarke-Pearson, Biometrics 44, 1988. Brier: Monthly Weather Review 78, 1950. Standard error of a square
+root: the delta method (Cochran, "Sampling Techniques", 1977, section 6).
 """
 
 from __future__ import annotations
@@ -114,14 +114,3 @@ def calibration(rows: Sequence[Mapping[str, Any]]) -> list[CalibrationBin]:
             predicted = float(row["P_S"]) / happened.entities
             found.append(CalibrationBin(happened.entities, predicted, happened.value, happened.standard_error))
     return found
-
-
-def against_expected(own: Estimate, rival: Estimate, difference: Estimate, factor: float) -> Estimate:
-    """own - factor x rival, on the same entities, from the means and that of their difference.
-
-    The covariance by entity follows from Var(own - rival) = Var(own) + Var(rival) - 2 Cov (all as variances of means).
-    """
-    var_own, var_rival = own.standard_error**2, rival.standard_error**2
-    covariance = (var_own + var_rival - difference.standard_error**2) / 2
-    variance = var_own + factor**2 * var_rival - 2 * factor * covariance
-    return Estimate(own.value - factor * rival.value, math.sqrt(max(variance, 0.0)), own.entities)

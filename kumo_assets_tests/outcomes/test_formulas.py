@@ -11,7 +11,6 @@ from scipy import stats
 from kumo_assets.outcomes.formulas import (
     Estimate,
     Moments,
-    against_expected,
     area_difference,
     area_under_curve,
     calibration,
@@ -115,15 +114,3 @@ def test_calibration_is_by_bin_in_order_and_leaves_out_empty_bins() -> None:
         (2, pytest.approx(0.8), 1),
     ]
     assert found[0].standard_error == pytest.approx(stats.sem([0, 1]))
-
-
-@pytest.mark.parametrize("factor", [0.5, 1, 3])
-def test_own_against_a_multiple_of_a_rival_has_the_error_counted_entity_by_entity(factor: float) -> None:
-    base = RANDOM.poisson(0.3, 800)
-    own, rival = base + RANDOM.poisson(0.2, 800), base
-    estimates = [mean(moments(values)) for values in (own, rival, own - rival)]
-    assert all(estimates)
-    found = against_expected(*estimates, factor)  # type: ignore[arg-type]
-    expected = own - factor * rival
-    assert found.value == pytest.approx(expected.mean())
-    assert found.standard_error == pytest.approx(stats.sem(expected))
