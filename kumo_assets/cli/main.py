@@ -12,7 +12,7 @@ import traceback
 import typer
 from kumo_serving.errors import KumoAssetsError
 
-from kumo_assets.cli import doctor, look, materialize, move, train
+from kumo_assets.cli import doctor, look, materialize, move, outcomes, train
 from kumo_assets.redaction import without_secrets
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ for command in (
     look.lookup,
     look.queries,
     look.gates,
+    outcomes.outcomes,
     materialize.materialize,
     train.train,
     train.model,

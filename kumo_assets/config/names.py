@@ -33,6 +33,8 @@ TAG_RELEASE = "kumo_assets:release"
 # The chain after the raw logs, in order. Asset names, artefact records and adoption all follow it.
 CHAIN = ("predictions", "postprocessed", "s3_export", "dynamodb_table")
 POINTER_ASSET = "active_pointer"
+# After the chain, for a query that asks for it.
+OUTCOMES_ASSET = "outcomes"
 
 
 def _checked(value: str, pattern: str, what: str, example: str) -> str:

@@ -31,8 +31,12 @@ def bars_plot(bars: Mapping[str, Sequence[float | None]], alt: str) -> str:
     ]
     for index, (label, (before, now)) in enumerate(bars.items()):
         parts.append(_row(TOP + ROW * index, label, before, now, most))
-    image = base64.b64encode("".join([*parts, "</svg>"]).encode()).decode()
-    return f"![{alt}](data:image/svg+xml;base64,{image})"
+    return embedded("".join([*parts, "</svg>"]), alt)
+
+
+def embedded(svg: str, alt: str) -> str:
+    """An SVG as Markdown that Dagster's UI shows in place."""
+    return f"![{alt}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
 
 
 def _legend(compared: bool) -> str:
