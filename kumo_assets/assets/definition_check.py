@@ -7,7 +7,7 @@ they read the YAML alone, so that a broken SQL file stops none of them (rule 10)
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kumo_assets.assets import postprocess_sql, preprocess
 from kumo_assets.config.index import DefinitionsIndex
@@ -15,6 +15,7 @@ from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.config.names import QUERY_PATTERN
 from kumo_assets.errors import ConfigError
 from kumo_assets.gates.own import check_own_gates
+from kumo_assets.outcomes import happened
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def demand_usable(index: DefinitionsIndex, definition: QueryDefinition) -> Usabl
     check_own_gates(definition)
     preprocess.check_file(definition)
     postprocess_sql.check_file(definition)
+    happened.check_file(replace(definition, sources=sources))
     return Usable(definition, sources, _others(index, definition))
 
 

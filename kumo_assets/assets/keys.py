@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from functools import lru_cache
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
@@ -32,12 +32,6 @@ def daily_partitions(definition: QueryDefinition) -> dg.DailyPartitionsDefinitio
     start = datetime.combine(schedule.start, time(), tzinfo=ZoneInfo(schedule.time_zone))
     end = datetime.combine(schedule.end + timedelta(days=1), time(), tzinfo=start.tzinfo) if schedule.end else None
     return dg.DailyPartitionsDefinition(start_date=start, end_date=end, timezone=schedule.time_zone)
-
-
-def anchor_time(partition: date, time_zone: str) -> datetime:
-    """The end of the partition's day in `time_zone`, as aware UTC: midnight of the next local day, DST or not."""
-    local = datetime.combine(partition + timedelta(days=1), time(), tzinfo=ZoneInfo(time_zone))
-    return local.astimezone(UTC)
 
 
 def code_version(definition: QueryDefinition) -> str:

@@ -12,10 +12,10 @@ from datetime import date
 
 from pydantic import JsonValue
 
-from kumo_assets.assets.keys import anchor_time
 from kumo_assets.assets.postprocess_sql import FILE, has_file
 from kumo_assets.assets.templates import source_text
 from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.partitions import anchor_time
 from kumo_assets.documents import Artefact
 from kumo_assets.releases.fingerprints import MadeFrom, Now, of_file
 from kumo_assets.resources.template import placeholders, read_sql

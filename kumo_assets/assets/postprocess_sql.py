@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date
 
-from kumo_assets.assets.keys import anchor_time
 from kumo_assets.config.load import QueryDefinition, RawSource
+from kumo_assets.config.partitions import anchor_time
 from kumo_assets.errors import ConfigError, WarehouseError
 from kumo_assets.releases.references import ACTIVE
 from kumo_assets.resources.snowflake import Warehouse
-from kumo_assets.resources.sql import literal, moment_sql, quote, table
+from kumo_assets.resources.sql import literal, moment_sql, quote
+from kumo_assets.resources.sql_values import raw_values
 from kumo_assets.resources.template import check_sql, placeholders, read_sql, render
 
 FILE = "postprocess.sql"
@@ -99,14 +100,6 @@ def fixed_values(
         "schema": quote(warehouse.schema),
         "partition": literal(partition),
         "anchor": moment_sql(anchor),
-    }
-
-
-def raw_values(sources: Mapping[str, RawSource], warehouse: Warehouse) -> dict[str, str]:
-    """Raw log -> its quoted table."""
-    return {
-        name: table(source.database or warehouse.database, source.schema, source.table.table)
-        for name, source in sources.items()
     }
 
 

@@ -22,6 +22,7 @@ from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.documents import Artefact, PostprocessedDetails
 from kumo_assets.errors import ReleaseError, WarehouseError
 from kumo_assets.gates.take_counts import count_asset
+from kumo_assets.outcomes.served import keep_sample
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.creating import create_once, is_there
@@ -66,6 +67,7 @@ def build_postprocessed(
         ):
             if artefact is None:
                 artefact = _create(step, warehouse, kumo_assets_releases.context, sources, others)
+            _keep_sample(step, warehouse, artefact)
             figures = count_asset(ctx, warehouse, definition, step.opened, artefact)
             return result(step, artefact, _metadata(definition, warehouse, artefact) | figures, adopted)
 
@@ -132,6 +134,14 @@ def _create(
         found=f"{MOST_ATTEMPTS} tables of earlier attempts exist in Snowflake and none is whole",
         next="fix postprocess.sql and build a new release",
     )
+
+
+def _keep_sample(step: Step, warehouse: Warehouse, artefact: Artefact) -> None:
+    """Keep what the release's outcomes are counted from. They are not worth a release: without a sample it goes on."""
+    try:
+        keep_sample(step.store, step.opened, step.definition, warehouse, artefact)
+    except WarehouseError as error:
+        step.warn(f"{error} (the release goes on, and its outcomes will not be judged)")
 
 
 def select_for(

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
-from kumo_assets.assets.keys import anchor_time, code_version, key_of, raw_key
+from kumo_assets.assets.keys import code_version, key_of, raw_key
 from kumo_assets.assets.log_arrival import wait_for_logs
 from kumo_assets.assets.postprocess_inputs import resolve_references
 from kumo_assets.assets.postprocess_sql import has_file
@@ -20,6 +20,7 @@ from kumo_assets.assets.producing import RELEASES, resources_of, run_values
 from kumo_assets.assets.step import Step, begin
 from kumo_assets.assets.ui import Metadata, link, result, table_metadata
 from kumo_assets.config.load import QueryDefinition, RawSource
+from kumo_assets.config.partitions import anchor_time
 from kumo_assets.documents import Artefact, PredictionDetails
 from kumo_assets.gates.raw.checks import raw_check_specs, run_raw_gates
 from kumo_assets.gates.take_counts import count_asset

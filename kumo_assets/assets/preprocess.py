@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kumo_assets.assets.postprocess_sql import raw_values
 from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.config.names import QueryNames
 from kumo_assets.errors import WarehouseError
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import table
+from kumo_assets.resources.sql_values import raw_values
 from kumo_assets.resources.template import check_sql, read_sql, render
 from kumo_assets.resources.views import ensure_view
 

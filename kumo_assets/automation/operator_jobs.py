@@ -130,6 +130,7 @@ def retire_op(context: dg.OpExecutionContext, config: RetireConfig, kumo_assets_
                 "kept": len(planned.kept),
                 "orphans": planned.orphans,
                 "foreign": planned.foreign,
+                "samples kept for outcomes": list(planned.samples.values()),
             }
         )
 

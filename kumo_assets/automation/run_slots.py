@@ -27,6 +27,8 @@ _RETRIED = {RETRIES_TAG: "2", RETRY_STEPS_TAG: "false"}
 BUILD = {WORK_TAG: "build", **_RETRIED}
 TRAINING = {WORK_TAG: "training", **_RETRIED}
 PROMOTION = {WORK_TAG: "promotion", PRIORITY_TAG: "10", RETRY_STEPS_TAG: "false"}
+# It waits for nobody; what it has judged is not judged again.
+OUTCOMES = {WORK_TAG: "outcomes", **_RETRIED}
 OPERATOR = {WORK_TAG: "operator", PRIORITY_TAG: "10", RETRIES_TAG: "0"}
 
 # Run slots that builds and trainings must leave to others.

@@ -27,18 +27,23 @@ if TYPE_CHECKING:
 
 
 def daily_job(index: DefinitionsIndex, definition: QueryDefinition) -> dg.JobDefinition:
-    """The query's daily job, out of the project's definitions; out of its own folder when others are broken, which is said
+    """The query's daily job. Raises as `job_of`."""
+    from kumo_assets.automation.jobs import daily_job_name
+
+    return job_of(index, definition, daily_job_name(definition.name))
+
+
+def job_of(index: DefinitionsIndex, definition: QueryDefinition, name: str) -> dg.JobDefinition:
+    """A job of the query, out of the project's definitions; out of its own folder when others are broken, which is said
     on stderr.
 
     Raises ConfigError with the sentence that names the fault: of this query's own definition, and of a project that does
     not load for another reason.
     """
     from kumo_assets.assets.definition_check import demand_usable, faults
-    from kumo_assets.automation.jobs import daily_job_name
 
     demand_usable(index, definition)
     project = _project()
-    name = daily_job_name(definition.name)
     try:
         job: dg.JobDefinition = load_definitions(project).resolve_job_def(name)
         return job

@@ -137,9 +137,26 @@ def _page(found: Any) -> str:
         lines.append(("building", ", ".join(found.building)))
     if found.previous:
         lines.append(("previous", ", ".join(item for item in found.previous[:5] if item)))
+    if found.outcome is not None:
+        lines.append(("outcome", outcome_line(found.outcome, found.query)))
+    if found.samples:
+        lines.append(("samples", f"{len(found.samples)} tables with what releases served, for outcomes still to come"))
     lines += [("unsent", f"{item['kind']} since {item['since']}: {item['title']}") for item in found.unsent]
     lines += [("pointer", found.pointer), ("next", found.next_command)]
     return "\n".join([found.query, *(f"  {name:9} {words}" for name, words in lines)])
+
+
+def outcome_line(found: dict[str, Any], query: str) -> str:
+    """The newest outcome in a line: the figure with its error, and its rivals'."""
+    error = "" if found["standard_error"] is None else f" \u00b1 {found['standard_error']:.2g}"
+    names = {"fallback": "fallback", "before": "release before"}
+    rivals = "".join(f", {names.get(kind, kind)} {value:.4g}" for kind, value in found["rivals"].items())
+    value = "-" if found["value"] is None else f"{found['value']:.4g}"
+    figure = str(found["figure"]).replace("_", " ")
+    return (
+        f"{found['release_id']} after {found['age_days']} d: {figure} {value}{error}{rivals}"
+        f"   (kumo-assets outcomes {query})"
+    )
 
 
 def releases(

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from kumo_serving.errors import KumoAssetsError
 
-from kumo_assets.cli import doctor, look, materialize, move, train
+from kumo_assets.cli import doctor, look, materialize, move, outcomes, train
 from kumo_assets.redaction import without_secrets
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ for command in (
     look.lookup,
     look.queries,
     look.gates,
+    outcomes.outcomes,
     materialize.materialize,
     train.train,
     train.model,

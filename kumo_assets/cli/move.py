@@ -169,6 +169,8 @@ def retire(
             print(f"orphan {name}: it has our name and no release; look at it, then delete it by hand")
         for name in planned.foreign:
             print(f"foreign {name}: it lies under our names and is not ours; it is left")
+        for release, name in planned.samples.items():
+            print(f"sample {name}: what {release} served; {query}/outcomes drops it after the last age")
         if not (planned.going or planned.kept or planned.orphans or planned.leftovers or planned.foreign):
             print(f"{query} has no release")
 

@@ -16,11 +16,13 @@ from kumo_assets.assets.definition_check import demand_usable
 from kumo_assets.assets.dynamodb_table import build_dynamodb_table
 from kumo_assets.assets.keys import daily_partitions
 from kumo_assets.assets.model import build_model, build_model_check
+from kumo_assets.assets.outcomes import build_outcomes
 from kumo_assets.assets.postprocessed import build_postprocessed
 from kumo_assets.assets.predictions import build_predictions
 from kumo_assets.assets.s3_export import build_s3_export
 from kumo_assets.automation.jobs import build_jobs
 from kumo_assets.automation.operator_jobs import build_operator_jobs, build_retirement_schedule
+from kumo_assets.automation.outcomes import build_outcomes_job, build_outcomes_schedule
 from kumo_assets.automation.schedules import build_schedule, build_training_schedule
 from kumo_assets.components.scaffold import PredictiveQueryScaffolder
 from kumo_assets.config.index import DefinitionsIndex
@@ -75,6 +77,7 @@ def build_query(
     jobs = build_jobs(definition, partitions)
     operator_jobs = build_operator_jobs(definition)
     trained = definition.spec.source.training is not None
+    outcomes_job = build_outcomes_job(definition, partitions) if definition.spec.outcomes is not None else None
     return dg.Definitions(
         assets=[
             *([build_model(definition)] if trained else []),
@@ -83,15 +86,17 @@ def build_query(
             build_s3_export(definition, partitions),
             build_dynamodb_table(definition, partitions),
             build_active_pointer(definition),
+            *([build_outcomes(definition, sources, partitions)] if outcomes_job is not None else []),
         ],
         asset_checks=[
             *([build_model_check(definition)] if trained else []),
             *build_gate_checks(definition, partitions),
         ],
-        jobs=[*jobs.all(), *operator_jobs],
+        jobs=[*jobs.all(), *operator_jobs, *([outcomes_job] if outcomes_job is not None else [])],
         schedules=[
             build_schedule(definition, jobs.daily),
             build_retirement_schedule(definition, operator_jobs),
             *([build_training_schedule(definition, jobs.train)] if jobs.train is not None else []),
+            *([build_outcomes_schedule(definition, outcomes_job)] if outcomes_job is not None else []),
         ],
     )

@@ -33,6 +33,8 @@ TAG_RELEASE = "kumo_assets:release"
 # The chain after the raw logs, in order. Asset names, artefact records and adoption all follow it.
 CHAIN = ("predictions", "postprocessed", "s3_export", "dynamodb_table")
 POINTER_ASSET = "active_pointer"
+# After the chain, for a query that asks for it.
+OUTCOMES_ASSET = "outcomes"
 
 
 def _checked(value: str, pattern: str, what: str, example: str) -> str:
@@ -178,6 +180,10 @@ class QueryNames:
         found = ReleaseId.checked(release)
         stem = f"KUMO_{self.environment}_{self.query}_{found.day}_{found.run}_{asset}".upper()
         return stem + attempt_suffix(attempt, upper=True)
+
+    def served_table(self, release: str) -> str:
+        """Snowflake table with the sample of what a release serves; it outlives the release's other tables."""
+        return self.warehouse_table(release, "served")
 
     def dynamodb_table(self, release: str, attempt: int = 1) -> str:
         return f"{self.environment}-{self.query}-{ReleaseId.checked(release)}{attempt_suffix(attempt)}"

@@ -1,11 +1,12 @@
-"""Which days are partitions of a query: full days of its time zone, from `schedule.start` to `schedule.end`.
+"""Which days are partitions of a query, and when each ends: full days of its time zone, from `schedule.start` to
+`schedule.end`.
 
 Dagster's API takes any partition key, so a run asks here too, before anything is launched.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from kumo_assets.config.load import QueryDefinition
@@ -22,6 +23,12 @@ def last_partition(definition: QueryDefinition, now: datetime | None = None) -> 
     schedule = definition.spec.schedule
     newest = last_full_day(schedule.time_zone, now)
     return min(newest, schedule.end or newest)
+
+
+def anchor_time(partition: date, time_zone: str) -> datetime:
+    """The end of the partition's day in `time_zone`, as aware UTC: midnight of the next local day, DST or not."""
+    local = datetime.combine(partition + timedelta(days=1), time(), tzinfo=ZoneInfo(time_zone))
+    return local.astimezone(UTC)
 
 
 def demand_partition(

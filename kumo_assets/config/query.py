@@ -16,6 +16,8 @@ from pydantic import Field, field_validator, model_validator
 
 from kumo_assets.config.engine_source import EngineSettings
 from kumo_assets.config.gates import GatesSpec
+from kumo_assets.config.outcomes import FILE as OUTCOMES_FILE
+from kumo_assets.config.outcomes import Outcomes
 from kumo_assets.config.raw_logs import Owner, Strict, check_time_zone
 from kumo_assets.config.registration import AskedGate
 from kumo_assets.config.table_source import TableSettings
@@ -247,6 +249,9 @@ class PredictiveQuerySpec(Strict):
     pointer: Pointer = Field(default_factory=Pointer)
     schedule: Schedule
     retention: Retention = Field(default_factory=Retention)
+    outcomes: Outcomes | None = Field(
+        default=None, description="Compare each release with what happened afterwards; without it nothing is kept."
+    )
     stale_after_hours: float = Field(
         default=30,
         gt=0,
@@ -280,7 +285,20 @@ class PredictiveQuerySpec(Strict):
             raise ValueError(
                 f"source.{self.source.name}.classes_per_entity ({wanted}) must be at least top_k ({self.top_k})"
             )
+        self._check_outcomes()
         return self
+
+    def _check_outcomes(self) -> None:
+        events = self.outcomes.events if self.outcomes is not None else None
+        if events is None:
+            return
+        if self.task != "ranking":
+            raise ValueError(
+                f"outcomes.events is for a ranking, and the task is {self.task}; "
+                f"say what happened in {OUTCOMES_FILE} beside defs.yaml (ENTITY, VALUE)"
+            )
+        if events.log not in self.raw_logs:
+            raise ValueError(f"outcomes.events.log {events.log!r} is not among raw_logs: {', '.join(self.raw_logs)}")
 
     @property
     def asked_gates(self) -> dict[str, AskedGate]:

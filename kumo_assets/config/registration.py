@@ -21,12 +21,12 @@ SettableAsset = Literal["predictions", "postprocessed"]
 GatedAsset = Literal["predictions", "postprocessed", "dynamodb_table"]
 
 
-def _off(value: object) -> object:
+def off_as_text(value: object) -> object:
     """YAML 1.1 reads a bare `off` as false; a person who writes `mode: off` means the word."""
     return "off" if value is False else value
 
 
-Mode = Annotated[Literal["block", "warn", "off"], BeforeValidator(_off)]
+Mode = Annotated[Literal["block", "warn", "off"], BeforeValidator(off_as_text)]
 
 
 class AskedGate(TypedDict):

@@ -30,6 +30,7 @@ from kumo_assets.documents.details import (
     WarehouseDetails,
 )
 from kumo_assets.documents.ledger import Action, LedgerEntry
+from kumo_assets.documents.outcome import CalibrationRow, Figure, Outcome, RivalOutcome, Served, ServedDropped
 from kumo_assets.documents.reference import Reference, ReferredTable
 from kumo_assets.documents.release import (
     Artefact,
@@ -52,6 +53,7 @@ __all__ = [
     "Action",
     "Artefact",
     "Attempt",
+    "CalibrationRow",
     "ComparedWith",
     "Completion",
     "Details",
@@ -59,6 +61,7 @@ __all__ = [
     "EarlierVerdict",
     "ExportDetails",
     "ExportedFile",
+    "Figure",
     "Forcing",
     "GateRecord",
     "ImportDetails",
@@ -68,6 +71,7 @@ __all__ = [
     "LedgerEntry",
     "NoticeDetails",
     "Opened",
+    "Outcome",
     "PostprocessedDetails",
     "PredictionDetails",
     "ReadFor",
@@ -76,10 +80,13 @@ __all__ = [
     "ReferredTable",
     "Rejection",
     "Retirement",
+    "RivalOutcome",
     "SampleDetails",
     "SampledItem",
     "Seal",
     "SealCounts",
+    "Served",
+    "ServedDropped",
     "Verdict",
     "WarehouseDetails",
     "digest_of",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from kumo_assets.config.names import CHAIN, QueryNames, ReleaseId
 from kumo_assets.documents.base import Document, damaged
+from kumo_assets.documents.outcome import Outcome
 from kumo_assets.documents.release import Artefact, Opened, Seal
 from kumo_assets.documents.verdict import IMPORT_GATE, Verdict
 
@@ -83,6 +84,9 @@ def _faults(document: Document, read_for: ReadFor) -> Iterator[str]:
             yield f"name: {document.name!r} is no table of this release"
     elif isinstance(document, Verdict):
         yield from _contradictions(document)
+    elif isinstance(document, Outcome):
+        if read_for.name != f"outcomes/{document.age_days}.json":
+            yield f"age_days: {document.age_days}, where {read_for.name!r} was read"
     elif isinstance(document, Seal):
         yield from _faults_of_seal(document, read_for.names)
 

@@ -33,7 +33,7 @@ def bars_plot(bars: Mapping[str, Sequence[float | None]], alt: str) -> str:
     ]
     for index, (label, (before, now)) in enumerate(bars.items()):
         parts.append(_row(TOP + ROW * index, label, before, now, most))
-    return _image(parts, alt)
+    return embedded("".join([*parts, "</svg>"]), alt)
 
 
 def curves_plot(curves: Mapping[str, Sequence[float]], alt: str) -> str:
@@ -63,12 +63,12 @@ def curves_plot(curves: Mapping[str, Sequence[float]], alt: str) -> str:
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in points]
         x, y = points[-1]
         parts.append(f'<text x="{x + 8:.1f}" y="{y + 4:.1f}" fill="{colour}">{escape(label)}</text>')
-    return _image(parts, alt)
+    return embedded("".join([*parts, "</svg>"]), alt)
 
 
-def _image(parts: Sequence[str], alt: str) -> str:
-    image = base64.b64encode("".join([*parts, "</svg>"]).encode()).decode()
-    return f"![{alt}](data:image/svg+xml;base64,{image})"
+def embedded(svg: str, alt: str) -> str:
+    """An SVG as Markdown that Dagster's UI shows in place."""
+    return f"![{alt}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
 
 
 def _legend(compared: bool) -> str:

@@ -79,9 +79,17 @@ def notify_of(query: str, verdicts: Sequence[Verdict], store: ReleaseStore | Non
     lines = [f"{'BLOCKS' if verdict.blocks else 'warns'}  {verdict.gate}: {verdict.message}" for verdict in reported]
     lines.append(f"kumo-assets gates {query} --partition {first.partition}")
     kind = "blocked" if blocked else "warned"
+    key = f"{kind} {first.release_id} {' '.join(sorted(verdict.gate for verdict in reported))}"
+    notify_or_keep(query, kind, title, lines, key, store)
+
+
+def notify_or_keep(
+    query: str, kind: str, title: str, lines: Sequence[str], key: str, store: ReleaseStore | None
+) -> None:
+    """Send a message. One that the chat did not take is left in the outbox under its `key`, if `store` says where that is.
+    Never raises."""
     if notify(query, kind, title, lines) or store is None or not has_address():
         return
-    key = f"{kind} {first.release_id} {' '.join(sorted(verdict.gate for verdict in reported))}"
     alarm = UnsentAlarm(query=query, key=key, kind=kind, title=title, lines=tuple(lines), since=utc_now(), by="run")
     try:
         Outbox(store.objects, store.names.environment).keep(alarm)

@@ -18,6 +18,10 @@ OPENED, SEAL, REJECTED, FORCED = "opened.json", "release.json", "rejected.json",
 RETIRING, RETIRED, FALLBACK = "retiring.json", "retired.json", "fallback.json"
 # Folders: what the placeholders of this release stand for, and which releases are built from this one's table.
 REFERENCES, READERS = "references/", "readers/"
+# How good the release was, by age, and the sample of what it serves, which outlives its tables.
+OUTCOMES = "outcomes/"
+SERVED, SERVED_DROPPED = f"{OUTCOMES}served.json", f"{OUTCOMES}dropped.json"
+_OUTCOME = re.compile(rf"{OUTCOMES}([1-9][0-9]{{0,3}})\.json")
 
 # The folders of a release that we fill by unloading, and these with all that we write beside them. Whatever else is in a
 # release's folder is foreign.
@@ -25,7 +29,7 @@ EXPORT_FOLDER = re.compile(rf"export{ATTEMPT_PATTERN}/")
 WRITTEN_IN_RELEASE = re.compile(
     rf"export{ATTEMPT_PATTERN}/.*"
     r"|(?:opened|release|rejected|forced|retiring|retired|fallback)\.json\Z"
-    rf"|(?:artefacts|attempts|imports|verdicts|statistics|{REFERENCES[:-1]})/[^/]+\.json\Z"
+    rf"|(?:artefacts|attempts|imports|verdicts|statistics|{OUTCOMES[:-1]}|{REFERENCES[:-1]})/[^/]+\.json\Z"
     rf"|{READERS}[^/]+\Z"
 )
 
@@ -53,6 +57,16 @@ class Listing:
     @property
     def sealed(self) -> bool:
         return self.sealed_at is not None
+
+    @property
+    def keeps_sample(self) -> bool:
+        """Whether a Snowflake table with a sample of what the release serves exists, by its records."""
+        return SERVED in self.files and SERVED_DROPPED not in self.files
+
+    @property
+    def ages_judged(self) -> list[int]:
+        """The ages, in days, that the release has an outcome for; ascending."""
+        return sorted(int(found[1]) for name in self.files if (found := _OUTCOME.fullmatch(name)))
 
     @property
     def rejected(self) -> bool:

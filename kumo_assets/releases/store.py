@@ -21,10 +21,13 @@ from kumo_assets.documents import (
     Document,
     Forcing,
     Opened,
+    Outcome,
     Reference,
     Rejection,
     Retirement,
     Seal,
+    Served,
+    ServedDropped,
     Verdict,
     digest_of,
     utc_text,
@@ -35,12 +38,15 @@ from kumo_assets.releases.listing import (
     FALLBACK,
     FORCED,
     OPENED,
+    OUTCOMES,
     READERS,
     REFERENCES,
     REJECTED,
     RETIRED,
     RETIRING,
     SEAL,
+    SERVED,
+    SERVED_DROPPED,
     Listing,
     list_releases,
     releases_of,
@@ -336,6 +342,28 @@ class ReleaseStore(ReleaseDocuments):
     def retirement(self, release: str) -> Retirement | None:
         return self._read(release, RETIRED, Retirement) or self._read(release, RETIRING, Retirement)
 
+    # ---- outcomes
+
+    def write_served(self, served: Served) -> Served:
+        """Record which sample of what the release serves was kept; the first record stays and is returned."""
+        return self._create(served.release_id, SERVED, served)
+
+    def served(self, release: str) -> Served | None:
+        """The sample that was kept; None when none was, or when it was dropped since."""
+        if self._read(release, SERVED_DROPPED, ServedDropped) is not None:
+            return None
+        return self._read_once(release, SERVED, Served)
+
+    def mark_served_dropped(self, dropped: ServedDropped) -> ServedDropped:
+        return self._mark(dropped.release_id, SERVED_DROPPED, dropped)
+
+    def write_outcome(self, outcome: Outcome) -> Outcome:
+        """Record how good the release was at an age; the first record stays and is returned."""
+        return self._create(outcome.release_id, f"{OUTCOMES}{outcome.age_days}.json", outcome)
+
+    def outcome(self, release: str, age: int) -> Outcome | None:
+        return self._read_once(release, f"{OUTCOMES}{age}.json", Outcome)
+
     # ---- listing
 
     def listings(self, from_partition: str | None = None) -> list[Listing]:
@@ -380,7 +408,7 @@ class ReleaseStore(ReleaseDocuments):
         folder, _, file = name.rpartition("/")
         if folder == "artefacts":
             return self.artefact(release, file.removesuffix(".json"))
-        kind = _FOLDERS.get(folder) or _KINDS.get(name)
+        kind = _KINDS.get(name) or (Outcome if f"{folder}/" == OUTCOMES else _FOLDERS.get(folder))
         return self._read(release, name, kind) if kind is not None else None
 
 

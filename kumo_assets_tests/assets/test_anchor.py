@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kumo_assets.assets.keys import anchor_time
+from kumo_assets.config.partitions import anchor_time
 
 
 @pytest.mark.parametrize(

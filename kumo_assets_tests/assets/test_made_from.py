@@ -49,7 +49,7 @@ MATTERS: dict[str, tuple[Any, set[str]]] = {
 # How things are waited for, when they are begun, who owns them, what is judged or kept: no artefact is another with it.
 # Gates are judged again instead (`kumo_assets.gates.settings`).
 NOT = {
-    "description", "owners", "entity", "show_entities", "raw_logs", "gates", "pointer", "retention", "stale_after_hours",
+    "description", "owners", "entity", "show_entities", "raw_logs", "gates", "pointer", "retention", "outcomes", "stale_after_hours",
     "waiting_after_hours", "source.kumo.num_workers", "source.table.complete", "source.table.wait_minutes",
     "source.table.poll_seconds", "source.kumo.poll", "source.kumo.training", "source.kumo.entities_agree", "schedule.owner",
     "schedule.at", "schedule.start", "schedule.end", "schedule.late_logs_cut_off_minutes",

@@ -65,7 +65,7 @@ def test_what_has_a_quota_outside_has_a_pool(shipped: dg.Definitions) -> None:
 
 def test_the_chain_is_partitioned_by_day_and_raw_logs_and_pointer_are_not(shipped: dg.Definitions) -> None:
     for spec in shipped.resolve_all_asset_specs():
-        daily = spec.key.path[-1] in ("predictions", "postprocessed", "s3_export", "dynamodb_table")
+        daily = spec.key.path[-1] in ("predictions", "postprocessed", "s3_export", "dynamodb_table", "outcomes")
         assert isinstance(spec.partitions_def, dg.DailyPartitionsDefinition) == daily, spec.key
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from kumo_assets.config.raw_logs import RawTable
 from kumo_assets.errors import WarehouseError
 from kumo_assets.gates.count_sql import LOPSIDED, Row, Rows, cumulative, quantile_edges, text
 from kumo_assets.gates.counts import ColumnCounts, NumberColumn, RawCounts, ValueColumn
-from kumo_assets.resources.sql import literal, quote
+from kumo_assets.resources.sql import quote
+from kumo_assets.resources.sql_values import within
 
 # Values of a text column that are kept by name.
 MOST_VALUES = 50
@@ -49,7 +49,7 @@ def count_raw_log(
     with. Raises WarehouseError when a watched column does not exist.
     """
     _must_exist(log)
-    day = _day(log, start, end)
+    day = within(log.raw, log.columns, start, end)
     known = {name: _edges(baseline, name) for name in log.watch if _is_number(log.columns[name])}
     fixed = {name: _edges(reference, name) for name in known}
     event = log.raw.event_time
@@ -146,24 +146,6 @@ def _set_own_bins(counts: NumberColumn, rows: Rows, table: str, column: str, day
         parts = f"COUNT({column}) AS V0,\n    " + cumulative(column, edges, "B0_")
         found = rows(text("raw_day.sql", histogram=parts, units="0", newest="NULL", table=table, day=day))[0]
         counts["edges"], counts["histogram"] = edges, _with_nulls(found, 0, edges, "B0_")
-
-
-def _day(log: Watched, start: datetime, end: datetime) -> str:
-    """SQL of "the event is in the partition's day"; everything when the table is no stream."""
-    if log.raw.event_time is None:
-        return "1 = 1"
-    column = quote(log.raw.event_time)
-    kind = log.columns.get(log.raw.event_time, "TIMESTAMP_NTZ")
-    bounds = [_moment(moment, kind, log.raw) for moment in (start, end)]
-    return f"{column} >= {bounds[0]} AND {column} < {bounds[1]}"
-
-
-def _moment(moment: datetime, kind: str, raw: RawTable) -> str:
-    """A moment as a literal of the column's type: with its offset, or in the time zone the column is stored in."""
-    if "TZ" in kind.upper() and "NTZ" not in kind.upper():
-        return f"{literal(moment.astimezone(UTC).strftime('%Y-%m-%d %H:%M:%S +00:00'))}::TIMESTAMP_TZ"
-    local = moment.astimezone(ZoneInfo(raw.event_time_zone))
-    return f"{literal(local.strftime('%Y-%m-%d %H:%M:%S'))}::TIMESTAMP_NTZ"
 
 
 def _minutes_before(end: datetime, newest: datetime) -> float:

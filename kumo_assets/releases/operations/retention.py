@@ -37,13 +37,15 @@ WHOLE_SECOND = timedelta(seconds=1)
 class Plan:
     """Which releases would go and which stay, each with its reason. `leftovers` are tables of failed attempts of whole
     releases, which go too; `orphans` have our name and tags and no release, and are for a person to look at. `foreign` is
-    what lies under our names and is not ours: never deleted."""
+    what lies under our names and is not ours: never deleted. `samples` are Snowflake tables with what releases served,
+    by release: they outlive the release, and `<query>/outcomes` drops them after the last age."""
 
     going: dict[str, str]
     kept: dict[str, str]
     orphans: list[str]
     leftovers: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
+    samples: dict[str, str] = field(default_factory=dict)
 
 
 def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
@@ -59,7 +61,7 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
 
     def nothing_goes(why: str) -> Plan:
         kept = dict.fromkeys((item.release_id for item in ours), why)
-        return Plan({}, kept, orphans, foreign=foreign(ctx, untagged, names))
+        return Plan({}, kept, orphans, foreign=foreign(ctx, untagged, names), samples=samples_of(ctx, listed))
 
     stop = _stop(ctx, found)
     if stop is not None or found is None:
@@ -121,7 +123,13 @@ def plan(ctx: ReleaseContext, now: datetime | None = None) -> Plan:
     doomed = {*leftovers, *(name for name in names if ctx.names.release_of_table(name) in going)}
     untagged += [name for name in sorted(doomed) if not own_table(ctx, name)]
     leftovers = [name for name in leftovers if name not in untagged]
-    return Plan(going, kept, orphans, leftovers, foreign(ctx, untagged, names))
+    samples = samples_of(ctx, listed)
+    return Plan(going, kept, orphans, leftovers, foreign(ctx, untagged, names), samples)
+
+
+def samples_of(ctx: ReleaseContext, listed: list[Listing]) -> dict[str, str]:
+    """Release -> the table with the sample of what it served, for every one that exists by its records."""
+    return {item.release_id: ctx.names.served_table(item.release_id) for item in listed if item.keeps_sample}
 
 
 def attempts_left_over(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing], names: list[str]) -> list[str]:

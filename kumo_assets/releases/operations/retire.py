@@ -14,7 +14,7 @@ from functools import partial
 from kumo_serving.errors import KumoAssetsError
 from kumo_serving.pointer import Pointer
 
-from kumo_assets.documents import LedgerEntry, Retirement, utc_now
+from kumo_assets.documents import LedgerEntry, Retirement, ServedDropped, utc_now
 from kumo_assets.errors import Refused, ReleaseError
 from kumo_assets.pointers.limits import check_texts
 from kumo_assets.pointers.store import VersionedPointer
@@ -79,7 +79,7 @@ def _retire(ctx: ReleaseContext, planned: Plan, drop_tables: DropTables, by: str
             problems.append(f"{release} was adopted by {referenced[release]} meanwhile, and stays")
             continue
         try:
-            _delete(ctx, release, drop_tables)
+            _delete(ctx, release, drop_tables, by)
             ctx.store.mark_retired(Retirement(query=ctx.query, release_id=release, at=utc_now(), by=by, reason=reason))
         except KumoAssetsError as error:
             problems.append(f"{release}: {error}")
@@ -150,7 +150,7 @@ def _refused(ctx: ReleaseContext, reason: str) -> Refused:
     )
 
 
-def _delete(ctx: ReleaseContext, release: str, drop_tables: DropTables) -> None:
+def _delete(ctx: ReleaseContext, release: str, drop_tables: DropTables, by: str) -> None:
     """Tables first, then the export; the small objects stay, as the release's history."""
     names = ctx.names
     _must_not_name(ctx, {release: ""})
@@ -161,8 +161,20 @@ def _delete(ctx: ReleaseContext, release: str, drop_tables: DropTables) -> None:
         # Without a record nobody knows which attempt the release died in; dropping one that is not there costs nothing.
         last = artefact.attempt if artefact is not None else MOST_ATTEMPTS
         warehouse += [names.warehouse_table(release, asset, attempt) for attempt in range(1, last + 1)]
+    sample: list[str] = []
+    if ctx.definition is not None and ctx.definition.spec.outcomes is None:
+        # Nobody counts from it any more; else `<query>/outcomes` drops it after the last age.
+        warehouse += (sample := _sample(ctx, release))
     drop_tables(warehouse)
+    if sample:
+        gone = ServedDropped(query=ctx.query, release_id=release, at=utc_now(), by=by, reason="the release is retired")
+        ctx.store.mark_served_dropped(gone)
     _delete_export(ctx, release)
+
+
+def _sample(ctx: ReleaseContext, release: str) -> list[str]:
+    served = past([], partial(ctx.store.served, release))
+    return [served.table] if served is not None else []
 
 
 def _delete_tables(ctx: ReleaseContext, names: list[str]) -> None:

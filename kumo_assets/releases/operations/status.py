@@ -30,6 +30,7 @@ from kumo_assets.releases.operations.promote import next_promotion
 from kumo_assets.releases.operations.reconcile import ledger_problems
 from kumo_assets.releases.operations.states import ReleaseView, last_block, releases
 from kumo_assets.releases.outbox import Kept, Outbox
+from kumo_assets.releases.outcomes import newest_outcome
 from kumo_assets.releases.recent import ONE, Reach, first_partition, list_recent
 from kumo_assets.resources.dynamodb import tables
 
@@ -46,7 +47,8 @@ class StatusReport:
     """The page for 3 a.m. Ages in hours, by S3's clock. `hold` is set for a hand edit too (rule 9); `holds` are all that
     exist, each with its author, oldest first. `candidate` is the
     newest release that waits, `candidate_words` why it does, `candidate_waits_hours` since its seal; `problems` are
-    sentences about what is wrong with what is live, worst first. `unsent` are alarms that no chat has taken yet. `stale_after_hours` is None when only a pointer's address
+    sentences about what is wrong with what is live, worst first. `unsent` are alarms that no chat has taken yet. `outcome`
+    is the newest judged one (`releases.outcomes`), `samples` the Snowflake tables that outcomes are counted from. `stale_after_hours` is None when only a pointer's address
     was given."""
 
     query: str
@@ -72,6 +74,8 @@ class StatusReport:
     holds: list[dict[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     unsent: list[dict[str, str]] = field(default_factory=list)
+    outcome: dict[str, object] | None = None
+    samples: list[str] = field(default_factory=list)
 
 
 def report(
@@ -146,6 +150,8 @@ def report(
         holds=[vars(one) for one in holds],
         problems=[*problems, *ledger_problems(ctx, found, reach.entries)],
         unsent=_unsent(ctx, kept),
+        outcome=newest_outcome(ctx, listed),
+        samples=[ctx.names.served_table(item.release_id) for item in listed if item.keeps_sample],
     )
 
 
