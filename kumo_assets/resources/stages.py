@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from kumo_assets.config.environment import Environment
 from kumo_assets.errors import ConfigError
+from kumo_assets.resources.aws import encryption
 from kumo_assets.resources.sql import literal, quote, table
+from kumo_assets.resources.storage import storage_clauses
 
 if TYPE_CHECKING:
     from kumo_assets.resources.snowflake import Warehouse
@@ -38,6 +40,14 @@ def url_of(environment: Environment) -> str:
 def location(environment: Environment, key: str) -> str:
     """Where in the stage the objects below a key of the bucket are, for COPY INTO."""
     return f"@{table(*parts_of(environment.stage))}/{key.removeprefix(f'{environment.name}/')}"
+
+
+def target(environment: Environment, key: str) -> tuple[str, str]:
+    """What COPY INTO writes the objects below a key of the bucket to, and its storage clauses: a place in the stage, which
+    has an integration and an encryption of its own, or a URL."""
+    if environment.stage:
+        return location(environment, key), ""
+    return f"s3://{environment.bucket}/{key}", storage_clauses(environment.storage_integration, encryption())
 
 
 def see_stage(warehouse: Warehouse, environment: Environment) -> str:

@@ -7,7 +7,7 @@ import pytest
 from kumo_assets.assets.s3_export import copy_into
 from kumo_assets.config.environment import Environment
 from kumo_assets.errors import ConfigError
-from kumo_assets.resources.stages import location
+from kumo_assets.resources.stages import location, target
 
 VARIABLES = {"KUMO_ASSETS_ENV": "staging", "KUMO_ASSETS_BUCKET": "acme", "KUMO_ASSETS_STAGE": "KUMO.PUBLIC.Unloads"}
 KEY = "staging/q/releases/20171130-1a2b3c4d/export/"
@@ -24,3 +24,12 @@ def test_an_unload_through_a_stage_names_no_url_no_integration_and_no_encryption
 def test_a_stage_is_named_by_three_plain_names(stage: str) -> None:
     with pytest.raises(ConfigError):
         location(Environment.from_variables({**VARIABLES, "KUMO_ASSETS_STAGE": stage}), KEY)
+
+
+def test_what_is_written_to_says_by_whose_right_only_where_it_is_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUMO_ASSETS_S3_ENCRYPTION", "AES256")
+    named = {**VARIABLES, "KUMO_ASSETS_STORAGE_INTEGRATION": "ACME_S3"}
+    assert target(Environment.from_variables(named), KEY) == (location(Environment.from_variables(VARIABLES), KEY), "")
+    to, storage = target(Environment.from_variables({**named, "KUMO_ASSETS_STAGE": ""}), KEY)
+    assert to == f"s3://acme/{KEY}"
+    assert storage == "STORAGE_INTEGRATION = \"ACME_S3\"\nENCRYPTION = (TYPE = 'AWS_SSE_S3')\n"

@@ -19,7 +19,7 @@ from kumo_assets.errors import ConfigError, EngineError
 from kumo_assets.resources.aws import encryption
 from kumo_assets.resources.s3_objects import ObjectStore
 from kumo_assets.resources.snowflake import Warehouse
-from kumo_assets.resources.storage import storage_clauses
+from kumo_assets.resources.stages import target
 from kumo_assets.sources.engine.environment import VERSION
 from kumo_assets.sources.engine.process import EngineProcess, Job, Message
 from kumo_assets.sources.engine.question import FILE, Question
@@ -77,14 +77,15 @@ class EngineRun:
 
     def _inputs(self, types: Mapping[str, Mapping[str, str]]) -> dict[str, JsonValue]:
         bucket = self.work.names.bucket
+        to, storage = target(Environment.from_variables(), self.inputs)
         files = unload(
             self.warehouse,
             self.work.definition,
             self.question,
             types,
             self.anchor,
-            f"s3://{bucket}/{self.inputs}",
-            storage_clauses(Environment.from_variables().storage_integration, encryption()),
+            to,
+            storage,
             self.work.say,
         )
         # The Engine takes minutes, and a session that idles may be ended.

@@ -73,11 +73,12 @@ def unload(
     question: Question,
     types: Mapping[str, Mapping[str, str]],
     anchor: datetime,
-    uri: str,
+    to: str,
     storage: str,
     say: Callable[[str], object],
 ) -> dict[str, list[str]]:
-    """Table -> the names of its files under `<uri><table>/`. `storage` has the statement's storage clauses.
+    """Table -> the names of its files under `<to><table>/`. `to` is what COPY INTO writes to, `storage` the statement's
+    clauses on it (`resources.stages.target`).
 
     Says how many rows it is before each unload. Raises WarehouseError, and ExportError for a table without rows.
     """
@@ -100,7 +101,7 @@ def unload(
                 next="see whether the raw log was emptied, or correct TABLES in the question",
             )
         written = warehouse.rows(
-            f"COPY INTO {literal(f'{uri}{name}/')}\nFROM (\n{select}\n)\n{storage}FILE_FORMAT = (TYPE = PARQUET)\n"
+            f"COPY INTO {literal(f'{to}{name}/')}\nFROM (\n{select}\n)\n{storage}FILE_FORMAT = (TYPE = PARQUET)\n"
             f"HEADER = TRUE\nMAX_FILE_SIZE = {FILE_BYTES}\nDETAILED_OUTPUT = TRUE",
             doing=f"unload {name} for the Engine",
         )
