@@ -1,3 +1,3 @@
-"""Fixtures of the whole project's tests: the sandbox's, from its own plugin, and a chat's webhook."""
+"""Fixtures of the whole project's tests: the sandbox's, from its own plugin, a chat's webhook, and a Kumo Engine."""
 
-pytest_plugins = ["kumo_sandbox.pytest_plugin", "kumo_assets_tests.support.chat"]
+pytest_plugins = ["kumo_sandbox.pytest_plugin", "kumo_assets_tests.support.chat", "kumo_assets_tests.support.engine"]

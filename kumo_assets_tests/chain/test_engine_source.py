@@ -5,6 +5,7 @@ Kumo's service is configured in none of these tests.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import dagster as dg
@@ -18,7 +19,6 @@ from kumo_assets.gates.own import gates_of
 from kumo_assets_tests.chain.conftest import QUIET, Chain, failure, written
 from kumo_assets_tests.support.engine import HOUSEHOLDS, QUESTION, RAW, by_engine, processes
 
-pytest_plugins = ["kumo_assets_tests.support.engine"]
 NAME = "next_by_engine"
 
 
@@ -81,3 +81,95 @@ def test_a_day_from_raw_logs_by_the_engine_to_an_online_answer(query: Chain, tmp
     assert isinstance(answer, Answer)
     assert answer.release_id == release
     assert len(answer.predictions) == 5
+
+
+# ---- what happens around the Engine: the shipped program and process, the sandbox, and a stub of the vendor's calls
+
+
+@pytest.fixture
+def stubbed(chain: Chain, engine_program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Chain, Path]:
+    """A query over the small logs, and the file that says how the Engine fails. A model is in use."""
+    made = written(chain, tmp_path / "defs", NAME, change=by_engine)
+    (tmp_path / "defs" / NAME / "engine.py").write_text(QUESTION)
+    trained = train(made)
+    assert trained.success, failure(trained)
+    return made, engine_program / "mode"
+
+
+def attempt_of(query: Chain, result: dg.ExecuteInProcessResult, root: str | None = None) -> int:
+    artefact = query.ctx().store.artefact(query.release(result, root=root), "predictions")
+    assert artefact is not None
+    return artefact.attempt
+
+
+def test_a_dead_engine_is_another_attempt_and_what_was_made_is_adopted(
+    stubbed: tuple[Chain, Path], tmp_path: Path
+) -> None:
+    query, mode = stubbed
+    mode.write_text("kill")
+    dead = query.run(assets=("predictions",))
+    assert "killed by signal 9: the machine had no memory left" in failure(dead)
+    mode.write_text("memory")
+    assert "out of memory: no room for 9 TB" in failure(query.run(assets=("predictions",), root=dead.run_id))
+    assert not list((tmp_path / "scratch").iterdir())
+    mode.write_text("")
+    alive = query.run(assets=("predictions",), root=dead.run_id)
+    assert alive.success, failure(alive)
+    store, release = query.ctx().store, query.release(dead)
+    assert attempt_of(query, alive, dead.run_id) == 3
+    left = {item.key for item in store.objects.list(f"{store.names.release_prefix(release)}engine/inputs/")}
+    assert not left, "what was unloaded is deleted, whether its run succeeded or not"
+
+    # A worker that died once the table was whole, before it was recorded: the table is adopted, and nothing is run.
+    store.objects.delete_many([f"{store.names.release_prefix(release)}artefacts/predictions.json"])
+    mode.write_text("kill")
+    adopted = query.run(assets=("predictions",), root=dead.run_id)
+    assert adopted.success, failure(adopted)
+    assert attempt_of(query, adopted, dead.run_id) == 3
+
+    # One that died while the table was filled: its rows are not all there, and the next attempt has another name.
+    store.objects.delete_many([f"{store.names.release_prefix(release)}artefacts/predictions.json"])
+    query.sql(
+        f'DELETE FROM "KUMO"."PUBLIC"."{store.names.warehouse_table(release, "predictions", 3)}" WHERE "ENTITY" = 1'
+    )
+    mode.write_text("")
+    again = query.run(assets=("predictions",), root=dead.run_id)
+    assert again.success, failure(again)
+    assert attempt_of(query, again, dead.run_id) == 4
+
+
+def test_a_bundle_of_another_version_or_question_and_a_bad_query_are_refused(
+    stubbed: tuple[Chain, Path], tmp_path: Path
+) -> None:
+    query, _ = stubbed
+    store = query.ctx().store
+    in_use = registry_of(store).read().in_use
+    assert in_use is not None
+    key = f"{store.names.root}engine/models/{in_use.training_job_id}/bundle.json"
+    stored = store.objects.get(key)
+    assert stored is not None
+    file = tmp_path / "defs" / NAME / "engine.py"
+
+    store.objects.put(key, stored.data.replace(b'"engine": "1.0.0"', b'"engine": "1.1.0"'))
+    assert "written by Kumo Engine 1.1.0, and this is 1.0.0" in failure(query.run(assets=("predictions",)))
+    digest = b'"sha256": "' + b"0" * 64 + b'"'
+    store.objects.put(key, re.sub(rb'"sha256": "[0-9a-f]{64}"', digest, stored.data))
+    assert "the bundle's SHA-256 is" in failure(query.run(assets=("predictions",)))
+    store.objects.put(key, stored.data)
+    file.write_text(QUESTION.replace("28, days", "7, days"))
+    assert "it was trained for another question" in failure(query.run(assets=("predictions",)))
+    file.write_text(QUESTION.replace("PREDICT", "NONSENSE"))
+    refused = failure(train(query))
+    assert "the Kumo Engine refuses it: Invalid Syntax near NONSENSE" in refused
+    assert f"{NAME}/engine.py" in refused
+    file.write_text(QUESTION.replace('"QUANTITY"', '"QUANTITIES"'))
+    assert "names the column QUANTITIES, and TRANSACTIONS has HOUSEHOLD_ID" in failure(train(query))
+
+
+def test_a_model_that_predicts_the_same_for_all_is_stopped_by_a_gate(stubbed: tuple[Chain, Path]) -> None:
+    query, mode = stubbed
+    mode.write_text("constant")
+    result = query.run()
+    assert not result.success
+    blocked = {name for name, verdict in query.verdicts(query.release(result)).items() if verdict.blocks}
+    assert "score_range" in blocked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from kumo_sandbox.grocery.log import grocery_log
 from kumo_sandbox.snowflake.client import connect
 from kumo_sandbox.testing import SandboxHandle
+
+from kumo_assets.sources.engine import process
 
 PYTHON = Path(__file__).parents[2] / ".venv-engine" / "bin" / "python"
 HOUSEHOLDS = 480
@@ -115,3 +118,14 @@ def processes(folder: Path) -> list[int]:
             if here.startswith(str(folder)):
                 found.append(int(entry.name))
     return found
+
+
+@pytest.fixture
+def engine_program(engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the shipped program and the stub of the Engine's calls; its file `mode` says how that fails."""
+    folder = tmp_path / "program"
+    folder.mkdir()
+    shutil.copy(process.PROGRAM, folder)
+    shutil.copy(Path(__file__).with_name("engine_stub") / "engine_calls.py", folder)
+    monkeypatch.setattr(process, "PROGRAM", folder / process.PROGRAM.name)
+    return folder

@@ -57,7 +57,14 @@ def orders() -> Callable[[], dict[str, Any]]:
                 told.set()
         os.killpg(0, signal.SIGKILL)
 
+    def watch() -> None:
+        while os.read(pipe, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGKILL)
+
     threading.Thread(target=read, name="parent", daemon=True).start()
+    # A worker watches the pipe itself: the kernel may kill this process before it can kill its workers.
+    os.register_at_fork(after_in_child=lambda: threading.Thread(target=watch, name="parent", daemon=True).start())
 
     def wait() -> dict[str, Any]:
         told.wait()
