@@ -64,6 +64,8 @@ _KINDS: dict[str, type[Document]] = {
     FORCED: Forcing,
     RETIRING: Retirement,
     RETIRED: Retirement,
+    SERVED: Served,
+    SERVED_DROPPED: ServedDropped,
 }
 # Partition, time of the seal by S3's clock, release id: the one ordering of a query's releases (rule 5).
 Order = tuple[str, str, str]

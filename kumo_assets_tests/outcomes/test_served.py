@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from kumo_assets.documents import Artefact, Opened, Served, ServedDropped, utc_now
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from kumo_assets.documents import (
+    Artefact,
+    CalibrationRow,
+    Figure,
+    Opened,
+    Outcome,
+    RivalOutcome,
+    Served,
+    ServedDropped,
+    utc_now,
+)
 from kumo_assets.outcomes.served import PARTS, keep_sample, kept_parts
+from kumo_assets.releases.inspection import inspect
 from kumo_assets.releases.operations.retire import plan, retire
 from kumo_assets.releases.operations.status import report
 from kumo_assets_tests.support.embedded_warehouse import Embedded
@@ -140,6 +157,61 @@ def test_retirement_leaves_the_sample_and_lists_it_until_it_is_dropped() -> None
     )
     assert oldest not in plan(shop.ctx).samples
     assert shop.ctx.store.served(oldest) is None
+
+
+def test_the_documents_of_outcomes_are_neither_foreign_nor_damaged_and_a_damaged_one_is_reported() -> None:
+    shop = memory_shop(outcomes=ASKED)
+    release = shop.build()
+    with_sample(shop, release)
+    store = shop.ctx.store
+    store.mark_served_dropped(ServedDropped(query=shop.query, release_id=release, at=utc_now(), by="a test"))
+    store.write_outcome(outcome_of(shop.query, release))
+    assert inspect(shop.another_context()) == []
+    key = f"{shop.ctx.names.release_prefix(release)}outcomes/1.json"
+    data, modified = shop.memory.objects[key]
+    shop.memory.objects[key] = (data.replace(b'"age_days": 1', b'"age_days": 7'), modified)
+    [problem] = inspect(shop.another_context())
+    assert "outcomes/1.json is damaged (age_days: 7" in problem
+
+
+def test_an_outcome_is_written_once_and_conforms_to_its_schema() -> None:
+    shop = memory_shop(outcomes=ASKED)
+    release = shop.build()
+    first = shop.ctx.store.write_outcome(outcome_of(shop.query, release))
+    again = first.model_copy(update={"hours_live": 99.0})
+    assert shop.another_context().store.write_outcome(again) == first
+    schema = json.loads((Path(__file__).parents[2] / "docs/contract/outcome.schema.json").read_text())
+    document = json.loads(first.to_json())
+    jsonschema.validate(document, schema, format_checker=jsonschema.FormatChecker())
+    for field in set(document) & set(schema["required"]):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({name: value for name, value in document.items() if name != field}, schema)
+
+
+def outcome_of(query: str, release: str) -> Outcome:
+    figure = Figure(value=0.5, standard_error=0.1, entities=3)
+    rival = RivalOutcome(
+        release_id="20171129-1a2b3c4d", figures={"mean_hits": figure}, differences={"mean_hits": figure}
+    )
+    return Outcome(
+        query=query,
+        release_id=release,
+        partition="2017-11-30",
+        task="ranking",
+        age_days=1,
+        judged=True,
+        window_start="2017-12-01T00:00:00.000Z",
+        window_end="2017-12-02T00:00:00.000Z",
+        judged_at="2017-12-02T02:00:00.000Z",
+        run_id="r",
+        hours_live=24,
+        top_k=5,
+        entities=3,
+        active=2,
+        figures={"mean_hits": figure, "catalogue_shown": Figure(value=0.2)},
+        rivals={"before": rival, "fallback": RivalOutcome(reason="the release has no fallback list")},
+        calibration=(CalibrationRow(entities=3, predicted=0.4, happened=0.5, standard_error=0.1),),
+    )
 
 
 def test_retirement_drops_the_sample_of_a_query_that_asks_for_no_outcomes_any_more() -> None:

@@ -1,19 +1,17 @@
-"""How good were the predictions? Counted on events after the anchor, which neither the run nor Kumo ever saw.
+"""How good were the predictions? Read out of what `kumo-assets outcomes` says of a release; nothing is counted here.
 
-The baseline is the simplest recommender: the most popular items of the days before, the same for everybody. Both are
-counted by one query over the log on disk; nothing here talks to the sandbox.
+The demo lets time go on: it streams the days after the last release, which neither the run nor Kumo had seen, and asks for
+the outcomes then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-
-import pyarrow as pa
+from datetime import date
+from typing import Any
 
 from kumo_sandbox.grocery import EventLog
-from kumo_sandbox.grocery.log import quoted
 
 HORIZON_DAYS = 28
 
@@ -28,8 +26,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of the lists and of the baseline. Both are over all `entities` that had a list, also those with no event in
-    the `days` after; `active` counts those that had one.
+    """Scores of the lists, of the list that everybody would get (`popular`), and of the release before on the entities that
+    both have (None without one). The first two are over all `entities` that had a list, also those with no event in the
+    `days` after; `active` counts those that had one.
     """
 
     entities: int
@@ -38,6 +37,7 @@ class Evaluation:
     listed: int
     predicted: Score
     popular: Score
+    before: Score | None = None
 
 
 def days_after(log: EventLog, day: date, horizon: int = HORIZON_DAYS) -> int:
@@ -45,49 +45,33 @@ def days_after(log: EventLog, day: date, horizon: int = HORIZON_DAYS) -> int:
     return max(0, min(horizon, (log.days[1] - day).days))
 
 
-def evaluate(log: EventLog, day: date, lists: Mapping[str, Sequence[str]], horizon: int = HORIZON_DAYS) -> Evaluation:
-    """Compare lists (entity -> items, as text) predicted from the log up to the end of `day` with what followed.
-
-    The baseline's list is as long as the longest given: the items most entities took in the `horizon` days up to `day`.
-    """
-    days = days_after(log, day, horizon)
-    longest = max((len(items) for items in lists.values()), default=0)
-    pairs = [(entity, item) for entity, items in lists.items() for item in items]
-    session = log.database.cursor()
-    session.register("given", pa.table({"e": [e for e, _ in pairs], "i": [i for _, i in pairs]}))
-    session.register("listed", pa.table({"e": list(lists)}))
-    entity, item, time = (quoted(name) for name in (log.entity, log.item, log.time))
-    anchor = day + timedelta(days=1)
-    rows = session.execute(
-        f"""
-        WITH popular AS (
-          SELECT {item}::VARCHAR AS i, COUNT(DISTINCT {entity}) AS n FROM events
-          WHERE {time} >= $before AND {time} < $anchor AND ({log.taken}) GROUP BY 1 ORDER BY n DESC, i LIMIT {longest}
-        ), after AS (
-          SELECT DISTINCT {entity}::VARCHAR AS e, {item}::VARCHAR AS i FROM events
-          WHERE {time} >= $anchor AND {time} < $until AND ({log.taken})
-        ), marked AS (
-          SELECT after.e, (given.i IS NOT NULL)::INT AS own, (popular.i IS NOT NULL)::INT AS pop
-          FROM after LEFT JOIN given ON given.e = after.e AND given.i = after.i LEFT JOIN popular ON popular.i = after.i
-        ), hits AS (
-          SELECT listed.e, COUNT(marked.e) AS taken, COALESCE(SUM(own), 0) AS own, COALESCE(SUM(pop), 0) AS pop
-          FROM listed LEFT JOIN marked ON marked.e = listed.e GROUP BY 1
-        )
-        SELECT COUNT(*), COUNT_IF(taken > 0), AVG(own), AVG((own > 0)::INT), AVG(pop), AVG((pop > 0)::INT) FROM hits
-        """,
-        {
-            "before": anchor - timedelta(days=horizon),
-            "anchor": anchor,
-            "until": anchor + timedelta(days=days),
-        },
-    ).fetchone()
-    assert rows is not None
-    count, active, own, own_share, popular, popular_share = rows
+def evaluation_of(outcomes: object, release: str) -> Evaluation | None:
+    """The outcome of a release at its greatest age, out of the document of `kumo-assets outcomes --json`; None when it was
+    not judged at any."""
+    listed: Sequence[Any] = outcomes if isinstance(outcomes, list) else ()
+    found = [
+        one
+        for one in listed
+        if isinstance(one, dict) and one.get("release_id") == release and one.get("judged") is True
+    ]
+    if not found:
+        return None
+    outcome = max(found, key=lambda one: int(one["age_days"]))
+    rivals = outcome["rivals"]
+    own = _score(outcome["figures"])
+    assert own is not None, "what was judged has figures"
     return Evaluation(
-        entities=int(count),
-        active=int(active),
-        days=days,
-        listed=longest,
-        predicted=Score(float(own or 0), float(own_share or 0)),
-        popular=Score(float(popular or 0), float(popular_share or 0)),
+        entities=int(outcome["entities"]),
+        active=int(outcome["active"]),
+        days=int(outcome["age_days"]),
+        listed=int(outcome["top_k"]),
+        predicted=own,
+        popular=_score(rivals.get("fallback", {}).get("figures", {})) or Score(0.0, 0.0),
+        before=_score(rivals.get("before", {}).get("figures", {})),
     )
+
+
+def _score(figures: Mapping[str, Any]) -> Score | None:
+    if "mean_hits" not in figures or "hit_rate" not in figures:
+        return None
+    return Score(float(figures["mean_hits"]["value"]), float(figures["hit_rate"]["value"]))

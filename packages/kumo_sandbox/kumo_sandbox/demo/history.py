@@ -1,4 +1,4 @@
-"""Questions to the log on disk about entities and items around a day. Reading only; scores are in `evaluate`."""
+"""Questions to the log on disk about entities and items around a day. Reading only."""
 
 from __future__ import annotations
 
@@ -6,15 +6,6 @@ from datetime import date, timedelta
 
 from kumo_sandbox.grocery import EventLog
 from kumo_sandbox.grocery.log import quoted
-
-
-def entities_until(log: EventLog, day: date) -> list[str]:
-    """Every entity with an event up to the end of `day`, as text."""
-    rows = log.database.execute(
-        f"SELECT DISTINCT {quoted(log.entity)}::VARCHAR AS e FROM events WHERE {quoted(log.time)} < $end ORDER BY e",
-        {"end": day + timedelta(days=1)},
-    ).fetchall()
-    return [row[0] for row in rows]
 
 
 def busiest_entity(log: EventLog, day: date) -> str:

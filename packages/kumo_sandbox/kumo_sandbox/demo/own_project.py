@@ -54,8 +54,9 @@ def query_name(log: EventLog) -> str:
     return f"{stem if stem[:1].isalpha() else 'log_' + stem}_next_item"[:63]
 
 
-def write_project(log: EventLog, home: Path, start: date, tolerance_minutes: int) -> OwnProject:
-    """Write (again) the project of a log under the sandbox's home. `start` is the first partition there will be."""
+def write_project(log: EventLog, home: Path, start: date, tolerance_minutes: int, horizon_days: int) -> OwnProject:
+    """Write (again) the project of a log under the sandbox's home. `start` is the first partition there will be;
+    predictions are compared with what followed in `horizon_days`."""
     query = query_name(log)
     project = OwnProject(home / "projects" / query, query)
     defs = project.defs
@@ -106,6 +107,10 @@ def write_project(log: EventLog, home: Path, start: date, tolerance_minutes: int
                     }
                 },
                 "top_k": 5,
+                "outcomes": {
+                    "horizon_days": horizon_days,
+                    "events": {"log": "events", "entity": log.entity, "class": log.item},
+                },
                 "table": {"poll_seconds": 0.5},
                 "schedule": {"start": start, "end": log.days[1], "late_logs_tolerance_minutes": tolerance_minutes},
             },

@@ -44,6 +44,11 @@ def last_full_day(log: EventLog) -> date:
     return log.days[1] - timedelta(days=1)
 
 
+def horizon_of(log: EventLog, day: date) -> int:
+    """Full days of the log after `day` that predictions are compared with, at most 28; 0 when it ends."""
+    return max(0, min(HORIZON_DAYS, (last_full_day(log) - day).days))
+
+
 def days_to_run(log: EventLog, days: int, active: date | None, first: date) -> list[date]:
     """The next `days` days after the active release's (or from `first`) that have an event, at least one.
 

@@ -35,6 +35,8 @@ def next_lines(query: str, project: Path | None, blocked: str | None) -> list[tu
     if project is not None:
         lines.append((f"cd {project}", "the Dagster project written for your log; yours to keep and change"))
     lines.append((f"kumo-assets status {query}", "what is live, how old, what waits, what to type next"))
+    if blocked is None:
+        lines.append((f"kumo-assets outcomes {query}", "how good each release was, once its days had passed"))
     if blocked is not None:
         lines.append((f"kumo-assets gates {query} --partition {blocked}", "each gate's value, limits and baseline"))
     else:

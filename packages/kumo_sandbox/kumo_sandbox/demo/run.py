@@ -14,13 +14,13 @@ from rich.console import Console
 
 from kumo_sandbox import supervisor
 from kumo_sandbox.demo.commands import Commands, DemoFailed, Line, Outcome, dagster_home
-from kumo_sandbox.demo.evaluate import days_after, evaluate
+from kumo_sandbox.demo.evaluate import days_after, evaluation_of
 from kumo_sandbox.demo.faults import BREAKS, clear, inject
-from kumo_sandbox.demo.history import busiest_entity, entities_until
-from kumo_sandbox.demo.online import active_day, active_pointer, served_lists
+from kumo_sandbox.demo.history import busiest_entity
+from kumo_sandbox.demo.online import active_day, active_pointer
 from kumo_sandbox.demo.outcome import BLOCKED, Demo, DemoOptions
 from kumo_sandbox.demo.own_project import query_name, register_query, write_project
-from kumo_sandbox.demo.plan import days_to_run, first_day, late_tolerance_minutes
+from kumo_sandbox.demo.plan import days_to_run, first_day, horizon_of, late_tolerance_minutes
 from kumo_sandbox.demo.report import next_lines, shown_items
 from kumo_sandbox.demo.show import Show
 from kumo_sandbox.grocery import EventLog, grocery_log, own_log, stream, write_catalogue
@@ -179,13 +179,27 @@ class _Run:
             found = self.commands.assets("lookup", self.query, entity, on_line=step.line)
             self._demand(found, "look up", entity)
         self.demo.lookup = found.document
-        with self.show.step(f"ask for every {self._noun}, and compare with what followed") as step:
-            entities = entities_until(self.log, day)
-            lists = served_lists(self.env, self.query, release, entities, self.options.home / "reader")
-            self.demo.evaluation = evaluate(self.log, day, lists)
-            step.done = f"asked for all {len(entities):,} {self._nouns}, and compared with what followed"
+        self._judge(day, release)
         self._show_lookup(entity, day, release)
-        self.show.figure(self.demo.evaluation, self._nouns)
+        if self.demo.evaluation is not None:
+            self.show.figure(self.demo.evaluation, self._nouns)
+        else:
+            self.show.note("The log ends here, so these lists cannot be compared with what followed.")
+
+    def _judge(self, day: date, release: str) -> None:
+        """Let the days after the last release pass, and ask what its lists turned out to be worth."""
+        days = horizon_of(self.log, day)
+        if not days:
+            return
+        with self.show.step(f"let the {days} days after {day} pass") as step:
+            done = stream(self.log, day + timedelta(days=days), self.env)
+            step.done = f"the {days} days after {day} have passed: {done.rows:,} more events in Snowflake"
+        with self.show.step("kumo-assets outcomes: compare what was served with what happened") as step:
+            asked = [option for one in self.demo.releases for option in ("--partition", one["partition"])]
+            found = self.commands.assets("outcomes", self.query, "--judge", *asked, on_line=step.line)
+            self._demand(found, "judge the releases of", self.query)
+            self.demo.evaluation = evaluation_of(found.document, release)
+            step.done = f"kumo-assets outcomes {self.query}: what was served, compared with what happened"
 
     def _show_lookup(self, entity: str, day: date, release: str) -> None:
         document = self.demo.lookup or {}
@@ -214,8 +228,10 @@ class _Run:
 
     def _prepare_own(self, days: list[date]) -> None:
         with self.show.step("write a Dagster project for this log, and tell Kumo of its query") as step:
-            tolerance = late_tolerance_minutes(self.log, days)
-            project = write_project(self.log, self.options.home, self.log.days[0] + timedelta(days=1), tolerance)
+            horizon = horizon_of(self.log, days[-1])
+            tolerance = late_tolerance_minutes(self.log, [*days, days[-1] + timedelta(days=horizon)])
+            start = self.log.days[0] + timedelta(days=1)
+            project = write_project(self.log, self.options.home, start, tolerance, max(horizon, 1))
             register_query(self.settings.url["kumo"], self.log, self.query)
             write_catalogue(self.log, project.folder / "catalogue.json")
             step.done = f"project written to {project.folder}"

@@ -90,9 +90,6 @@ class Show:
 
     def figure(self, found: Evaluation, noun: str) -> None:
         """How many predicted items were taken, beside the same figure for the most popular items."""
-        if not found.days:
-            self.note("The log ends here, so these lists cannot be compared with what followed.")
-            return
         table = Table(
             title=f"Of the {found.listed} predicted items, how many were taken in the {found.days} days after?",
             title_justify="left",
@@ -104,10 +101,11 @@ class Show:
         table.add_column("")
         table.add_column(f"mean of {found.listed}", justify="right")
         table.add_column("at least one", justify="right")
-        for name, score, style in (
-            ("this release", found.predicted, "bold"),
-            ("most popular items, the same for everybody", found.popular, ""),
-        ):
+        rows = [("this release", found.predicted, "bold")]
+        if found.before is not None:
+            rows.append(("the release before it, on the same days", found.before, ""))
+        rows.append(("its fallback list, the same for everybody", found.popular, ""))
+        for name, score, style in rows:
             table.add_row(name, f"{score.mean_hits:.2f}", f"{score.hit_share:.0%}", style=style)
         self.console.print()
         self.console.print(table)

@@ -89,6 +89,7 @@ def test_figure_is_of_all_households_and_beats_popularity(first: Ended) -> None:
     found = first.document["evaluation"]
     assert (found["entities"], found["days"], found["listed"]) == (2463, 28, 5)
     assert found["mean_hits"] > found["popular_mean_hits"] > 0
+    assert "kumo-assets outcomes next_best_product: what was served, compared with what happened" in first.words
 
 
 def test_second_demo_goes_on_with_the_next_day(first: Ended, demos: Demos) -> None:

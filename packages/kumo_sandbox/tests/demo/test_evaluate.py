@@ -1,4 +1,4 @@
-"""The honest figure, counted by hand on a log small enough to see."""
+"""The demo's figure, out of what `kumo-assets outcomes` says; and what the log remembers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import io
 import re
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
-from kumo_sandbox.demo.evaluate import days_after, evaluate
-from kumo_sandbox.demo.history import busiest_entity, entities_until, items_before_and_after
+from kumo_sandbox.demo.evaluate import Score, days_after, evaluation_of
+from kumo_sandbox.demo.history import busiest_entity, items_before_and_after
+from kumo_sandbox.demo.plan import horizon_of
 from kumo_sandbox.demo.show import Show
 from kumo_sandbox.grocery import Columns, EventLog, own_log
 from rich.console import Console
@@ -39,41 +41,59 @@ def log(tmp_path: Path) -> EventLog:
     return own_log(file, Columns())
 
 
-def test_hits_are_counted_within_the_horizon_and_only_after_the_day(log: EventLog) -> None:
-    lists = {"ann": ["tea", "bread"], "ben": ["bread", "milk"], "cem": ["milk", "tea"], "dee": ["milk", "tea"]}
-    found = evaluate(log, DAY, lists, horizon=3)
+def outcome(age: int, hits: float, *, judged: bool = True, before: bool = True) -> dict[str, Any]:
+    """A document of `kumo-assets outcomes --json`."""
+
+    def figures(mean: float, share: float) -> dict[str, Any]:
+        return {"mean_hits": {"value": mean}, "hit_rate": {"value": share}}
+
+    return {
+        "release_id": "r1",
+        "age_days": age,
+        "judged": judged,
+        "entities": 4,
+        "active": 3,
+        "top_k": 2,
+        "figures": figures(hits, 0.5) if judged else {},
+        "rivals": {
+            "fallback": {"figures": figures(0.5, 0.25)},
+            "before": {"figures": figures(0.7, 0.4) if before else {}, "reason": ""},
+        },
+    }
+
+
+def test_the_figure_is_that_of_the_greatest_age_that_was_judged() -> None:
+    other = outcome(3, 9.0) | {"release_id": "r2"}
+    found = evaluation_of([outcome(28, 0, judged=False), outcome(1, 0.1), outcome(3, 0.75), other], "r1")
+    assert found is not None
     assert (found.entities, found.active, found.days, found.listed) == (4, 3, 3, 2)
-    # ann 2, ben 1, cem 0, dee 0 (too late)
-    assert found.predicted.mean_hits == pytest.approx(3 / 4)
-    assert found.predicted.hit_share == pytest.approx(2 / 4)
-    # milk and bread for everybody: ann 1 (bread), ben 1 (milk), cem 0, dee 0
-    assert found.popular.mean_hits == pytest.approx(2 / 4)
+    assert (found.predicted, found.popular, found.before) == (Score(0.75, 0.5), Score(0.5, 0.25), Score(0.7, 0.4))
+    assert evaluation_of([outcome(3, 0, judged=False), other], "r1") is None
+    assert evaluation_of({"error": {}}, "r1") is None
 
 
-def test_the_table_says_what_each_figure_is_over(log: EventLog) -> None:
-    lists = {"ann": ["tea", "bread"], "ben": ["bread", "milk"], "cem": ["milk", "tea"], "dee": ["milk", "tea"]}
+def test_the_table_says_what_each_figure_is_over() -> None:
+    found = evaluation_of([outcome(3, 0.75, before=False)], "r1")
+    assert found is not None
     console = Console(file=io.StringIO(), width=200)
-    Show(console).figure(evaluate(log, DAY, lists, horizon=3), "users")
+    Show(console).figure(found, "users")
     shown = " ".join(console.file.getvalue().split())
     # 3 hits of 4 users: over the 3 who came back it would be 1.00
     assert re.search(r"this release\W+0\.75\W+50%", shown)
     assert "Both columns are over all 4 users with a list; 3 of them were active in those days." in shown
+    assert "the release before it" not in shown
 
 
 def test_a_log_that_ends_says_how_many_days_there_were(log: EventLog) -> None:
     assert days_after(log, DAY) == 10
     assert days_after(log, date(2024, 3, 20)) == 0
+    assert horizon_of(log, DAY) == 9, "the log's last day may have ended in the middle"
+    assert horizon_of(log, date(2024, 3, 20)) == 0
 
 
-def test_only_entities_seen_by_then_are_asked_for(log: EventLog) -> None:
-    assert entities_until(log, DAY) == ["ann", "ben", "cem", "dee"]
+def test_the_busiest_entity_is_the_one_with_most_events(log: EventLog) -> None:
     assert busiest_entity(log, DAY) == "ann"
 
 
 def test_history_counts_days_before_and_says_whether_it_was_taken_after(log: EventLog) -> None:
     assert items_before_and_after(log, "ann", DAY, 3) == {"milk": (1, False), "bread": (1, True), "tea": (1, True)}
-
-
-def test_figure_of_no_lists_at_all_is_zero(log: EventLog) -> None:
-    found = evaluate(log, DAY, {"ann": []}, horizon=3)
-    assert (found.listed, found.predicted.mean_hits, found.popular.mean_hits) == (0, 0.0, 0.0)
