@@ -84,9 +84,11 @@ def test_a_page_that_is_open_to_the_network_is_told_from_others(command: Sequenc
 
 
 def test_a_running_page_is_seen() -> None:
-    waits = "import sys; sys.stdin.read()"
-    name = "dagster-webserver"
-    with subprocess.Popen([sys.executable, "-c", waits, name, "-h", "0.0.0.0"], stdin=subprocess.PIPE) as page:
-        seen = [command for command in running() if name in command and waits in command]
+    waits = "import sys; print('here', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", waits, "dagster-webserver", "-h", "0.0.0.0"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as page:
+        assert page.stdout is not None
+        page.stdout.readline()
+        seen = [found for found in running() if waits in found]
         page.communicate()
-    assert len(open_pages(seen)) == 1
+    assert open_pages(seen) == [" ".join(command)]
