@@ -21,6 +21,7 @@ from kumo_assets.cli.clocks import clocks, judge
 from kumo_assets.cli.output import By, Json, Reason, context_of, definitions, show, table
 from kumo_assets.cli.trials import Seen, count_tables, login_warning, regions_agree, see_raw_log
 from kumo_assets.cli.warehouse_trials import see_warehouse, try_unload
+from kumo_assets.cli.webserver import open_pages, running, warning
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.load import QueryDefinition, RawSource
@@ -331,7 +332,7 @@ def _ledgers(queries: Sequence[QueryDefinition]) -> str:
     return _queries(len(queries))
 
 
-def _dagster(queries: Sequence[QueryDefinition]) -> str:
+def _dagster(queries: Sequence[QueryDefinition]) -> Seen:
     import dagster as dg
 
     if not os.environ.get("DAGSTER_HOME"):
@@ -349,7 +350,7 @@ def _dagster(queries: Sequence[QueryDefinition]) -> str:
             found="; ".join(faults),
             next="do what is said behind each; docs/airflow.md has why",
         )
-    return f"instance at {os.environ['DAGSTER_HOME']}"
+    return Seen(f"instance at {os.environ['DAGSTER_HOME']}", warning(open_pages(running())))
 
 
 def _dead_runs() -> str:
