@@ -53,6 +53,10 @@ class KumoApiError(PipelineError):
     """Kumo's REST API refused, failed, or answered something that cannot be used."""
 
 
+class RawLogError(PipelineError):
+    """Raw logs outside Snowflake cannot be read as their definition says, or who was asked how far they reach cannot say."""
+
+
 class WarehouseError(PipelineError):
     """Snowflake refused a statement, or a table there is not what it should be."""
 

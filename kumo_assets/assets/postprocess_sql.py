@@ -103,10 +103,11 @@ def fixed_values(
 
 
 def raw_values(sources: Mapping[str, RawSource], warehouse: Warehouse) -> dict[str, str]:
-    """Raw log -> its quoted table."""
+    """Raw log -> its quoted table; a log that has none is not among them."""
     return {
         name: table(source.database or warehouse.database, source.schema, source.table.table)
         for name, source in sources.items()
+        if source.table.table
     }
 
 
