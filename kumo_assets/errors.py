@@ -57,6 +57,10 @@ class EngineError(PipelineError):
     """The Kumo Engine's process failed, was killed, or refused its question."""
 
 
+class RawLogError(PipelineError):
+    """Raw logs outside Snowflake cannot be read as their definition says, or who was asked how far they reach cannot say."""
+
+
 class WarehouseError(PipelineError):
     """Snowflake refused a statement, or a table there is not what it should be."""
 

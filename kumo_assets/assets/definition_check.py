@@ -7,6 +7,7 @@ they read the YAML alone, so that a broken SQL file stops none of them (rule 10)
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from kumo_assets.assets import postprocess_sql, preprocess
@@ -16,6 +17,7 @@ from kumo_assets.config.names import QUERY_PATTERN
 from kumo_assets.errors import ConfigError
 from kumo_assets.gates.own import check_own_gates
 from kumo_assets.outcomes import happened
+from kumo_assets.resources.template import placeholders, read_sql
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,40 @@ def demand_usable(index: DefinitionsIndex, definition: QueryDefinition) -> Usabl
     index.demand_unique(definition.name)
     index.demand_readable(definition.name)
     sources = index.raw_sources(definition)
+    _demand_tables(definition, sources)
     check_own_gates(definition)
     preprocess.check_file(definition)
     postprocess_sql.check_file(definition)
     happened.check_file(replace(definition, sources=sources))
     return Usable(definition, sources, _others(index, definition))
+
+
+def _demand_tables(definition: QueryDefinition, sources: Mapping[str, RawSource]) -> None:
+    """ConfigError where SQL names a raw log that has no Snowflake table, or drift is watched of one that is not counted."""
+    elsewhere = {name for name, source in sources.items() if not source.table.table}
+    for file in (preprocess.FILE, postprocess_sql.FILE):
+        path = definition.folder / file
+        named = sorted(placeholders(read_sql(path)) & elsewhere) if elsewhere and path.is_file() else []
+        if named:
+            raise ConfigError(
+                "fill in the SQL file",
+                to=str(path),
+                found=f"{{{{ {named[0]} }}}} is a raw log outside Snowflake: it has no table",
+                next="name raw logs that have a `table` in their RawLogs definition",
+            )
+    watched = definition.spec.gates.raw_drift
+    uncounted = sorted(
+        name
+        for name in watched.columns.keys() | watched.per.keys()
+        if name in sources and not sources[name].table.counted
+    )
+    if uncounted:
+        raise ConfigError(
+            "read the definition",
+            to=str(definition.folder / "defs.yaml"),
+            found=f"attributes.gates.raw_drift names {uncounted[0]}, whose rows are not read in Snowflake",
+            next="watch raw logs with freshness_from: snowflake, or none",
+        )
 
 
 def faults(index: DefinitionsIndex) -> list[ConfigError]:

@@ -10,23 +10,28 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from kumo_assets.assets.templates import shipped
 from kumo_assets.config.load import RawSource
 from kumo_assets.config.query import Schedule
 from kumo_assets.errors import LateLogs
+from kumo_assets.resources.aws import s3_client
+from kumo_assets.resources.raw_logs.reach import reach
 from kumo_assets.resources.snowflake import Warehouse
 from kumo_assets.resources.sql import quote, table
 from kumo_assets.resources.waiting import EVERY_SECONDS
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 
 @dataclass(frozen=True)
 class Arrival:
-    """One stream's newest event against the anchor; both UTC."""
+    """One stream's newest event, in UTC."""
 
     name: str
     newest: datetime | None
-    rows: int
 
 
 def missing(arrivals: list[Arrival], anchor: datetime, tolerance: timedelta) -> list[Arrival]:
@@ -39,11 +44,20 @@ def cut_off(anchor: datetime, schedule: Schedule) -> datetime:
     return schedule.start_of_build(anchor) + timedelta(minutes=schedule.late_logs_cut_off_minutes)
 
 
-def read_arrivals(warehouse: Warehouse, sources: Mapping[str, RawSource]) -> list[Arrival]:
-    """Newest event and rows of every source that is a stream."""
+def read_arrivals(
+    warehouse: Warehouse,
+    sources: Mapping[str, RawSource],
+    anchor: datetime,
+    s3: Callable[[], S3Client] = s3_client,
+) -> list[Arrival]:
+    """The newest event of every source that is a stream, wherever it is. Raises as of `raw_logs.reach`, and
+    WarehouseError."""
     found = []
     for name, source in sources.items():
-        if source.table.event_time is None:
+        if not source.table.is_stream:
+            continue
+        if source.table.event_time is None or not source.table.counted:
+            found.append(Arrival(name, reach(name, source.table, anchor, s3).newest))
             continue
         where = table(source.database or warehouse.database, source.schema, source.table.table)
         row = warehouse.row(
@@ -53,7 +67,7 @@ def read_arrivals(warehouse: Warehouse, sources: Mapping[str, RawSource]) -> lis
         # The sandbox gives 1970 for the MAX of nothing, Snowflake NULL.
         newest = row["NEWEST"] if int(row["ROW_COUNT"]) else None
         at = source.table.moment(newest).astimezone(UTC) if newest is not None else None
-        found.append(Arrival(name, at, int(row["ROW_COUNT"])))
+        found.append(Arrival(name, at))
     return found
 
 
@@ -64,6 +78,7 @@ def wait_for_logs(
     schedule: Schedule,
     log: Callable[[str], None],
     *,
+    s3: Callable[[], S3Client] = s3_client,
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> list[Arrival]:
@@ -74,7 +89,7 @@ def wait_for_logs(
     tolerance = timedelta(minutes=schedule.late_logs_tolerance_minutes)
     limit = cut_off(anchor, schedule)
     while True:
-        arrivals = read_arrivals(warehouse, sources)
+        arrivals = read_arrivals(warehouse, sources, anchor, s3)
         late = missing(arrivals, anchor, tolerance)
         if not late:
             return arrivals

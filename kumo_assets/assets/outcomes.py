@@ -6,7 +6,7 @@ not arrived materialises nothing and is asked again by its schedule.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster_snowflake import SnowflakeResource
@@ -102,7 +102,7 @@ def _late(
 
     def late(moment: datetime) -> str:
         nonlocal arrived
-        arrived = arrived if arrived is not None else read_arrivals(warehouse, named)
+        arrived = arrived if arrived is not None else read_arrivals(warehouse, named, datetime.now(UTC))
         return "; ".join(
             f"{item.name} reaches {item.newest.isoformat() if item.newest else 'nothing'}, and not {moment.isoformat()}"
             for item in missing(arrived, moment, tolerance)

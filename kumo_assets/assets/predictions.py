@@ -79,7 +79,8 @@ def build_predictions(
                     partition = step.run.partition
                     seen = try_file(definition, sources, others, warehouse, partition=partition, known=known)
                     context.log.info(seen)
-                wait_for_logs(warehouse, sources, anchor, spec.schedule, context.log.info)
+                s3 = ctx.store.objects.client
+                wait_for_logs(warehouse, sources, anchor, spec.schedule, context.log.info, s3=lambda: s3)
             # Before anything is launched: a bad day of logs costs no prediction job.
             yield from run_raw_gates(
                 ctx, warehouse, definition, sources, step.opened, (start, anchor), step.run.run_id, launched=adopted

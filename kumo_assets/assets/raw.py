@@ -1,7 +1,7 @@
 """`raw/<table>`: the raw logs, observed and never written. Rows and newest event are their data version.
 
-One observation reads all selected tables in one session. Whether the logs reach the end of a partition is checked by
-each query, in `log_arrival`.
+One observation reads all selected tables in one session; logs outside Snowflake are in `raw_elsewhere`. Whether the logs
+reach the end of a partition is checked by each query, in `log_arrival`.
 """
 
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from datetime import timedelta
 from importlib.metadata import version
 
 import dagster as dg
-from dagster_snowflake import SnowflakeResource
 
 from kumo_assets.assets.keys import raw_key
+from kumo_assets.assets.raw_elsewhere import described, kinds_of, observe_elsewhere, what_is_checked
 from kumo_assets.assets.templates import shipped
 from kumo_assets.assets.ui import Metadata, column_schema
 from kumo_assets.config.raw_logs import KafkaColumn, KafkaShape, RawLogsSpec, RawTable
@@ -20,6 +20,7 @@ from kumo_assets.resources.snowflake import Warehouse, connect
 from kumo_assets.resources.sql import literal, quote, table
 from kumo_assets.resources.views import ensure_view
 
+SNOWFLAKE, S3 = "kumo_assets_snowflake", "kumo_assets_s3"
 # A time of day that ends in Z, +05:30, +0530 or -08. No backslash: SQL dialects differ in what one means in a literal.
 WITH_OFFSET = "^.*:[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
@@ -32,21 +33,34 @@ def build_raw_logs(name: str, spec: RawLogsSpec) -> dg.Definitions:
             "has_rows",
             asset=raw_key(asset),
             blocking=True,
-            description=f"At least {raw.min_rows} rows: predictions from an emptied log must not be launched.",
+            description=f"{what_is_checked(raw)}: predictions from an emptied log must not be launched.",
         )
         for asset, raw in spec.tables.items()
+        if raw.freshness_from != "none"
     ]
+    counted = {asset: raw for asset, raw in spec.tables.items() if raw.counted}
+    on_s3 = any(raw.freshness_from == "s3" for raw in spec.tables.values())
 
     @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator]  # Dagster 1.13 does not annotate it
-        name=f"observe_{name}", specs=specs, check_specs=checks, can_subset=True, group_name="raw"
+        name=f"observe_{name}",
+        specs=specs,
+        check_specs=checks,
+        can_subset=True,
+        group_name="raw",
+        # By key, because which ones depends on where the logs are.
+        required_resource_keys={*([SNOWFLAKE] if counted else []), *([S3] if on_s3 else [])},
     )
-    def observe(
-        context: dg.AssetExecutionContext, kumo_assets_snowflake: SnowflakeResource
-    ) -> Iterator[dg.ObserveResult]:
-        with connect(kumo_assets_snowflake) as warehouse:
+    def observe(context: dg.AssetExecutionContext) -> Iterator[dg.ObserveResult]:
+        selected = {asset: raw for asset, raw in spec.tables.items() if raw_key(asset) in context.selected_asset_keys}
+        for asset, raw in selected.items():
+            if not raw.counted:
+                yield observe_elsewhere(asset, raw, lambda: getattr(context.resources, S3))
+        if not selected.keys() & counted.keys():
+            return
+        with connect(getattr(context.resources, SNOWFLAKE)) as warehouse:
             database = spec.database or warehouse.database
-            for asset, raw in spec.tables.items():
-                if raw_key(asset) not in context.selected_asset_keys:
+            for asset, raw in selected.items():
+                if not raw.counted:
                     continue
                 if raw.kafka is not None:
                     made = ensure_flattening_view(warehouse, database, spec.schema_name, raw, raw.kafka)
@@ -62,19 +76,23 @@ def build_raw_logs(name: str, spec: RawLogsSpec) -> dg.Definitions:
 
 def _asset_spec(asset: str, raw: RawTable, spec: RawLogsSpec) -> dg.AssetSpec:
     policy = None
-    if raw.event_time is not None:
+    if raw.is_stream:
         warn = raw.freshness.warn_after_hours
         policy = dg.FreshnessPolicy.time_window(
             fail_window=timedelta(hours=raw.freshness.fail_after_hours),
             warn_window=timedelta(hours=warn) if warn is not None else None,
         )
-    where = ".".join(filter(None, [spec.database, spec.schema_name, raw.table]))
+    where = ".".join(filter(None, [spec.database, spec.schema_name, raw.table])) if raw.table else ""
     return dg.AssetSpec(
         raw_key(asset),
-        description=raw.description or f"Raw logs streamed into {where}.",
+        description=raw.description or described(raw, where),
         owners=spec.owners,
-        kinds={"snowflake", "kafka"} if raw.kafka else {"snowflake"},
-        metadata={"dagster/table_name": where},
+        kinds=kinds_of(raw),
+        metadata={
+            **({"dagster/table_name": where} if where else {}),
+            **({"location": raw.location} if raw.location else {}),
+            **({} if raw.counted else {"freshness from": raw.freshness_from}),
+        },
         code_version=version("kumo-assets"),
         freshness_policy=policy,
     )

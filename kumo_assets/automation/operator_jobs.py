@@ -17,6 +17,7 @@ from kumo_assets.config.names import POINTER_ASSET
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
 from kumo_assets.releases.operations.retire import plan, retire
 from kumo_assets.releases.operations.rollback import rollback
+from kumo_assets.releases.operations.staging import with_staging
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import author_of
 
@@ -109,10 +110,10 @@ def unhold_op(context: dg.OpExecutionContext, config: UnholdConfig, kumo_assets_
 
 @dg.op(name="kumo_assets__retire")
 def retire_op(context: dg.OpExecutionContext, config: RetireConfig, kumo_assets_releases: ReleasesResource) -> None:
-    from kumo_assets.resources.drop import drop_tables
+    from kumo_assets.resources.drop import drop_tables, tables_beginning
 
     with closing(kumo_assets_releases.context(_definition_of(context))) as ctx:
-        planned = plan(ctx)
+        planned = with_staging(plan(ctx), ctx, tables_beginning, context.log.warning)
         for words, listed in (("goes", planned.going), ("stays", planned.kept)):
             for release, why in listed.items():
                 context.log.info(f"{release} {words}: {why}")

@@ -19,7 +19,7 @@ from kumo_serving.errors import KumoAssetsError
 
 from kumo_assets.cli.clocks import clocks, judge
 from kumo_assets.cli.output import By, Json, Reason, context_of, definitions, show, table
-from kumo_assets.cli.trials import Seen, count_tables, login_warning, regions_agree, see_raw_log
+from kumo_assets.cli.trials import Seen, count_tables, login_warning, regions_agree, see_raw_log, see_reach
 from kumo_assets.cli.warehouse_trials import see_warehouse, try_unload
 from kumo_assets.cli.webserver import open_pages, running, warning
 from kumo_assets.config.environment import Environment
@@ -120,6 +120,9 @@ def _trials(index: DefinitionsIndex) -> Iterator[tuple[str, Callable[[], str | S
     yield "DynamoDB: list and describe", _dynamodb
     yield "Snowflake: log in, create and drop a table, see raw logs", partial(_snowflake, index, readable)
     yield "unload: one row from Snowflake to S3, and deleted", _unload
+    elsewhere = {source.name: source for source in _sources(index, readable) if not source.table.counted}
+    for name, source in elsewhere.items():
+        yield f"raw log {name}: how far it reaches", partial(see_reach, source)
     for definition in readable:
         if (definition.folder / "postprocess.sql").is_file():
             yield f"postprocess.sql: {definition.name}", partial(_postprocess, index, definition)
@@ -235,9 +238,9 @@ def _snowflake(index: DefinitionsIndex, queries: Sequence[QueryDefinition]) -> S
         where = qualified(warehouse.database, warehouse.schema, name)
         warehouse.rows(f"CREATE TABLE {where} (A NUMBER)", doing="create a table")
         warehouse.rows(f"DROP TABLE {where}", doing="drop a table")
-        seen = {see_raw_log(warehouse, source) for source in _sources(index, queries)}
+        seen = {see_raw_log(warehouse, source) for source in _sources(index, queries) if source.table.table}
         place = f"{warehouse.database}.{warehouse.schema}, {see_warehouse(warehouse)}"
-        return Seen(f"{place}; raw logs {', '.join(sorted(seen))}", login_warning())
+        return Seen(f"{place}; raw logs {', '.join(sorted(seen)) or 'none'}", login_warning())
 
 
 def _unload() -> str:

@@ -149,13 +149,13 @@ def retire(
     """Delete old releases' tables and exports; never one that anybody may still read."""
     from kumo_assets.releases.operations.retire import plan
     from kumo_assets.releases.operations.retire import retire as delete
+    from kumo_assets.releases.operations.staging import with_staging
+    from kumo_assets.resources.drop import drop_tables, tables_beginning
 
     ctx = context_of(query)
-    planned = plan(ctx)
+    planned = with_staging(plan(ctx), ctx, tables_beginning, note)
     retired: list[str] = []
     if not dry_run and (planned.going or planned.leftovers):
-        from kumo_assets.resources.drop import drop_tables
-
         retired = delete(ctx, drop_tables, by=by or person(), planned=planned)
 
     def words() -> None:

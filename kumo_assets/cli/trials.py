@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from kumo_assets.config.load import RawSource
@@ -87,6 +88,19 @@ def see_raw_log(warehouse: Warehouse, source: RawSource) -> str:
             next=f"write event_time: {other or 'one of them'} in the RawLogs definition",
         )
     return source.name
+
+
+def see_reach(source: RawSource) -> str:
+    """The newest event of a raw log outside Snowflake, as its definition says it is found. Raises as of
+    `raw_logs.reach`."""
+    from kumo_assets.resources.aws import s3_client
+    from kumo_assets.resources.raw_logs.reach import reach
+
+    if source.table.freshness_from == "none":
+        return "not asked for (freshness_from: none): the query does not wait for this log"
+    found = reach(source.name, source.table, datetime.now(UTC), s3_client)
+    newest = found.newest.isoformat() if found.newest is not None else "none"
+    return "; ".join([f"newest event {newest}", *(f"{label} {seen}" for label, seen in found.seen.items())])
 
 
 def _loopback(host: str) -> bool:

@@ -36,7 +36,7 @@ class QueryDefinition:
 
 @dataclass(frozen=True)
 class RawSource:
-    """One raw log table together with where it lives."""
+    """One raw log together with where its Snowflake table lives; `schema` is "" for one that has no table."""
 
     name: str
     database: str | None

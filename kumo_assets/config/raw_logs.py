@@ -1,4 +1,4 @@
-"""The `RawLogs` definition: which Snowflake tables are raw logs, how to find their newest event, when they are stale.
+"""The `RawLogs` definition: where raw logs are, how to find their newest event, when they are stale.
 
 Values only; the observed assets built from it are in `kumo_assets.assets.raw`.
 """
@@ -18,6 +18,12 @@ IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_$]{0,254}$"
 # More than any table has; what JSON, Snowflake and a float hold exactly.
 MOST_ROWS = 10**15
 PATH = r"^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z0-9_]+)*$"
+# `package.module:function`, as Python writes both.
+FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
+# S3, "Bucket naming rules"; then a prefix of keys, which may be empty.
+LOCATION = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^\x00-\x1f]*$"
+# The date codes that a location may have, as in `s3://logs/clicks/%Y/%m/%d/`.
+DATE_CODES = frozenset("Ymd")
 
 
 def check_owner(value: str) -> str:
@@ -78,15 +84,35 @@ class Freshness(Strict):
 
 
 class RawTable(Strict):
-    """One stream of raw logs."""
+    """One stream of raw logs: a Snowflake table, or logs that are elsewhere and whose newest event is found there."""
 
-    table: str = Field(pattern=IDENTIFIER, description="Snowflake table or view name.")
+    table: str = Field(default="", pattern=IDENTIFIER, description="Snowflake table or view name.")
+    freshness_from: str = Field(
+        default="snowflake",
+        description="Who says how far the logs reach: `snowflake` (the table), `s3` (the newest objects at `location`), "
+        "`none` (nobody: the logs are not waited for), or `package.module:function`, a function of your own that gets the "
+        "log's name and returns its newest event time.",
+    )
+    location: str | None = Field(
+        default=None,
+        pattern=LOCATION,
+        description="With freshness_from: s3: the prefix, such as s3://logs/clicks/. %Y, %m and %d stand for a day, and "
+        "then only the folders of the days around the partition's end are listed.",
+    )
+    newest_objects: int = Field(
+        default=8, ge=1, le=100, description="With freshness_from: s3: how many of the newest objects are looked into."
+    )
+    function_seconds: float = Field(
+        default=60, gt=0, le=3600, description="With a function of your own: how long it may take."
+    )
     event_time: str | None = Field(
         default=None,
-        pattern=IDENTIFIER,
-        description="Column with the event's time (UTC). Leave out for a table that is no stream.",
+        min_length=1,
+        max_length=255,
+        description="Column with the event's time (UTC); on S3 a column of the Parquet or a path in the JSON. Leave out for "
+        "a table that is no stream.",
     )
-    event_time_zone: str = Field(default="UTC", description="Time zone event_time is stored in (TIMESTAMP_NTZ).")
+    event_time_zone: str = Field(default="UTC", description="Time zone of an event_time that states none.")
     description: str = ""
     freshness: Freshness = Field(default_factory=Freshness)
     kafka: KafkaShape | None = Field(
@@ -94,9 +120,40 @@ class RawTable(Strict):
     )
     min_rows: int = Field(default=1, ge=0, le=MOST_ROWS, description="Fewer rows than this fails the volume check.")
 
+    @property
+    def counted(self) -> bool:
+        """Whether rows and newest event are read in Snowflake."""
+        return self.freshness_from == "snowflake"
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether somebody says how far it reaches, so that it can be late."""
+        return ":" in self.freshness_from or (self.freshness_from != "none" and self.event_time is not None)
+
     @model_validator(mode="after")
     def _time_zone(self) -> RawTable:
         check_time_zone(self.event_time_zone)
+        return self
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> RawTable:
+        """The fields that the chosen `freshness_from` needs are there, and none that it would ignore."""
+        kind = "function" if ":" in self.freshness_from else self.freshness_from
+        if kind not in ("snowflake", "s3", "none", "function"):
+            raise ValueError(f"freshness_from: {kind!r} is none of snowflake, s3, none and package.module:function")
+        if kind == "function" and not re.fullmatch(FUNCTION.strip("^$"), self.freshness_from):
+            raise ValueError(f"freshness_from: {self.freshness_from!r} is not package.module:function")
+        needed = {"snowflake": ["table"], "s3": ["location"]}.get(kind, [])
+        for name in needed:
+            if not getattr(self, name):
+                raise ValueError(f"{name}: needed with freshness_from: {kind}")
+        for name, kinds in _ONLY.items():
+            if name in self.model_fields_set and kind not in kinds:
+                raise ValueError(f"{name}: says nothing with freshness_from: {self.freshness_from}")
+        if kind == "snowflake" and self.event_time and not re.fullmatch(IDENTIFIER.strip("^$"), self.event_time):
+            raise ValueError(f"event_time: {self.event_time!r} is no column name of letters, digits, _ and $")
+        if wrong := sorted(set(re.findall(r"%(.?)", self.location or "")) - DATE_CODES):
+            raise ValueError(f"location: %{wrong[0]} is no date code; it may have %Y, %m and %d")
         return self
 
     def moment(self, newest: Any) -> datetime:
@@ -114,15 +171,39 @@ class RawTable(Strict):
         return newest if newest.tzinfo is not None else newest.replace(tzinfo=ZoneInfo(self.event_time_zone))
 
 
+# A field that says something only with some kinds of `freshness_from`.
+_ONLY = {
+    "location": ("s3",),
+    "newest_objects": ("s3",),
+    "function_seconds": ("function",),
+    "event_time": ("snowflake", "s3"),
+    "kafka": ("snowflake",),
+    "min_rows": ("snowflake",),
+    "table": ("snowflake", "none", "function"),
+}
+
+
 class RawLogsSpec(Strict):
-    """Raw logs: streams in one Snowflake schema, observed, never written."""
+    """Raw logs: streams in one Snowflake schema, or elsewhere; observed, never written."""
 
     database: str | None = Field(default=None, pattern=IDENTIFIER, description="Default: SNOWFLAKE_DATABASE.")
-    schema_name: str = Field(alias="schema", pattern=IDENTIFIER, description="Schema of the tables.")
+    schema_name: str = Field(
+        default="",
+        alias="schema",
+        pattern=IDENTIFIER,
+        description="Schema of the tables; needed where a log has a Snowflake table.",
+    )
     owners: list[Owner] = Field(default_factory=list, description="`team:NAME` or an e-mail address.")
     tables: dict[str, RawTable] = Field(min_length=1, description="Asset name -> table.")
 
     model_config = ConfigDict(populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _has_a_schema(self) -> RawLogsSpec:
+        named = [name for name, raw in self.tables.items() if raw.table]
+        if named and not self.schema_name:
+            raise ValueError(f"schema: needed, because {named[0]} is a Snowflake table")
+        return self
 
 
 def check_time_zone(name: str) -> str:

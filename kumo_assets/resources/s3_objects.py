@@ -32,6 +32,8 @@ IN_PROGRESS = ("ConditionalRequestConflict", "OperationAborted", "409")
 NOT_MET = ("PreconditionFailed", "412")
 MISSING = ("NoSuchKey", "404")
 FORBIDDEN = ("AccessDenied", "403")
+# S3, GetObject: 416 for a range that begins at or behind the object's end.
+BEHIND_THE_END = ("InvalidRange", "416")
 # What boto3 raises: for an error answer, or one that cannot be parsed; for none; for a broken connection.
 FAULTS = (ClientError, BotoCoreError, OSError)
 # Tries of one write that is answered with 409: eight take 2.5 s.
@@ -54,6 +56,14 @@ class Stored:
     etag: str
     modified: datetime
     version: str = ""
+
+
+class Range(NamedTuple):
+    """Some of an object's bytes, the tag of that object, and how many bytes it has in all."""
+
+    data: bytes
+    etag: str
+    size: int
 
 
 class Listed(NamedTuple):
@@ -104,6 +114,26 @@ class ObjectStore:
             raise self._not_s3s("read", key, "no ETag or no Last-Modified")
         version = answer.get("VersionId", "")
         return Stored(data, answer["ETag"], answer["LastModified"], "" if version == UNVERSIONED else version)
+
+    def get_range(self, key: str, start: int, length: int, *, etag: str = "") -> Range | None:
+        """`length` bytes from `start` on, or fewer at the end. None when there is no such object, or, with `etag`, not the
+        one with that tag. An empty object has an empty range."""
+        condition: dict[str, Any] = {"IfMatch": etag} if etag else {}
+        try:
+            answer = self.client.get_object(
+                Bucket=self.bucket, Key=key, Range=f"bytes={start}-{start + length - 1}", **condition
+            )
+            data = answer["Body"].read()
+        except FAULTS as error:
+            if code_of(error) in (*MISSING, *NOT_MET):
+                return None
+            if code_of(error) in BEHIND_THE_END:
+                return Range(b"", etag, start)
+            raise self._failed("read", key, error) from error
+        whole = answer.get("ContentRange", "").rpartition("/")[2]
+        if not answer.get("ETag") or not whole.isdigit() or len(data) > length:
+            raise self._not_s3s("read", key, "no ETag or no Content-Range")
+        return Range(data, answer["ETag"], int(whole))
 
     def get_once(self, key: str, parse: Callable[[Stored], T]) -> T | None:
         """The parsed content of an object that is written once and never deleted: read at most once for each cache.

@@ -13,10 +13,11 @@ from kumo_assets.resources.sql import literal, quote, table
 
 
 def raw_values(sources: Mapping[str, RawSource], warehouse: Warehouse) -> dict[str, str]:
-    """Raw log -> its quoted table."""
+    """Raw log -> its quoted table; a log that has none is not among them."""
     return {
         name: table(source.database or warehouse.database, source.schema, source.table.table)
         for name, source in sources.items()
+        if source.table.table
     }
 
 

@@ -21,7 +21,7 @@ ANCHOR = datetime(2017, 12, 1, tzinfo=UTC)
 
 def arrival(minutes_before: float | None) -> Arrival:
     newest = None if minutes_before is None else ANCHOR - timedelta(minutes=minutes_before)
-    return Arrival("transactions", newest, 10)
+    return Arrival("transactions", newest)
 
 
 def test_logs_within_the_tolerance_of_the_end_have_arrived() -> None:
@@ -57,7 +57,7 @@ def test_the_newest_event_of_a_column_of_any_time(
     raw = RawTable(table=f"N_{uuid.uuid4().hex[:12].upper()}", event_time="AT", event_time_zone=zone)
     with connect_outside_dagster() as warehouse:
         warehouse.rows(f'CREATE TABLE "{warehouse.schema}"."{raw.table}" AS SELECT \'{value}\'::{kind} AS AT')
-        [found] = read_arrivals(warehouse, {"log": RawSource("log", None, warehouse.schema, raw)})
+        [found] = read_arrivals(warehouse, {"log": RawSource("log", None, warehouse.schema, raw)}, ANCHOR)
         seen = _observe(warehouse, "log", raw, warehouse.database, warehouse.schema)
     assert found.newest == datetime.fromisoformat(newest)
     assert seen.metadata["dagster/last_updated_timestamp"].value == found.newest.timestamp()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +15,9 @@ import pytest
 
 from kumo_assets.assets.raw import build_raw_logs
 from kumo_assets.config.raw_logs import RawLogsSpec
+from kumo_assets.resources.aws import s3_client
 from kumo_assets_tests.chain.conftest import QUERY, QUIET, Chain, failure
+from kumo_assets_tests.resources.raw_logs import clocks
 
 
 def observe(chain: Chain, definitions: dg.Definitions, *names: str) -> dg.ExecuteInProcessResult:
@@ -140,6 +145,63 @@ def test_late_logs_are_waited_for_until_they_come(custom: Callable[..., Chain]) 
     assert result.success, failure(result)
     assert came.is_set()
     assert len(chain.kumo_jobs()) == 1
+
+
+def test_late_logs_outside_snowflake_are_waited_for_as_well_and_are_not_counted(
+    custom: Callable[..., Chain], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One log on S3, one that a function speaks for, one that nobody does. The first two are late, and come."""
+    yesterday = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
+    end = datetime.fromisoformat(f"{yesterday}T23:59:30+00:00")
+    client, bucket = s3_client(), os.environ["KUMO_ASSETS_BUCKET"]
+    prefix = f"logs-{uuid.uuid4().hex}"
+
+    def write(name: str, at: str) -> None:
+        body = json.dumps({"user": 7, "event": {"at": at}}).encode() + b"\n"
+        client.put_object(Bucket=bucket, Key=f"{prefix}/{yesterday.replace('-', '/')}/{name}.json", Body=body)
+
+    def change(spec: dict[str, Any]) -> None:
+        spec["schedule"] |= {"late_logs_cut_off_minutes": 60 * 24 * 7, "late_logs_poll_seconds": 0.1}
+        spec["schedule"].pop("end", None)
+        spec["raw_logs"] = ["clicks", "views", "prices"]
+        spec.setdefault("gates", {})["top_item"] = {"mode": "off"}
+
+    location = f"s3://{bucket}/{prefix}/%Y/%m/%d/"
+    tables = {
+        "clicks": {"freshness_from": "s3", "location": location, "event_time": "event.at"},
+        "views": {"freshness_from": f"{clocks.__name__}:newest"},
+        "prices": {"freshness_from": "none"},
+    }
+    chain = custom("outside_query", change=change, raw={"tables": tables})
+    write("early", f"{yesterday}T12:00:00Z")
+    monkeypatch.setitem(clocks.answers, "views", end - timedelta(days=1))
+
+    def deliver() -> None:
+        assert not chain.kumo_jobs()
+        write("late", f"{yesterday}T23:59:30Z")
+        clocks.answers["views"] = end
+
+    late = threading.Timer(1.0, deliver)
+    late.start()
+    try:
+        result = chain.run(yesterday)
+    finally:
+        late.join()
+    assert result.success, failure(result)
+    assert len(chain.kumo_jobs()) == 1
+    # Observed by the run's first step, before the late ones came.
+    seen = observations(result)
+    assert seen["clicks"].metadata["newest event"].value == f"{yesterday} 12:00:00+00:00"
+    assert seen["clicks"].metadata["newest object"].value.endswith("/early.json")
+    assert seen["views"].metadata["freshness from"].value == f"{clocks.__name__}:newest"
+    assert seen["prices"].metadata["newest event"].value == "not asked for"
+    verdicts = chain.verdicts(chain.release(result, yesterday))
+    assert verdicts["raw_freshness"].value == pytest.approx(0.5)
+    assert "none is read in Snowflake" in verdicts["raw_volume"].message
+    clicks = chain.definitions.get_assets_def(["raw", "clicks"]).get_asset_spec(dg.AssetKey(["raw", "clicks"]))
+    assert set(clicks.kinds) == {"s3"}
+    assert clicks.metadata["location"] == location
+    assert clicks.freshness_policy is not None
 
 
 def test_queries_in_different_time_zones_share_the_raw_logs(custom: Callable[..., Chain]) -> None:

@@ -126,3 +126,11 @@ def test_a_fixed_reference_is_compared_with_over_its_own_bins() -> None:
     assert judge_raw_drift(raw, active, None, WATCH).severity == "ok"
     judgement = judge_raw_drift(raw, active, fixed, WATCH)
     assert (judgement.severity, judgement.baseline["release_id"]) == ("error", "r0")
+
+
+def test_a_log_whose_rows_are_not_counted_is_no_empty_log() -> None:
+    raw: Any = {"clicks": {"lag_minutes": 10.0}, "sales": {"rows": 5}, "views": {}}
+    assert judge_raw_volume(raw, None, RawVolume()).message.startswith("sales 5 rows;")
+    alone: Any = {"clicks": {"lag_minutes": 10.0}, "views": {}}
+    assert judge_raw_volume(alone, None, RawVolume()).severity == "ok"
+    assert judge_raw_freshness(alone, RawFreshness(), 60).value == 10.0

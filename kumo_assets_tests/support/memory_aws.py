@@ -47,6 +47,7 @@ class Memory:
     versioned: bool = False
     versions: dict[str, list[str]] = field(default_factory=dict)  # by key, oldest first
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    read: int = 0  # bytes that ranges gave
     before: Callable[[str], None] = lambda operation: None
     requests: Counter[str] = field(default_factory=Counter)  # S3's, by operation; a listing is one for each 1,000 keys
     number: int = field(default_factory=itertools.count().__next__)
@@ -78,12 +79,29 @@ class MemoryS3:
         self.memory.objects[Key] = (Body, self.memory.clock.tick())
         return {"ETag": etag(Body), **self._version(Key, new=True)}
 
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+    def get_object(self, *, Bucket: str, Key: str, Range: str = "", IfMatch: str = "") -> dict[str, Any]:
         self.memory.requests["GetObject"] += 1
         found = self.memory.objects.get(Key)
         if found is None:
             raise answer("NoSuchKey", 404, "GetObject")
+        if IfMatch and IfMatch != etag(found[0]):
+            raise answer("PreconditionFailed", 412, "GetObject")
+        if Range:
+            return self._range(found, *map(int, Range.removeprefix("bytes=").split("-")))
         return {"Body": io.BytesIO(found[0]), "ETag": etag(found[0]), "LastModified": found[1], **self._version(Key)}
+
+    def _range(self, found: tuple[bytes, datetime], first: int, last: int) -> dict[str, Any]:
+        data, modified = found
+        if first >= len(data):
+            raise answer("InvalidRange", 416, "GetObject")
+        part = data[first : last + 1]
+        self.memory.read += len(part)
+        return {
+            "Body": io.BytesIO(part),
+            "ETag": etag(data),
+            "LastModified": modified,
+            "ContentRange": f"bytes {first}-{first + len(part) - 1}/{len(data)}",
+        }
 
     def _version(self, key: str, *, new: bool = False) -> dict[str, str]:
         if not self.memory.versioned:

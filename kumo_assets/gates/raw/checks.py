@@ -81,7 +81,7 @@ def run_raw_gates(
     missing = [gate for gate in modes if gate not in kept]
     if missing:
         baselines = baselines_of(ctx, definition.spec.gates, opened)
-        raw = count_raw(warehouse, definition, sources, day, baselines)
+        raw = count_raw(warehouse, definition, sources, day, baselines, lambda: ctx.store.objects.client)
         others = ctx.store.statistics(opened.release_id, ASSET) or {}
         ctx.store.write_statistics(opened.release_id, ASSET, {**others, "raw": raw})
         judges = bind(definition.spec, NoticeDetails(), counts_in({"raw": raw}), baselines)

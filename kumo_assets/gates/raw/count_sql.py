@@ -75,7 +75,7 @@ def count_raw_log(
             columns[name] = _values(found, rows, log.table, quote(name), day)
     counts: RawCounts = {"rows": int(found["ROW_COUNT"]), "columns": columns}
     if event:
-        counts["lag_minutes"] = _minutes_before(end, log.raw.moment(found["NEWEST"])) if counts["rows"] else None
+        counts["lag_minutes"] = minutes_before(end, log.raw.moment(found["NEWEST"])) if counts["rows"] else None
     return counts
 
 
@@ -148,5 +148,6 @@ def _set_own_bins(counts: NumberColumn, rows: Rows, table: str, column: str, day
         counts["edges"], counts["histogram"] = edges, _with_nulls(found, 0, edges, "B0_")
 
 
-def _minutes_before(end: datetime, newest: datetime) -> float:
+def minutes_before(end: datetime, newest: datetime) -> float:
+    """Minutes from the newest event to the day's end."""
     return round((end - newest).total_seconds() / 60, 2)

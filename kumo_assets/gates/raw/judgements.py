@@ -44,20 +44,24 @@ def judge_raw_freshness(raw: Raw, limits: RawFreshness, tolerance_minutes: float
 
 
 def judge_raw_volume(raw: Raw, baseline: Baseline | None, limits: RawVolume) -> Judgement:
-    """Judges `rows` of every log."""
-    few = sorted(name for name, counts in raw.items() if counts["rows"] < limits.min_rows)
+    """Judges `rows` of every log whose rows are counted: those in Snowflake."""
+    counted = {name: counts["rows"] for name, counts in raw.items() if "rows" in counts}
+    if not counted:
+        message = "the rows of none of the raw logs are counted: none is read in Snowflake"
+        return Judgement("ok", message, None, limits_of(limits), ABSOLUTE)
+    few = sorted(name for name, rows in counted.items() if rows < limits.min_rows)
     if few:
-        rows = raw[few[0]]["rows"]
+        rows = counted[few[0]]
         message = f"{few[0]} has {rows:,} rows for the day; at least {limits.min_rows:,} wanted"
         bounds = {"min_rows": limits.min_rows, **limits_of(limits)}
         return Judgement("error", message, float(rows), bounds, ABSOLUTE, segment=few[0])
     if baseline is None:
-        counted = ", ".join(f"{name} {counts['rows']:,} rows" for name, counts in raw.items())
-        return bootstrap(f"{counted}; there is no earlier release to compare with", limits)
+        listed = ", ".join(f"{name} {rows:,} rows" for name, rows in counted.items())
+        return bootstrap(f"{listed}; there is no earlier release to compare with", limits)
     before = baseline.predictions.get("raw") or {}
     judgements = [
-        _volume_of(name, counts["rows"], before[name].get("rows") if name in before else None, baseline, limits)
-        for name, counts in raw.items()
+        _volume_of(name, rows, before[name].get("rows") if name in before else None, baseline, limits)
+        for name, rows in counted.items()
     ]
     return worst(judgements)
 
