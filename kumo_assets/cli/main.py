@@ -12,7 +12,7 @@ import traceback
 import typer
 from kumo_serving.errors import KumoAssetsError
 
-from kumo_assets.cli import doctor, look, materialize, move, train
+from kumo_assets.cli import doctor, look, materialize, move, prove, train
 from kumo_assets.redaction import without_secrets
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ for command in (
     move.unhold,
     move.retire,
     doctor.doctor,
+    prove.prove,
 ):
     app.command()(command)
 
