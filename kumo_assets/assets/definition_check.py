@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from kumo_assets.assets import postprocess_sql, preprocess
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.load import QueryDefinition, RawSource
-from kumo_assets.config.names import QUERY_PATTERN
+from kumo_assets.config.names import QUERY_PATTERN, RESERVED
 from kumo_assets.errors import ConfigError
 from kumo_assets.gates.own import check_own_gates
 from kumo_assets.outcomes import happened
@@ -36,6 +36,13 @@ def demand_usable(index: DefinitionsIndex, definition: QueryDefinition) -> Usabl
             "use the folder",
             to=str(definition.folder),
             found=f"a query has its folder's name, and that must match {QUERY_PATTERN}",
+            next="rename the folder",
+        )
+    if definition.name in RESERVED:
+        raise ConfigError(
+            "use the folder",
+            to=str(definition.folder),
+            found=f"a query has its folder's name, and {definition.name!r} is reserved: `kumo-assets prove` deletes what is under it",
             next="rename the folder",
         )
     index.demand_unique(definition.name)

@@ -17,11 +17,12 @@ from kumo_assets.assets.templates import shipped
 from kumo_assets.assets.ui import Metadata, result, sample_preview
 from kumo_assets.config.environment import Environment
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.config.query import NOT_SHOWN, PredictiveQuerySpec
+from kumo_assets.config.query import NOT_SHOWN, Export, PredictiveQuerySpec
 from kumo_assets.documents import Artefact, ExportDetails, ExportedFile, SampledItem, WarehouseDetails
 from kumo_assets.errors import ExportError
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.aws import encryption
+from kumo_assets.resources.s3_objects import ObjectStore
 from kumo_assets.resources.snowflake import MOST_ROWS_FETCHED, Warehouse, connect
 from kumo_assets.resources.sql import literal
 from kumo_assets.resources.stages import location
@@ -69,30 +70,17 @@ def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse,
     spec = step.definition.spec
     where = table_of(source)
     score = score_type_of(warehouse, source, spec.task)
-    unloaded = warehouse.rows(
-        copy_into(
-            location(environment, prefix) if environment.stage else f"s3://{step.names.bucket}/{prefix}",
-            packed(spec.task, where, score),
-            spec.export.format,
-            environment.storage_integration,
-            spec.export.max_file_size_mb,
-            encryption(),
-        ),
-        doing=f"unload {source.name} to s3://{step.names.bucket}/{prefix}",
+    files = unload(
+        warehouse,
+        step.store.objects,
+        prefix,
+        packed(spec.task, where, score),
+        spec.export,
+        environment,
+        entities=source.entities,
+        source=source.name,
     )
-    files = [
-        ExportedFile(name=str(row["FILE_NAME"]), bytes=int(row["FILE_SIZE"]), rows=int(row["ROW_COUNT"]))
-        for row in unloaded
-    ]
     rows = sum(item.rows for item in files)
-    listed = list(step.store.objects.list(prefix))
-    if rows != source.entities or len(listed) != len(files):
-        raise ExportError(
-            "trust the unload to",
-            to=f"s3://{step.names.bucket}/{prefix}",
-            found=f"{rows:,} rows in {len(files)} files, {len(listed)} objects under the prefix; {source.entities:,} entities in {source.name}",
-            next="re-execute the run: it unloads to a new prefix; nothing was imported",
-        )
     fallback = _put_fallback(step, warehouse, where)
     return step.prove(
         name=f"s3://{step.names.bucket}/{prefix}",
@@ -103,13 +91,56 @@ def _export(context: dg.AssetExecutionContext, step: Step, warehouse: Warehouse,
         details=ExportDetails(
             prefix=prefix,
             format=spec.export.format,
-            files=tuple(files),
+            files=files,
             bytes=sum(item.bytes for item in files),
             fallback=fallback,
             source=source.name,
             sample=taken_sample(warehouse, where, source.entities, spec, step.release_id, score),
         ),
     )
+
+
+def unload(
+    warehouse: Warehouse,
+    objects: ObjectStore,
+    prefix: str,
+    select: str,
+    export: Export,
+    environment: Environment,
+    *,
+    entities: int,
+    source: str,
+) -> tuple[ExportedFile, ...]:
+    """Run one COPY INTO an empty prefix of the bucket, by URL or through the environment's stage, and compare what it reports with `entities` and with what is there.
+
+    ExportError when the counts differ: then nothing of it may be imported. `source` is the table's name, for a person.
+    """
+    uri = objects.uri(prefix)
+    unloaded = warehouse.rows(
+        copy_into(
+            location(environment, prefix) if environment.stage else uri,
+            select,
+            export.format,
+            environment.storage_integration,
+            export.max_file_size_mb,
+            encryption(),
+        ),
+        doing=f"unload {source} to {uri}",
+    )
+    files = tuple(
+        ExportedFile(name=str(row["FILE_NAME"]), bytes=int(row["FILE_SIZE"]), rows=int(row["ROW_COUNT"]))
+        for row in unloaded
+    )
+    rows = sum(item.rows for item in files)
+    listed = list(objects.list(prefix))
+    if rows != entities or len(listed) != len(files):
+        raise ExportError(
+            "trust the unload to",
+            to=uri,
+            found=f"{rows:,} rows in {len(files)} files, {len(listed)} objects under the prefix; {entities:,} entities in {source}",
+            next="re-execute the run: it unloads to a new prefix; nothing was imported",
+        )
+    return files
 
 
 def packed(task: str, where: str, score_type: str = "FLOAT") -> str:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from kumo_serving.errors import KumoAssetsError
 
-from kumo_assets.cli import doctor, look, materialize, move, outcomes, train
+from kumo_assets.cli import doctor, look, materialize, move, outcomes, prove, train
 from kumo_assets.redaction import without_secrets
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ for command in (
     move.unhold,
     move.retire,
     doctor.doctor,
+    prove.prove,
 ):
     app.command()(command)
 

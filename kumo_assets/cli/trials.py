@@ -5,12 +5,12 @@ Which trials there are, and how a finding is shown, is in `doctor`.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from kumo_assets.config.environment import is_loopback
 from kumo_assets.config.load import RawSource
 from kumo_assets.errors import ConfigError
 
@@ -54,7 +54,7 @@ def login_warning(environ: Mapping[str, str] | None = None) -> str:
     bare = (
         source.get("SNOWFLAKE_PASSWORD") and source.get("SNOWFLAKE_AUTHENTICATOR", "snowflake").lower() == "snowflake"
     )
-    if not bare or _loopback(source.get("SNOWFLAKE_HOST", "")):
+    if not bare or is_loopback(source.get("SNOWFLAKE_HOST", "")):
         return ""
     return (
         "warning: Snowflake ends logins by password alone; use a key pair (SNOWFLAKE_PRIVATE_KEY_PATH), or "
@@ -101,10 +101,3 @@ def see_reach(source: RawSource) -> str:
     found = reach(source.name, source.table, datetime.now(UTC), s3_client)
     newest = found.newest.isoformat() if found.newest is not None else "none"
     return "; ".join([f"newest event {newest}", *(f"{label} {seen}" for label, seen in found.seen.items())])
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from kumo_assets.config.index import DefinitionsIndex
-from kumo_assets.config.names import QUERY_PATTERN
+from kumo_assets.config.names import QUERY_PATTERN, RESERVED
 from kumo_assets.config.project import project_around
 from kumo_assets.errors import ConfigError
 
@@ -17,11 +17,11 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def _write(request: dg.ScaffoldRequest, template: str, *extra: str, raw_logs: str = "") -> None:
     name = request.target_path.name
-    if not re.fullmatch(QUERY_PATTERN, name):
+    if not re.fullmatch(QUERY_PATTERN, name) or name in RESERVED:
         raise ConfigError(
             "scaffold",
             to=repr(name),
-            found=f"the folder's name must match {QUERY_PATTERN}",
+            found=f"the folder's name must match {QUERY_PATTERN}, and not be one of {', '.join(RESERVED)}",
             next="use a name like next_best_product",
         )
     request.target_path.mkdir(parents=True, exist_ok=True)

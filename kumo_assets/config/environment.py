@@ -6,6 +6,7 @@ here; each system's own SDK reads its own.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,14 @@ def required(variable: str, meaning: str, environ: Mapping[str, str] | None = No
             next=f'set {variable} to {meaning} (on a laptop: eval "$(kumo-sandbox env)")',
         )
     return value
+
+
+def is_loopback(host: str) -> bool:
+    """True for a host that is this machine: what answers there is an emulator, or a tunnel."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @dataclass(frozen=True)

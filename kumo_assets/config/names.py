@@ -15,6 +15,9 @@ from kumo_serving.pointer import RELEASE_ID, partition_of_release
 from kumo_assets.errors import ConfigError
 
 QUERY_PATTERN = r"^[a-z][a-z0-9_]{1,62}$"
+# Names that no query may have: `kumo-assets prove` makes its scratch objects under this one.
+PROOF = "proof"
+RESERVED = (PROOF,)
 ENVIRONMENT_PATTERN = r"^[a-z][a-z0-9]{1,15}$"
 RELEASE_PATTERN = f"^{RELEASE_ID}$"
 PARTITION_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
