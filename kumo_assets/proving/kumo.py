@@ -46,6 +46,9 @@ class _Attempts:
     def differs(self, begun: Attempt | None) -> str:
         return ""
 
+    def other_run(self, begun: Attempt | None) -> str:
+        return ""
+
     def begin_attempt(self, number: int) -> Attempt:
         made = Attempt(
             query=PROOF,
@@ -72,7 +75,7 @@ def _small(query: QueryDefinition) -> QueryDefinition:
 
 def _job(proof: Proof, query: QueryDefinition) -> str:
     """One job of the query's model, into a table of the proof's. It is cancelled when the proof is interrupted."""
-    from kumo_assets.assets.keys import anchor_time
+    from kumo_assets.config.partitions import anchor_time
     from kumo_assets.resources.kumo.environment import client_from_environment
     from kumo_assets.resources.snowflake import connect_outside_dagster
     from kumo_assets.sources.kumo_job import run_job

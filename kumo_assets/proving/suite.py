@@ -107,7 +107,8 @@ def _snowflake(proof: Proof) -> None:
 
 
 def _dynamodb(proof: Proof) -> None:
-    from kumo_assets.proving.imports import PLAIN, prove_imports
+    from kumo_assets.proving.imports import prove_imports
+    from kumo_assets.proving.proof import PLAIN
     from kumo_assets.proving.serving import prove_serving
     from kumo_assets.proving.tables import prove_tables
 
