@@ -182,10 +182,13 @@ def test_a_bundle_of_another_version_or_question_and_a_bad_query_are_refused(
 
     store.objects.put(key, stored.data.replace(b'"engine": "1.0.0"', b'"engine": "1.1.0"'))
     assert "written by Kumo Engine 1.1.0, and this is 1.0.0" in failure(query.run(assets=("predictions",)))
-    digest = b'"sha256": "' + b"0" * 64 + b'"'
-    store.objects.put(key, re.sub(rb'"sha256": "[0-9a-f]{64}"', digest, stored.data))
-    assert "the bundle's SHA-256 is" in failure(query.run(assets=("predictions",)))
     store.objects.put(key, stored.data)
+    [archive] = [item.key for item in store.objects.list(key.removesuffix(".json")) if item.key.endswith(".tar")]
+    whole = store.objects.get(archive)
+    assert whole is not None
+    store.objects.put(archive, whole.data[:-1])
+    assert "the bundle's SHA-256 is" in failure(query.run(assets=("predictions",)))
+    store.objects.put(archive, whole.data)
     file.write_text(QUESTION.replace("28, days", "7, days"))
     assert "it was trained for another question" in failure(query.run(assets=("predictions",)))
     file.write_text(QUESTION.replace("PREDICT", "NONSENSE"))
