@@ -21,7 +21,7 @@ help:            ## this list
 demo: .install.stamp   ## three days of real grocery logs, end to end
 	$(BIN)/kumo-sandbox demo $(ARGS)
 
-test: .install.stamp .airflow.stamp debian   ## every test (long forms: make soak)
+test: .install.stamp .airflow.stamp .engine.stamp debian   ## every test (long forms: make soak)
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 quick: .install.stamp   ## the tests that need no server, in about a minute: for the loop of changing code
@@ -42,7 +42,7 @@ check: .install.stamp   ## ruff, types, definitions
 bench: .install.stamp   ## the figures of docs/benchmarks.md, as ratios in one run
 	$(BIN)/python -m benchmarks $(ARGS)
 
-soak: .install.stamp .airflow.stamp debian   ## the long forms of the tests
+soak: .install.stamp .airflow.stamp .engine.stamp debian   ## the long forms of the tests
 	KUMO_SOAK=1 $(BIN)/pytest --timeout=7200 $(ARGS)
 
 gameday: .install.stamp debian   ## a drill under reader load: bad model, rollback, dead ZooKeeper, racing backfill

@@ -91,22 +91,23 @@ def model(
     as_json: Json = False,
 ) -> None:
     """Which model predictions use, and what became of the others; --use takes another, for a stated reason."""
-    from kumo_assets.models.training import use as take
-    from kumo_assets.resources.kumo.environment import client_from_environment
+    from kumo_assets.models.training import use_entry as take
 
     definition = definitions().query(query)
     registry = _registry(definition)
     if use:
         if not reason.strip():
             raise ConfigError("use the model", to=use, found="no reason", next="add --reason TEXT")
-        with client_from_environment() as client:
-            take(registry, client.model(use), by or person(), reason.strip())
+        take(registry, _trained(definition, registry, use), by or person(), reason.strip())
     registered = registry.read()
+    kumo = definition.spec.source.kumo
+    pinned = kumo.training_job_id if kumo is not None else None
 
     def words() -> None:
-        if definition.spec.kumo.training_job_id is not None:
-            print(f"pinned in the definition: {definition.spec.kumo.training_job_id}")
-        print(_line("in use", registered.in_use) or "in use: the newest DONE training job (none is recorded)")
+        if pinned is not None:
+            print(f"pinned in the definition: {pinned}")
+        none = "in use: the newest DONE training job (none is recorded)" if kumo is not None else "in use: none"
+        print(_line("in use", registered.in_use) or none)
         if registered.candidate is not None:
             print(_line("waits for its check", registered.candidate))
         table(
@@ -117,7 +118,25 @@ def model(
             ],
         )
 
-    show(as_json, registered.model_dump(mode="json") | {"pinned": definition.spec.kumo.training_job_id}, words)
+    show(as_json, registered.model_dump(mode="json") | {"pinned": pinned}, words)
+
+
+def _trained(definition: QueryDefinition, registry: ModelRegistry, model: str) -> Model:
+    """A trained model of the query's source, which a person wants in use. ConfigError when there is none of this name."""
+    from kumo_assets.models.training import model_entry
+    from kumo_assets.resources.kumo.environment import client_from_environment
+    from kumo_assets.sources.engine.records import read_bundle
+
+    if definition.spec.source.engine is None:
+        definition.spec.kumo  # noqa: B018 - refuses a source that has no models
+        with client_from_environment() as client:
+            return model_entry(client.model(model))
+    bundle = read_bundle(registry.objects, registry.names, model)
+    if bundle is None:
+        raise ConfigError(
+            "use the model", to=model, found="the bucket has no bundle of it", next="name one of its models"
+        )
+    return Model(training_job_id=model, metrics=bundle.metrics, trained_at=bundle.trained_at, curves=bundle.curves)
 
 
 def _registry(definition: QueryDefinition) -> ModelRegistry:

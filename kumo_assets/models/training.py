@@ -152,8 +152,12 @@ def decide(registry: ModelRegistry, spec: Trained, by: str) -> tuple[ModelDecisi
 
 
 def use(registry: ModelRegistry, model: TrainedModel, by: str, why: str) -> ModelDecision:
-    """Take a model into use because a person says so, whatever its metrics."""
-    entry = model_entry(model)
+    """Take a model of Kumo's into use because a person says so, whatever its metrics."""
+    return use_entry(registry, model_entry(model), by, why)
+
+
+def use_entry(registry: ModelRegistry, entry: Model, by: str, why: str) -> ModelDecision:
+    """The same, of a model as the registry keeps it."""
     made: list[ModelDecision] = []
 
     def change(registered: RegisteredModels) -> RegisteredModels:

@@ -20,6 +20,7 @@ from kumo_assets.releases.fingerprints import differences
 DAY = "2017-11-30"
 KUMO: dict[str, Any] = {"predictive_query_id": "q", "connector": "c", "classes_per_entity": 50}
 TABLE: dict[str, Any] = {"table": "NEXT_BUY", "complete": {"record": {}}}
+SOURCES = {"kumo": KUMO, "engine": {"classes_per_entity": 50}, "table": TABLE}
 # Setting -> (another value of it, the assets that are another thing with it).
 MATTERS: dict[str, tuple[Any, set[str]]] = {
     "task": ("multiclass_classification", {"predictions", "postprocessed"}),
@@ -36,6 +37,8 @@ MATTERS: dict[str, tuple[Any, set[str]]] = {
     "source.table.where": ("AS_OF = {{ partition }}", {"predictions"}),
     "source.table.columns": ({"ENTITY": "USER_ID"}, {"predictions"}),
     "source.table.binary_threshold": (0.3, {"predictions"}),
+    "source.engine.classes_per_entity": (60, {"predictions"}),
+    "source.engine.binary_threshold": (0.3, {"predictions"}),
     "schedule.time_zone": ("America/New_York", {"predictions"}),
     "export.format": ("dynamodb_json", {"s3_export"}),
     "export.max_file_size_mb": (16, {"s3_export"}),
@@ -51,7 +54,10 @@ MATTERS: dict[str, tuple[Any, set[str]]] = {
 NOT = {
     "description", "owners", "entity", "show_entities", "raw_logs", "gates", "pointer", "retention", "outcomes", "stale_after_hours",
     "waiting_after_hours", "source.kumo.num_workers", "source.table.complete", "source.table.wait_minutes",
-    "source.table.poll_seconds", "source.kumo.poll", "source.kumo.training", "source.kumo.entities_agree", "schedule.owner",
+    "source.table.poll_seconds", "source.engine.epochs", "source.engine.experiments", "source.engine.small",
+    "source.engine.channels", "source.engine.batch_size", "source.engine.learning_rate", "source.engine.fan_out",
+    "source.engine.seed", "source.engine.threads", "source.engine.deadline_minutes", "source.engine.training",
+    "source.kumo.poll", "source.kumo.training", "source.kumo.entities_agree", "schedule.owner",
     "schedule.at", "schedule.start", "schedule.end", "schedule.late_logs_cut_off_minutes",
     "schedule.late_logs_poll_seconds", "schedule.late_logs_tolerance_minutes", "table.import_deadline_minutes",
     "table.poll_seconds",
@@ -79,7 +85,8 @@ def differing(before: QueryDefinition, after: QueryDefinition) -> set[str]:
 @pytest.mark.parametrize("setting", MATTERS)
 def test_a_setting_matters_to_its_assets_alone(setting: str) -> None:
     value, assets = MATTERS[setting]
-    source: dict[str, Any] = {"table": {**TABLE}} if setting.startswith("source.table") else {"kumo": {**KUMO}}
+    chosen = setting.split(".")[1] if setting.startswith("source.") else "kumo"
+    source: dict[str, Any] = {chosen: {**SOURCES[chosen]}}
     attributes: dict[str, Any] = {"source": source, "schedule": {"start": "2017-11-01"}}
     before = definition("q1", **attributes)
     inner = attributes

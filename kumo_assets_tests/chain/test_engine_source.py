@@ -5,8 +5,13 @@ Kumo's service is configured in none of these tests.
 
 from __future__ import annotations
 
+import ctypes
+import os
 import re
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -14,7 +19,9 @@ from kumo_sandbox.testing import SandboxHandle
 from kumo_serving import Answer, Reader
 
 from kumo_assets.assets.producing import registry_of
+from kumo_assets.cli.train import model
 from kumo_assets.documents import PredictionDetails
+from kumo_assets.errors import ConfigError
 from kumo_assets.gates.own import gates_of
 from kumo_assets_tests.chain.conftest import QUIET, Chain, failure, written
 from kumo_assets_tests.support.engine import HOUSEHOLDS, QUESTION, RAW, by_engine, processes
@@ -39,7 +46,7 @@ def train(query: Chain) -> dg.ExecuteInProcessResult:
     return job.execute_in_process(instance=query.instance, run_config=QUIET, raise_on_error=False)
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 def test_a_day_from_raw_logs_by_the_engine_to_an_online_answer(query: Chain, tmp_path: Path) -> None:
     assert "kumo_warnings" not in gates_of(query.definition)
     refused = query.run(assets=("predictions",))
@@ -54,9 +61,12 @@ def test_a_day_from_raw_logs_by_the_engine_to_an_online_answer(query: Chain, tmp
     assert len(in_use.curves["train_loss"]) == 2
     [shown] = trained.asset_materializations_for_node(f"{NAME}__model")
     assert "image/svg+xml" in shown.metadata["loss by epoch"].value
-    objects = {item.key.removeprefix(store.names.root) for item in store.objects.list(f"{store.names.root}engine/")}
-    bundle = f"engine/models/{in_use.training_job_id}/bundle"
-    assert objects == {f"{bundle}.tar", f"{bundle}.json", "engine/lease.json"}, "what was unloaded is deleted"
+    folder = f"{store.names.root}engine/"
+    objects = {
+        re.sub("-[0-9a-f]{12}.tar", ".tar", item.key.removeprefix(folder)) for item in store.objects.list(folder)
+    }
+    bundle = f"models/{in_use.training_job_id}/bundle"
+    assert objects == {f"{bundle}.tar", f"{bundle}.json", "lease.json"}, "what was unloaded is deleted"
 
     result = query.run()
     assert result.success, query.why(result)
@@ -138,8 +148,28 @@ def test_a_dead_engine_is_another_attempt_and_what_was_made_is_adopted(
     assert attempt_of(query, again, dead.run_id) == 4
 
 
+def test_a_cancelled_run_ends_its_engine(stubbed: tuple[Chain, Path], tmp_path: Path) -> None:
+    query, mode = stubbed
+    mode.write_text("hang")
+    thread = threading.Thread(target=lambda: query.run(assets=("predictions",)))
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not (mode.parent / "hanging").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    running = processes(tmp_path / "scratch")
+    # What Dagster raises in a step when its run is cancelled.
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(dg.DagsterExecutionInterruptedError)
+    )
+    thread.join(60)
+    assert len(running) == 2
+    assert not thread.is_alive()
+    assert not processes(tmp_path / "scratch")
+    assert not list((tmp_path / "scratch").iterdir())
+
+
 def test_a_bundle_of_another_version_or_question_and_a_bad_query_are_refused(
-    stubbed: tuple[Chain, Path], tmp_path: Path
+    stubbed: tuple[Chain, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     query, _ = stubbed
     store = query.ctx().store
@@ -152,10 +182,13 @@ def test_a_bundle_of_another_version_or_question_and_a_bad_query_are_refused(
 
     store.objects.put(key, stored.data.replace(b'"engine": "1.0.0"', b'"engine": "1.1.0"'))
     assert "written by Kumo Engine 1.1.0, and this is 1.0.0" in failure(query.run(assets=("predictions",)))
-    digest = b'"sha256": "' + b"0" * 64 + b'"'
-    store.objects.put(key, re.sub(rb'"sha256": "[0-9a-f]{64}"', digest, stored.data))
-    assert "the bundle's SHA-256 is" in failure(query.run(assets=("predictions",)))
     store.objects.put(key, stored.data)
+    [archive] = [item.key for item in store.objects.list(key.removesuffix(".json")) if item.key.endswith(".tar")]
+    whole = store.objects.get(archive)
+    assert whole is not None
+    store.objects.put(archive, whole.data[:-1])
+    assert "the bundle's SHA-256 is" in failure(query.run(assets=("predictions",)))
+    store.objects.put(archive, whole.data)
     file.write_text(QUESTION.replace("28, days", "7, days"))
     assert "it was trained for another question" in failure(query.run(assets=("predictions",)))
     file.write_text(QUESTION.replace("PREDICT", "NONSENSE"))
@@ -165,6 +198,13 @@ def test_a_bundle_of_another_version_or_question_and_a_bad_query_are_refused(
     file.write_text(QUESTION.replace('"QUANTITY"', '"QUANTITIES"'))
     assert "names the column QUANTITIES, and TRANSACTIONS has HOUSEHOLD_ID" in failure(train(query))
 
+    monkeypatch.setenv("KUMO_ASSETS_DEFS", str(tmp_path / "defs"))
+    with pytest.raises(ConfigError, match="the bucket has no bundle of it"):
+        model(NAME, use="engine-of-nobody", reason="why not", by="ann", as_json=True)
+    model(NAME, use=in_use.training_job_id, reason="ours", by="ann", as_json=True)
+    decided = registry_of(store).read().history[0]
+    assert (decided.training_job_id, decided.why, decided.in_use) == (in_use.training_job_id, "ours", True)
+
 
 def test_a_model_that_predicts_the_same_for_all_is_stopped_by_a_gate(stubbed: tuple[Chain, Path]) -> None:
     query, mode = stubbed
@@ -173,3 +213,31 @@ def test_a_model_that_predicts_the_same_for_all_is_stopped_by_a_gate(stubbed: tu
     assert not result.success
     blocked = {name for name, verdict in query.verdicts(query.release(result)).items() if verdict.blocks}
     assert "score_range" in blocked
+
+
+PQL = {
+    "regression": "PREDICT SUM(transactions.SALES_VALUE, 0, 28, days) FOR EACH households.HOUSEHOLD_ID",
+    "binary_classification": "PREDICT COUNT(transactions.*, 0, 7, days) > 0 FOR EACH households.HOUSEHOLD_ID",
+}
+
+
+@pytest.mark.skipif("KUMO_SOAK" not in os.environ, reason="long form: make soak")
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("task", PQL)
+def test_the_other_tasks_by_the_engine(
+    chain: Chain, groceries: SandboxHandle, engine: Path, tmp_path: Path, task: str
+) -> None:
+    def change(attributes: dict[str, Any]) -> None:
+        by_engine(attributes)
+        attributes["task"] = task
+
+    query = written(chain, tmp_path / "defs", NAME, change=change, raw=RAW)
+    text = re.sub(r"(?m)^PQL = .*$", f'PQL = "{PQL[task]}"', QUESTION)
+    (tmp_path / "defs" / NAME / "engine.py").write_text(text)
+    trained = train(query)
+    assert trained.success, failure(trained)
+    result = query.run()
+    assert result.success, query.why(result)
+    artefact = query.ctx().store.artefact(query.release(result), "predictions")
+    assert artefact is not None
+    assert artefact.entities == HOUSEHOLDS - 1

@@ -185,3 +185,10 @@ def test_of_many_writers_none_is_lost() -> None:
     # Each says truly what it replaced: the chain of decisions has no gap.
     for newer, older in zip(registered.history, registered.history[1:], strict=False):
         assert newer.instead_of == older.training_job_id
+
+
+def test_curves_are_kept_and_a_model_without_any_is_written_as_it_always_was() -> None:
+    plain = Model(training_job_id="a")
+    assert "curves" not in plain.model_dump(mode="json")
+    curved = Model(training_job_id="a", curves={"train_loss": [2.0, 1.0]})
+    assert Model.model_validate_json(curved.model_dump_json()) == curved

@@ -13,7 +13,7 @@ FOLDER = "engine"
 
 
 class Bundle(Document):
-    """A trained model: one archive, `bundle.tar`, beside this document. Only the version of the Engine that wrote it, and
+    """A trained model: one archive beside this document, named after its SHA-256. Only the version of the Engine that wrote it, and
     only the question that it was trained for, go with it."""
 
     model_id: str
@@ -46,6 +46,11 @@ def training_folder(names: QueryNames) -> str:
 
 def bundle_folder(names: QueryNames, model_id: str) -> str:
     return f"{training_folder(names)}models/{model_id}/"
+
+
+def archive_key(names: QueryNames, model_id: str, sha256: str) -> str:
+    """The key of a bundle's archive. Two processes that train one model at once never write over one another's."""
+    return f"{bundle_folder(names, model_id)}bundle-{sha256[:12]}.tar"
 
 
 def scoring_folder(names: QueryNames, release: str) -> str:

@@ -19,7 +19,7 @@ from kumo_assets.sources.engine.question import Question, read_question
 from kumo_assets.sources.engine.records import (
     Bundle,
     Scored,
-    bundle_folder,
+    archive_key,
     inputs_of,
     read_bundle,
     read_scored,
@@ -95,7 +95,7 @@ def _made(
         )
         found = run.result(
             "predict",
-            bundle={"bucket": work.names.bucket, "key": f"{bundle_folder(work.names, bundle.model_id)}bundle.tar"},
+            bundle={"bucket": work.names.bucket, "key": archive_key(work.names, bundle.model_id, bundle.sha256)},
             sha256=bundle.sha256,
             anchor=work.anchor.astimezone(UTC).replace(tzinfo=None).isoformat(),
             classes=spec.classes_per_entity if lists else None,

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import Any, cast
 
 from pydantic import JsonValue
 
@@ -13,15 +14,12 @@ from kumo_assets.config.load import QueryDefinition
 from kumo_assets.documents import PredictionDetails
 from kumo_assets.models.registry import Model
 from kumo_assets.resources.snowflake import connect
-from kumo_assets.sources.engine.environment import VERSION, engine_python
+from kumo_assets.sources.engine.environment import VARIABLE, VERSION, engine_python
 from kumo_assets.sources.engine.question import FILE, read_question
 from kumo_assets.sources.engine.runs import settings_of
 from kumo_assets.sources.engine.scoring import score
 from kumo_assets.sources.engine.training import train
 from kumo_assets.sources.protocol import Figures, Predicted, PredictionWork, Shown, TrainingWork
-
-if TYPE_CHECKING:
-    from dagster_snowflake import SnowflakeResource
 
 SNOWFLAKE = "kumo_assets_snowflake"
 
@@ -29,7 +27,7 @@ SNOWFLAKE = "kumo_assets_snowflake"
 class EngineSource:
     """See `protocol.Source`."""
 
-    # One pool for both: a machine that has room for one process of the Engine is common, for two is not.
+    # One pool for both, whose limit is then of the machine's memory.
     predictions = Shown(
         kinds=frozenset({"kumo", "python", "snowflake"}),
         description="Predictions of the Kumo Engine, run by this project in a process of its own.",
@@ -66,11 +64,16 @@ class EngineSource:
 
     def train(self, work: TrainingWork) -> tuple[Model, bool]:
         """One process a run, its bundle kept on S3. Raises ConfigError, EngineError and WarehouseError."""
-        with connect(cast("SnowflakeResource", work.resources[SNOWFLAKE])) as warehouse:
+        with connect(cast(Any, work.resources[SNOWFLAKE])) as warehouse:
             return train(work, warehouse)
 
     def check(self, queries: Sequence[QueryDefinition]) -> str:
-        """The Engine's Python, and each question as far as it can be read without data. Raises ConfigError."""
+        """The Engine's Python, and each question as far as it can be read without data. Raises ConfigError.
+
+        While no query uses the Engine, its environment need not be there.
+        """
+        if not queries and not os.environ.get(VARIABLE):
+            return f"no query uses it, and {VARIABLE} is not set"
         python = engine_python()
         questions = [f"{definition.name} asks {read_question(definition).pql}" for definition in queries]
         return "; ".join([f"Kumo Engine {VERSION} in {python}", *questions])

@@ -34,11 +34,15 @@ def train(work: TrainingWork, warehouse: Warehouse) -> tuple[Model, bool]:
     question = read_question(work.definition)
     python = engine_python()
     model_id = f"engine-{work.root_run_id.replace('-', '')[:12].lower()}"
+    # No session of Snowflake's is held while somebody else's training is waited for.
+    warehouse.rest()
     lease_key = f"{training_folder(names)}lease.json"
     with held(objects, lease_key, names.query, progress=work.progress) as lease:
         bundle = read_bundle(objects, names, model_id)
         adopted = bundle is not None
         if bundle is None:
+            # What a run that was killed has left, which no manifest names.
+            objects.delete_many([item.key for item in objects.list(bundle_folder(names, model_id))])
             with scratch(f"{names.query}-training") as folder:
                 settings = settings_of(work.definition)
                 run = EngineRun(
@@ -56,7 +60,7 @@ def train(work: TrainingWork, warehouse: Warehouse) -> tuple[Model, bool]:
                 found = run.result(
                     "train",
                     settings=_asked(settings),
-                    bundle={"bucket": names.bucket, "key": f"{bundle_folder(names, model_id)}bundle.tar"},
+                    bundle={"bucket": names.bucket, "folder": bundle_folder(names, model_id)},
                 )
             bundle = Bundle(
                 query=names.query,

@@ -155,7 +155,9 @@ def train(
     packed = scratch / "bundle.tar"
     pack(bundle, packed)
     digest = digest_of(packed)
-    store.put(packed, job["bundle"])
+    # The name that `records.archive_key` has for it.
+    key = f"{job['bundle']['folder']}bundle-{digest[:12]}.tar"
+    store.put(packed, {"bucket": job["bundle"]["bucket"], "key": key})
     return {
         "metrics": metrics,
         "curves": found.get("curves", {}),
