@@ -80,7 +80,7 @@ def build_outcomes(
             found = look(ctx, warehouse, definition, partition, late, run_id=run_id, by=by)
             for line in _told(found):
                 context.log.info(line)
-            history = read_history(ctx)
+            history = read_history(ctx, definition, ctx.now(), partition=partition)
             if checked:
                 yield _check(ctx, definition, history, key, partition, found, run_id, context.log.warning)
             metadata = _metadata(ctx, definition, history, partition, found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kumo_assets.documents import Figure, Outcome, RivalOutcome
-from kumo_assets.outcomes.due import read_history
+from kumo_assets.outcomes.due import History, read_history
 from kumo_assets.outcomes.holding import CHECK, advice, hold_for, judged_at_first_age, last_good, reason_of
 from kumo_assets.pointers.limits import MOST_REASON_BYTES
 from kumo_assets.releases.listing import Listing
@@ -57,25 +57,30 @@ class Days:
         )
         return release
 
+    def history(self) -> History:
+        ctx = self.shop.ctx
+        assert ctx.definition is not None
+        return read_history(ctx, ctx.definition, ctx.now())
+
     def listing(self, release: str) -> Listing:
         return next(item for item in self.shop.ctx.store.listings() if item.release_id == release)
 
     def good_before(self, release: str) -> str:
         definition = self.shop.ctx.definition
         assert definition is not None
-        history = read_history(self.shop.ctx)
+        history = self.history()
         return last_good(self.shop.ctx, definition, history, self.listing(release))
 
     def failed(self, release: str) -> bool:
         definition = self.shop.ctx.definition
         assert definition is not None
-        found = judged_at_first_age(self.shop.ctx, definition, read_history(self.shop.ctx), self.listing(release))
+        found = judged_at_first_age(self.shop.ctx, definition, self.history(), self.listing(release))
         return found is not None and not found.quality.passed
 
     def hold(self, release: str) -> str:
         definition = self.shop.ctx.definition
         assert definition is not None
-        history = read_history(self.shop.ctx)
+        history = self.history()
         found = judged_at_first_age(self.shop.ctx, definition, history, self.listing(release))
         assert found is not None
         reason = reason_of(release, found.quality, self.shop.query, self.good_before(release))
@@ -156,6 +161,6 @@ def test_a_reason_has_room_in_the_pointer(days: Days) -> None:
     bad = days.day(0.4, was=1.0)
     definition = days.shop.ctx.definition
     assert definition is not None
-    found = judged_at_first_age(days.shop.ctx, definition, read_history(days.shop.ctx), days.listing(bad))
+    found = judged_at_first_age(days.shop.ctx, definition, days.history(), days.listing(bad))
     assert found is not None
     assert len(reason_of(bad, found.quality, "q" * 2000, bad).encode()) <= MOST_REASON_BYTES
