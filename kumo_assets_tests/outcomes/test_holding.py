@@ -81,6 +81,15 @@ def test_a_release_that_failed_or_was_rejected_is_not_the_last_good_one(days: Da
     assert days.good_before(bad) == good
 
 
+def test_a_release_that_a_person_rejected_is_not_the_last_good_one_though_the_check_passed_it(days: Days) -> None:
+    good, left = days.day(1.0), days.day(1.0, was=1.0)
+    ctx = days.shop.ctx
+    rollback(ctx, by="ann", reason="an offensive item")
+    unhold(ctx, preview_unhold(ctx, by="ann"), by="ann")
+    assert not days.failed(left)
+    assert days.good_before(days.day(0.4, was=1.0)) == good
+
+
 def test_a_reason_has_room_in_the_pointer(days: Days) -> None:
     days.day(1.0)
     bad = days.day(0.4, was=1.0)
