@@ -80,9 +80,9 @@ def build_outcomes(
             found = look(ctx, warehouse, definition, partition, late, run_id=run_id, by=by)
             for line in _told(found):
                 context.log.info(line)
-            history = read_history(ctx)
+            history = read_history(ctx, definition, ctx.now(), partition=partition)
             if checked:
-                yield _check(ctx, definition, history, key, partition, found, run_id, context.log.warning)
+                yield check_of(ctx, definition, history, key, partition, found, run_id, context.log.warning)
             metadata = _metadata(ctx, definition, history, partition, found)
             if metadata is None:
                 context.log_event(dg.AssetObservation(key, partition=partition, metadata={"not judged": _why(found)}))
@@ -134,7 +134,7 @@ def _why(found: Look) -> str:
     return "; ".join(reasons) or ("its days are not over" if found.releases else "no release of it was live")
 
 
-def _check(
+def check_of(
     ctx: ReleaseContext,
     definition: QueryDefinition,
     history: History,

@@ -64,7 +64,8 @@ def build_outcomes_schedule(definition: QueryDefinition, job: UnresolvedAssetJob
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         at = context.scheduled_execution_time
         with closing(kumo_assets_releases.context(definition)) as ctx:
-            partitions = partitions_due(definition, read_history(ctx), ctx.now())
+            now = ctx.now()
+            partitions = partitions_due(definition, read_history(ctx, definition, now, whole=False), now)
         if not partitions:
             yield dg.SkipReason("No release is to be looked at now")
         # The newest first: they say whether what is live is good.

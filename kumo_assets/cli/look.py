@@ -140,7 +140,12 @@ def _page(found: Any) -> str:
     if found.outcome is not None:
         lines.append(("outcome", outcome_line(found.outcome, found.query)))
     if found.samples:
-        lines.append(("samples", f"{len(found.samples)} tables with what releases served, for outcomes still to come"))
+        lines.append(
+            (
+                "samples",
+                f"of {len(found.samples)} of these releases a sample of what they served is kept, for outcomes to come",
+            )
+        )
     lines += [("unsent", f"{item['kind']} since {item['since']}: {item['title']}") for item in found.unsent]
     lines += [("pointer", found.pointer), ("next", found.next_command)]
     return "\n".join([found.query, *(f"  {name:9} {words}" for name, words in lines)])

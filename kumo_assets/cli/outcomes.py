@@ -119,7 +119,9 @@ def _judge(ctx: ReleaseContext, index: DefinitionsIndex, asked: list[str], by: s
             next="export DAGSTER_HOME=<the folder of dagster.yaml, absolute>",
         )
     days = [demand_partition(definition, day) for day in asked]
-    for day in days or partitions_due(definition, read_history(ctx), ctx.now()):
+    now = ctx.now()
+    due = [] if days else partitions_due(definition, read_history(ctx, definition, now, whole=False), now)
+    for day in days or due:
         note(f"judging the releases of {day}")
         _run(index, definition, day, by)
 

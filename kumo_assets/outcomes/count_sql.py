@@ -7,6 +7,7 @@ the differences are taken in it, entity by entity. The SQL is in `sql/`, the for
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ from kumo_assets.outcomes.formulas import (
 )
 from kumo_assets.outcomes.text import shipped
 from kumo_assets.resources.sql import literal
+
+_WHOLE = re.compile(r"-?[0-9]{1,38}")
 
 # Runs one statement.
 Rows = Callable[[str], Sequence[Mapping[str, Any]]]
@@ -55,7 +58,8 @@ class Compared:
     `served` is the release's sample and `before` that of the release before ("" without one), both with the rows of the
     entities that count. `happened` is a SELECT of ENTITY, CLASS (ranking) or ENTITY, VALUE; `catalogue` one of CLASS.
     `fallback` are the classes that everybody would get, best first. ENTITY and CLASS are compared as text unless `alike`
-    says that their types are the same on all sides.
+    says that their types are the same on all sides; `numbers` that classes are then NUMBERs. `sampled` says that only some
+    of the entities are in the sample.
     """
 
     task: Task
@@ -66,6 +70,8 @@ class Compared:
     catalogue: str = ""
     fallback: tuple[str, ...] = ()
     alike: bool = False
+    numbers: bool = False
+    sampled: bool = True
 
 
 @dataclass
@@ -196,7 +202,9 @@ def _ranking(compared: Compared) -> str:
         before=_before(compared),
         happened=happened,
         top_k=str(compared.top_k),
-        fallback=_fallback(compared.fallback[: compared.top_k]),
+        # Of many events those of other entities are left out before they are sorted.
+        only_sampled=" AND ENTITY IN (SELECT ENTITY FROM S)" if compared.sampled else "",
+        fallback=_fallback(compared.fallback[: compared.top_k], numbers=compared.alike and compared.numbers),
         if_fallback=f"IFF({1 if compared.fallback else 0} = 1,",
         ideal=f"CASE LEAST(COALESCE(P.RELEVANT, 0), {compared.top_k}) {ideal} END",
         figures=_listed(_figures_of("ranking")),
@@ -205,12 +213,14 @@ def _ranking(compared: Compared) -> str:
     )
 
 
-def _fallback(classes: Sequence[str]) -> str:
-    """SELECT of CLASS, RANK; of no row for no classes."""
-    if not classes:
-        return "SELECT CLASS, RANK FROM (SELECT '' AS CLASS, 0 AS RANK) V WHERE 1 = 0"
+def _fallback(classes: Sequence[str], *, numbers: bool) -> str:
+    """SELECT of CLASS, RANK; of no row for no classes. `numbers` where the other side's classes are NUMBERs."""
+    ranked = [(name, rank) for rank, name in enumerate(classes, 1) if not numbers or _WHOLE.fullmatch(name)]
+    if not ranked:
+        none = "0" if numbers else "''"
+        return f"SELECT CLASS, RANK FROM (SELECT {none} AS CLASS, 0 AS RANK) V WHERE 1 = 0"  # noqa: S608
     return " UNION ALL ".join(
-        f"SELECT {literal(name)} AS CLASS, {rank} AS RANK" for rank, name in enumerate(classes, 1)
+        f"SELECT {name if numbers else literal(name)} AS CLASS, {rank} AS RANK" for name, rank in ranked
     )
 
 

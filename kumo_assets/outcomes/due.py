@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from kumo_assets.config.load import QueryDefinition
+from kumo_assets.config.names import ReleaseId
 from kumo_assets.config.outcomes import Outcomes
 from kumo_assets.config.partitions import anchor_time
 from kumo_assets.errors import ConfigError, DamagedDocument
 from kumo_assets.outcomes.live import Stay, live_before, stays, was_live
+from kumo_assets.pointers.document import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.listing import Listing
-from kumo_assets.releases.moves import known, read_or_raw
+from kumo_assets.releases.moves import missing_from, read_or_raw
+
+# How much further back the ledger is read: for whoever comes back after a month in which nothing ran.
+SLACK = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,28 @@ class History:
         return first or datetime.fromisoformat(item.touched)
 
 
-def read_history(ctx: ReleaseContext) -> History:
-    """One listing of the releases, and the whole ledger. Raises ObjectStoreError."""
-    entries = [record.entry for record in known(ctx, read_or_raw(ctx))]
-    return History(ctx.store.listings(), stays(entries))
+def read_history(
+    ctx: ReleaseContext, definition: QueryDefinition, now: datetime, *, partition: str = "", whole: bool = True
+) -> History:
+    """The releases, and who was live when, as far back as outcomes are still to come; of `partition` in any case.
+
+    One listing of the releases (of the last ones alone, unless `whole`), and of the ledger what was written since. Raises
+    ObjectStoreError.
+    """
+    settings = settings_of(definition)
+    since = now - timedelta(days=settings.looked_at[-1] + settings.patience_days) - SLACK
+    if partition:
+        since = min(since, anchor_time(date.fromisoformat(partition), definition.spec.schedule.time_zone))
+    found = read_or_raw(ctx)
+    recorded = ctx.ledger.read(ctx.ledger.names_since(since))
+    entries = [record.entry for record in (*recorded, *missing_from(recorded, ctx.query, found))]
+    active = found.pointer.served_release_id if isinstance(found, VersionedPointer) else ""
+    live = stays(entries, since, active)
+    if whole:
+        return History(ctx.store.listings(), live)
+    # A day that was built late went live late: its partition may be older than all the others.
+    days = [release.partition for stay in live if (release := ReleaseId.parse(stay.release)) is not None]
+    return History(ctx.store.listings(min(days)) if days else [], live)
 
 
 def ages_due(definition: QueryDefinition, history: History, item: Listing, now: datetime) -> list[Window]:

@@ -131,6 +131,8 @@ def _counted(bench: Bench, served: Served, blank: Outcome, window: Window) -> Ou
             catalogue=_catalogue(bench.definition.spec, bench.warehouse) or found.classes,
             fallback=fallback,
             alike=_alike(bench, found, served, before),
+            numbers=found.types.get("CLASS") == "NUMBER",
+            sampled=served.share < 1,
         ),
     )
     if counted.repeated:

@@ -23,20 +23,25 @@ class Stay:
     end: datetime | None
 
 
-def stays(entries: Iterable[LedgerEntry]) -> list[Stay]:
-    """Who was live when, oldest first. A hand's edit counts: what it named was served."""
+def stays(entries: Iterable[LedgerEntry], since: datetime, active: str = "") -> list[Stay]:
+    """Who was live when, oldest first, by the entries from `since` on. A hand's edit counts: what it named was served.
+
+    Who was live before the first entry is known by that entry; with no entry at all it is the release `active` now.
+    """
     found: list[Stay] = []
     for entry in sorted(entries, key=lambda entry: datetime.fromisoformat(entry.at)):
         by_hand = entry.action == "hand_edit" and entry.accepts is None
         if not (is_move(entry) or by_hand) or (not entry.to_release and not by_hand):
             continue
         at = datetime.fromisoformat(entry.at)
+        if not found and entry.from_release and entry.from_release != entry.to_release:
+            found.append(Stay(entry.from_release, min(since, at), None))
         if found and found[-1].release == entry.to_release:
             continue
         if found:
             found[-1] = Stay(found[-1].release, found[-1].start, at)
         found.append(Stay(entry.to_release, at, None))
-    return found
+    return found or ([Stay(active, since, None)] if active else [])
 
 
 def hours_live(found: Iterable[Stay], release: str, now: datetime) -> float:

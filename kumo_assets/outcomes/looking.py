@@ -43,7 +43,7 @@ def look(
     Raises ReleaseError where S3 does not answer, WarehouseError for a sample that could not be dropped.
     """
     moment = now or ctx.now()
-    history = read_history(ctx)
+    history = read_history(ctx, definition, moment, partition=partition)
     bench = Bench(ctx, warehouse, definition, history, late, run_id, moment)
     live = history.of_partition(partition)
     results = [
@@ -51,7 +51,7 @@ def look(
         for item in live
         for window in ages_due(definition, history, item, moment)
     ]
-    again = read_history(ctx) if results else history
+    again = read_history(ctx, definition, moment, partition=partition) if results else history
     dropped = list(samples_over(ctx, definition, again, moment))
     for release in dropped:
         _drop(ctx, warehouse, release, by, moment)

@@ -77,8 +77,9 @@ def expect_figures(counted: Counted, sides: Mapping[str, Mapping[int, Mapping[st
             agrees(counted.differences[rival][name], [own[e][name] - sides[rival][e][name] for e in both])
 
 
+@pytest.mark.parametrize("sampled", [False, True], ids=["all", "a sample"])
 @pytest.mark.parametrize("text", [False, True], ids=["numbers", "text on one side"])
-def test_a_ranking_is_counted_in_two_statements_and_as_by_hand(snowflake: Embedded, text: bool) -> None:
+def test_a_ranking_is_counted_in_two_statements_and_as_by_hand(snowflake: Embedded, text: bool, sampled: bool) -> None:
     now, before, happened = lists(1, range(60)), lists(2, range(20, 90)), events(3, range(70))
     popular = ["7", "3", "11", "5"]
     kinds = LISTS | ({"ENTITY": "VARCHAR", "CLASS": "VARCHAR"} if text else {})
@@ -91,6 +92,8 @@ def test_a_ranking_is_counted_in_two_statements_and_as_by_hand(snowflake: Embedd
         catalogue="SELECT 1 AS CLASS UNION ALL SELECT 2 UNION ALL SELECT 400 UNION ALL SELECT NULL",
         fallback=tuple(popular),
         alike=not text,
+        numbers=not text,
+        sampled=sampled,
     )
     counted = count(snowflake.warehouse.rows, compared)
     assert len(snowflake.sent) == 2

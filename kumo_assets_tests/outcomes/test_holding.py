@@ -4,82 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from kumo_assets.documents import Figure, Outcome, RivalOutcome
-from kumo_assets.outcomes.due import read_history
-from kumo_assets.outcomes.holding import CHECK, advice, hold_for, judged_at_first_age, last_good, reason_of
+from kumo_assets.outcomes.holding import CHECK, advice, judged_at_first_age, reason_of
 from kumo_assets.pointers.limits import MOST_REASON_BYTES
-from kumo_assets.releases.listing import Listing
 from kumo_assets.releases.operations.hold import hold, preview_unhold, unhold
-from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.rollback import rollback
 from kumo_assets.releases.operations.status import report
-from kumo_assets_tests.support.memory_shop import MemoryShop, memory_shop
-
-EVENTS = {"log": "transactions", "entity": "HOUSEHOLD_ID", "class": "PRODUCT_ID"}
-
-
-class Days:
-    """Releases that went live one after another, with their outcomes after a day."""
-
-    def __init__(self) -> None:
-        self.shop: MemoryShop = memory_shop(outcomes={"ages": [1, 7], "events": EVENTS})
-        self.releases: list[str] = []
-
-    def day(self, hits: float, was: float | None = None) -> str:
-        """A release with this many hits, where the release before had `was` on the same day."""
-        release = self.shop.build(f"2017-11-{10 + len(self.releases)}")
-        promote(self.shop.ctx, release, by="a test")
-        before = self.releases[-1] if self.releases else None
-        self.releases.append(release)
-
-        def figure(value: float) -> dict[str, Figure]:
-            return {"mean_hits": Figure(value=value, standard_error=0.01, entities=1000)}
-
-        rival = RivalOutcome(reason="no release was live before it")
-        if before is not None and was is not None:
-            rival = RivalOutcome(release_id=before, figures=figure(was), differences=figure(hits - was))
-        self.shop.ctx.store.write_outcome(
-            Outcome(
-                query=self.shop.query,
-                release_id=release,
-                partition=f"2017-11-{9 + len(self.releases)}",
-                task="ranking",
-                age_days=1,
-                judged=True,
-                window_start="",
-                window_end="",
-                judged_at="2017-12-01T00:00:00.000Z",
-                run_id="r",
-                hours_live=24,
-                figures=figure(hits),
-                rivals={"before": rival},
-            )
-        )
-        return release
-
-    def listing(self, release: str) -> Listing:
-        return next(item for item in self.shop.ctx.store.listings() if item.release_id == release)
-
-    def good_before(self, release: str) -> str:
-        definition = self.shop.ctx.definition
-        assert definition is not None
-        history = read_history(self.shop.ctx)
-        return last_good(self.shop.ctx, definition, history, self.listing(release))
-
-    def failed(self, release: str) -> bool:
-        definition = self.shop.ctx.definition
-        assert definition is not None
-        found = judged_at_first_age(self.shop.ctx, definition, read_history(self.shop.ctx), self.listing(release))
-        return found is not None and not found.quality.passed
-
-    def hold(self, release: str) -> str:
-        definition = self.shop.ctx.definition
-        assert definition is not None
-        history = read_history(self.shop.ctx)
-        found = judged_at_first_age(self.shop.ctx, definition, history, self.listing(release))
-        assert found is not None
-        reason = reason_of(release, found.quality, self.shop.query, self.good_before(release))
-        return hold_for(self.shop.ctx, release, reason, run_id="r")
+from kumo_assets_tests.outcomes.days import Days
 
 
 @pytest.fixture
@@ -151,11 +81,20 @@ def test_a_release_that_failed_or_was_rejected_is_not_the_last_good_one(days: Da
     assert days.good_before(bad) == good
 
 
+def test_a_release_that_a_person_rejected_is_not_the_last_good_one_though_the_check_passed_it(days: Days) -> None:
+    good, left = days.day(1.0), days.day(1.0, was=1.0)
+    ctx = days.shop.ctx
+    rollback(ctx, by="ann", reason="an offensive item")
+    unhold(ctx, preview_unhold(ctx, by="ann"), by="ann")
+    assert not days.failed(left)
+    assert days.good_before(days.day(0.4, was=1.0)) == good
+
+
 def test_a_reason_has_room_in_the_pointer(days: Days) -> None:
     days.day(1.0)
     bad = days.day(0.4, was=1.0)
     definition = days.shop.ctx.definition
     assert definition is not None
-    found = judged_at_first_age(days.shop.ctx, definition, read_history(days.shop.ctx), days.listing(bad))
+    found = judged_at_first_age(days.shop.ctx, definition, days.history(), days.listing(bad))
     assert found is not None
     assert len(reason_of(bad, found.quality, "q" * 2000, bad).encode()) <= MOST_REASON_BYTES

@@ -17,8 +17,9 @@ from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.config.raw_logs import RawTable
 from kumo_assets.documents import LedgerEntry, Outcome, Served, ServedDropped
 from kumo_assets.errors import WarehouseError
-from kumo_assets.outcomes.due import partitions_due, read_history, samples_over
+from kumo_assets.outcomes.due import History, partitions_due, read_history, samples_over
 from kumo_assets.outcomes.looking import Look, look
+from kumo_assets.releases.operations.promote import promote
 from kumo_assets_tests.support.embedded_warehouse import Embedded
 from kumo_assets_tests.support.memory_shop import MemoryShop, memory_shop
 
@@ -160,7 +161,7 @@ def test_a_candidate_that_was_never_live_is_not_judged_and_one_live_for_two_hour
     assert outcome.hours_live == 2
     assert outcome.rivals["before"].differences["mean_hits"].value == -1
     following = world.release("2017-11-21", {1: (10, 11)}, NOON + timedelta(hours=14))
-    assert read_history(world.shop.another_context()).before(following) == first, "not the one that was left"
+    assert history_of(world, NOON + timedelta(days=1)).before(following) == first, "not the one that was left"
 
 
 def test_late_logs_are_not_judged_and_tried_again_until_patience_is_over(world: World) -> None:
@@ -175,7 +176,7 @@ def test_late_logs_are_not_judged_and_tried_again_until_patience_is_over(world: 
     assert judged(found) == [(release, 1, False)]
     assert "have not arrived: transactions reach noon" in found.results[0].reason
     assert world.outcome(release, 1) is None
-    history = read_history(world.shop.another_context())
+    history = history_of(world, now)
     assert partitions_due(world.definition, history, now) == ["2017-11-20"]
     assert judged(world.look("2017-11-20", now)) == [(release, 1, True)], "they came"
     given_up = world.look("2017-11-20", NOON + timedelta(days=6), late)
@@ -259,7 +260,12 @@ def test_a_sample_goes_after_the_last_age_of_all_that_are_compared_with_it(world
 
 def samples_over_in(world: World, now: datetime) -> list[str]:
     ctx = world.shop.another_context()
-    return list(samples_over(ctx, world.definition, read_history(ctx), now))
+    return list(samples_over(ctx, world.definition, read_history(ctx, world.definition, now), now))
+
+
+def history_of(world: World, now: datetime) -> History:
+    """As the schedule reads it."""
+    return read_history(world.shop.another_context(), world.definition, now, whole=False)
 
 
 def test_a_day_that_was_built_late_is_waited_for_from_when_it_went_live(world: World) -> None:
@@ -267,9 +273,19 @@ def test_a_day_that_was_built_late_is_waited_for_from_when_it_went_live(world: W
     release = world.release("2017-11-20", {1: (10, 11)}, late)
     [result, _] = world.look("2017-11-20", late + timedelta(hours=1), lambda moment: "nothing is there").results
     assert result.outcome is None
-    history = read_history(world.shop.another_context())
+    history = history_of(world, late + timedelta(hours=2))
     assert partitions_due(world.definition, history, late + timedelta(hours=2)) == ["2017-11-20"]
     assert release not in samples_over_in(world, late + timedelta(days=3))
+
+
+def test_a_release_that_has_been_live_for_months_keeps_its_sample_for_the_next_one(world: World) -> None:
+    release = world.release("2017-11-20", {1: (10, 11)})
+    promote(world.shop.ctx, release, by="a test")
+    later = datetime.now(UTC) + timedelta(days=100)
+    assert world.shop.ctx.ledger.names_since(later - timedelta(days=40)) == []
+    assert samples_over_in(world, later) == []
+    following = world.release("2017-12-20", {1: (10, 11)}, later)
+    assert history_of(world, later + timedelta(hours=1)).before(following) == release
 
 
 def test_a_rival_whose_sample_is_gone_is_named_with_the_reason(world: World) -> None:
@@ -288,9 +304,9 @@ def test_a_rival_whose_sample_is_gone_is_named_with_the_reason(world: World) -> 
 
 def test_a_release_of_before_the_query_asked_for_outcomes_is_not_due_for_ever(world: World) -> None:
     world.release("2017-11-20", {1: (10, 11)}, NOON - timedelta(hours=10))
-    history = read_history(world.shop.another_context())
-    assert partitions_due(world.definition, history, NOON + timedelta(days=3)) == ["2017-11-20"]
-    assert partitions_due(world.definition, history, NOON + timedelta(days=60)) == []
+    for days, due in ((3, ["2017-11-20"]), (10, []), (60, [])):
+        now = NOON + timedelta(days=days)
+        assert partitions_due(world.definition, history_of(world, now), now) == due
 
 
 OWN = """
