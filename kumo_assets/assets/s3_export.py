@@ -111,7 +111,8 @@ def unload(
     entities: int,
     source: str,
 ) -> tuple[ExportedFile, ...]:
-    """Run one COPY INTO an empty prefix of the bucket, by URL or through the environment's stage, and compare what it reports with `entities` and with what is there.
+    """Run one COPY INTO an empty prefix of the bucket, by URL or through the environment's stage, and compare what it reports
+    with `entities` and with what is there.
 
     ExportError when the counts differ: then nothing of it may be imported. `source` is the table's name, for a person.
     """

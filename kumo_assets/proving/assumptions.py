@@ -50,6 +50,12 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "scores of type NUMBER lose digits in the export: cast them to FLOAT",
     ),
     Assumption(
+        "snowflake-view-text",
+        "snowflake",
+        "SHOW VIEWS has the statement that made a view, word by word.",
+        "each observation of a flattened log replaces its view: tags and policies that others hung on it are lost",
+    ),
+    Assumption(
         "snowflake-proof",
         "snowflake",
         "The proof of a post-processed table counts its awkward keys, and keys of 2,048 bytes, as they are.",

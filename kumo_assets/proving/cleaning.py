@@ -89,6 +89,8 @@ class Cleaner:
 
         release = names.release(lease.partition)
         with connect_outside_dagster() as warehouse:
+            view = names.view(release)
+            warehouse.rows(f"DROP VIEW IF EXISTS {table(*lease.warehouse, view)}", doing=f"drop {view}")
             for asset in CHAIN[:2]:
                 for attempt in range(1, MOST_ATTEMPTS + 1):
                     name = names.warehouse_table(release, asset, attempt)

@@ -37,6 +37,10 @@ class ProofNames(QueryNames):
         # As deep as a query's, because the store gives the folders above it their rights by their depth.
         return f"/kumo_assets/{self.environment}/{PROOF}-{self.proof}/active"
 
+    def view(self, release: str) -> str:
+        """Its one view in Snowflake."""
+        return self.warehouse_table(release, "view")
+
     @property
     def lease_key(self) -> str:
         return f"{self.root}lease.json"

@@ -120,6 +120,29 @@ def _digits(proof: Proof, warehouse: Warehouse) -> None:
         if Decimal(text) != Decimal(NUMBER):
             raise Differs(f"{NUMBER} is written {text}")
         trial.seen = text
+    with report.trying("snowflake-view-text") as trial:
+        trial.seen = _view(proof, warehouse)
+
+
+def _view(proof: Proof, warehouse: Warehouse) -> str:
+    """Make a view as raw logs have one, and ask whether it would be made again."""
+    from kumo_assets.resources.views import ensure_view
+
+    name, select = proof.names.view(proof.release), "SELECT 'it''s' AS \"A b\", -- a comment\n    2 AS B"
+    place = (warehouse.database, warehouse.schema, name)
+    try:
+        ensure_view(warehouse, *place, select, doing="create a view")
+    except WarehouseError as error:
+        if _refused(error):
+            raise NotTried(f"this role may make no view in {warehouse.schema}: {error.found}") from error
+        raise
+    if ensure_view(warehouse, *place, select, doing="look at a view"):
+        raise Differs("the view was made again")
+    return "it was left as it is"
+
+
+def _refused(error: WarehouseError) -> bool:
+    return any(words in error.found.lower() for words in REFUSALS)
 
 
 def _unload(proof: Proof, warehouse: Warehouse) -> None:
@@ -202,7 +225,7 @@ def _denial(proof: Proof, warehouse: Warehouse) -> None:
         try:
             warehouse.rows(statement, doing="unload to where it must not")
         except WarehouseError as error:
-            if not any(words in error.found.lower() for words in REFUSALS):
+            if not _refused(error):
                 raise
             trial.seen = f"denied: {error.found}"
             return
