@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +82,20 @@ class Folder:
 
 @pytest.fixture
 def folder(sandbox: SandboxHandle, tmp_path: Path) -> Folder:
+    return _folder(sandbox, tmp_path, "current")
+
+
+@pytest.fixture
+def folder3(sandbox: SandboxHandle, tmp_path: Path) -> Folder:
+    """A query of a tenant that speaks 3.0, with the vendor's beta."""
+    made = _folder(sandbox, tmp_path, "v3")
+    url = sandbox.url["kumo"] + "/v3/api"
+    return replace(made, env={**made.env, "KUMO_API_DIALECT": "v3", "KUMO_API_URL": url})
+
+
+def _folder(sandbox: SandboxHandle, tmp_path: Path, release: str) -> Folder:
     try:
-        python = environments.python_of("current")
+        python = environments.python_of(release)
     except environments.EnvironmentMissing as missing:
         pytest.skip(f"no conformance environment: {missing}")
     name = "coded_" + uuid.uuid4().hex[:8]
@@ -153,6 +165,16 @@ def test_train_saves_and_trains_once_and_doctor_tells_a_tenant_that_differs(fold
     assert finding["fix"].startswith(f"kumo-assets train {folder.name}")
     status, shown, _ = folder.run("model", folder.name)
     assert shown["in_use"]["training_job_id"] == first["training_job_id"]
+
+
+@pytest.mark.timeout(600)
+def test_kumo_3_0_is_trained_from_the_folder_and_compared_with_it(folder3: Folder) -> None:
+    status, first, stderr = folder3.run("train", folder3.name)
+    assert status == 0, stderr
+    assert first["in_use"] is True
+    [trained] = folder3.trainings()
+    assert trained["config"]["graph_snapshot_id"].startswith(first["graph_id"])
+    assert folder3.code().differences == []
 
 
 @pytest.mark.timeout(600)

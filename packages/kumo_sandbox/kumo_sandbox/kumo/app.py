@@ -100,8 +100,18 @@ V3_ROUTES: list[tuple[str, str, str, Handler]] = [
     ("POST", "/projects/{project}/connectors", "connector_create", v3.of_project(v3.create_connector)),
     ("GET", "/projects/{project}/connectors/{id}", "connector_get", v3.of_project(v3.connector)),
     *[
+        ("GET", f"/projects/{{project}}/connectors/{{id}}/{path}", name, v3.of_project(handler))
+        for path, name, handler in (
+            ("source-tables", "source_tables", v3.source_tables),
+            ("source-table-config", "source_table_config", v3.source_table_config),
+            ("columns", "source_table_data", v3.source_columns),
+            ("sample", "source_table_data", v3.source_columns),
+        )
+    ],
+    *[
         (method, path, name, v3.in_project(handler))
         for method, path, name, handler in (
+            *(route for route in DEFINITION_ROUTES if not route[1].startswith("/source_tables/")),
             ("POST", "/prediction_jobs", "launch", v3.launch),
             ("GET", "/prediction_jobs", "list", v3.list_jobs),
             ("GET", "/prediction_jobs/{id}", "get", v3.get),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from kumo_sandbox.kumo.connectors import is_in_project, reference, snowflake_connector
 from kumo_sandbox.kumo.definitions import NotUnderstood, column_kinds, content_id, described, source_name, understand
 from kumo_sandbox.kumo.http import Answer, Call
 from kumo_sandbox.kumo.jobs import new_job
@@ -19,14 +20,10 @@ from kumo_sandbox.kumo.warehouse import WarehouseProblem, connect, table_columns
 from kumo_sandbox.kumo.wire import status_report, validation
 
 
-def _connector(call: Call, key: str | None) -> dict[str, Any]:
-    found = call.kumo.store.get("connector", key or "")
-    if found is None:
-        raise Answer(404, f"Connector {key} not found")
-    config: dict[str, Any] = found["config"]
-    if config["type"] != "snowflake":
-        raise Answer(400, f"Connector {key} is of type {config['type']}; the sandbox reads Snowflake only")
-    return config
+def _connector(call: Call, name_or_id: str | None) -> dict[str, Any]:
+    """The connector's configuration; its `name` is what definitions call it, an id in the 3.0 dialect."""
+    found = snowflake_connector(call, name_or_id)
+    return {**found["config"], "name": reference(call, found["id"])}
 
 
 def _tables(call: Call, config: dict[str, Any]) -> list[str]:
@@ -46,7 +43,11 @@ def _columns(call: Call, config: dict[str, Any], table: str) -> list[tuple[str, 
 
 
 def list_source_tables(call: Call) -> Any:
-    return {"table_names": _tables(call, _connector(call, call.body["connector_id"]))}
+    return source_tables_of(call, call.body["connector_id"])
+
+
+def source_tables_of(call: Call, connector: str) -> Any:
+    return {"table_names": _tables(call, _connector(call, connector))}
 
 
 def validate_source_table(call: Call) -> Any:
@@ -56,13 +57,17 @@ def validate_source_table(call: Call) -> Any:
 
 
 def source_table_config(call: Call) -> Any:
-    config = _connector(call, call.body["connector_id"])
+    return config_of(call, call.body["connector_id"], call.body["table_name"])
+
+
+def config_of(call: Call, connector: str, table: str) -> Any:
+    config = _connector(call, connector)
     return {
         "source_table": {
             "snowflake_connector_id": config["name"],
             "database": config["database"],
             "schema_name": config["schema_name"],
-            "table": call.body["table_name"],
+            "table": table,
             "data_source_type": "SNOWFLAKE",
         }
     }
@@ -71,12 +76,13 @@ def source_table_config(call: Call) -> Any:
 def source_table_data(call: Call) -> Any:
     wanted = call.body["source_table_request"]
     config = _connector(call, wanted["connector_id"])
-    found = []
-    for table in wanted.get("table_names") or _tables(call, config):
-        kinds = [(name, column_kinds(name, kind, key=False)) for name, kind in _columns(call, config, table)]
-        cols = [{"name": n, "stype": s, "dtype": d, "is_primary": False} for n, (s, d) in kinds]
-        found.append({"table_name": table, "cols": cols, "sample_rows": None})
-    return found
+    return [columns_of(call, config, table) for table in wanted.get("table_names") or _tables(call, config)]
+
+
+def columns_of(call: Call, config: dict[str, Any], table: str) -> Any:
+    kinds = [(name, column_kinds(name, kind, key=False)) for name, kind in _columns(call, config, table)]
+    cols = [{"name": n, "stype": s, "dtype": d, "is_primary": False} for n, (s, d) in kinds]
+    return {"table_name": table, "cols": cols, "sample_rows": None}
 
 
 def infer_metadata(call: Call) -> Any:
@@ -119,13 +125,18 @@ def _created(call: Call, kind: str, document: Document) -> Any:
     """Keep a definition by its content's id, and by its alias if it has one. Asking twice gives the same id."""
     alias = call.query.get("name_alias")
     key = graph_id_of(alias) if alias and kind == "graph" else content_id(kind, document)
-    call.kumo.store.put(kind, key, {"id": key, **document, "name_alias": alias})
+    call.kumo.store.put(kind, key, {"id": key, **document, "name_alias": alias, **_project(call)})
     return {"id": key}
+
+
+def _project(call: Call) -> Document:
+    """The field of a kept definition that says whose it is; none outside the 3.0 dialect."""
+    return {} if call.project is None else {"project_id": call.project}
 
 
 def _definition(call: Call, kind: str) -> Any:
     for document in call.kumo.store.all(kind):
-        if call.path["id"] in (document["id"], document["name_alias"]):
+        if call.path["id"] in (document["id"], document["name_alias"]) and is_in_project(call, document):
             return document
     raise Answer(404, f"{kind.capitalize()} {call.path['id']} not found")
 
@@ -184,33 +195,40 @@ def create_query(call: Call) -> Any:
     except NotUnderstood as problem:
         raise Answer(422, str(problem)) from None
     call.kumo.store.put("query", spec.id, spec.model_dump())
-    call.kumo.store.put("pquery", spec.id, call.body)
+    call.kumo.store.put("pquery", spec.id, {"resource": call.body, **_project(call)})
     # A named query goes by its name, as the SDK's own example of `save` shows.
     return {"id": call.body.get("name") or spec.pquery_id}
 
 
+def _query(call: Call) -> QuerySpec:
+    """The query of the path; 404 where there is none, or none of the request's project."""
+    spec = find_query(call, call.path["id"])
+    if spec is None or not is_in_project(call, call.kumo.store.get("pquery", spec.id) or {}):
+        raise Answer(404, f"Predictive query {call.path['id']} not found")
+    return spec
+
+
 def _resource(call: Call, spec: QuerySpec) -> Document:
     kept = call.kumo.store.get("pquery", spec.id)
-    return kept or described(spec, _connector(call, call.kumo.settings.connector))
+    if kept is not None:
+        resource: Document = kept["resource"]
+        return resource
+    return described(spec, _connector(call, reference(call, call.kumo.settings.connector)))
 
 
 def get_query(call: Call) -> Any:
-    spec = find_query(call, call.path["id"])
-    if spec is None:
-        raise Answer(404, f"Predictive query {call.path['id']} not found")
-    return _resource(call, spec)
+    return _resource(call, _query(call))
 
 
 def list_queries(call: Call) -> Any:
     pattern = call.query.get("name_pattern", "").replace("*", "")
     specs = [QuerySpec.model_validate(document) for document in call.kumo.store.all("query")]
-    return [_resource(call, spec) for spec in specs if pattern in spec.id]
+    seen = [spec for spec in specs if is_in_project(call, call.kumo.store.get("pquery", spec.id) or {})]
+    return [_resource(call, spec) for spec in seen if pattern in spec.id]
 
 
 def delete_query(call: Call) -> Any:
-    spec = find_query(call, call.path["id"])
-    if spec is None:
-        raise Answer(404, f"Predictive query {call.path['id']} not found")
+    spec = _query(call)
     call.kumo.store.delete("query", spec.id)
     call.kumo.store.delete("pquery", spec.id)
     return None
@@ -218,7 +236,7 @@ def delete_query(call: Call) -> Any:
 
 def _asked(call: Call, query_string: str, graph_id: str) -> QuerySpec:
     graph = call.kumo.store.get("graph", graph_id)
-    if graph is None:
+    if graph is None or not is_in_project(call, graph):
         raise Answer(404, f"Graph {graph_id} not found")
     try:
         return understand(query_string, graph["graph"], name=None, graph_name=graph_id)
@@ -251,6 +269,7 @@ def create_training_table(call: Call) -> Any:
     job = new_job(
         "training", spec.id, spec.pquery_id, now, status="DONE", started_at=now, ended_at=now, config=call.body
     )
+    job |= _project(call)
     job["job_id"] = job["job_id"].replace("trainingjob-", "gen-traintable-job-")
     call.kumo.store.put("traintable", job["job_id"], job)
     return {"id": job["job_id"]}
@@ -263,7 +282,7 @@ def training_table(call: Call) -> Any:
         "job_status_report": status_report(job),
         "created_at": status_report(job)["start_time"],
         "tags": job["config"].get("job_tags", {}),
-        "project_id": None,
+        "project_id": call.project,
         "config": job["config"],
         "source": "SDK",
         "user": None,

@@ -1,12 +1,11 @@
 """Routes of the 3.0 dialect (kumoai 3.0.0b3) over the same store: everything belongs to a project, and bodies are strict.
 
 Relative to `<base>/v1`, with the base `/v3/api` here. What 3.0 has in common with the SDK dialect is in `routes_sdk.py` and
-`routes_models.py`; questions are not put into Kumo by this dialect here (3.0's source tables have routes of their own).
+`routes_models.py`; definitions are `routes_definitions.py`'s, but for source tables, whose routes are of 3.0 alone.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable
@@ -14,15 +13,16 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from kumo_sandbox.kumo import routes_definitions as definitions
 from kumo_sandbox.kumo import routes_models as models
 from kumo_sandbox.kumo import routes_sdk as sdk
+from kumo_sandbox.kumo.connectors import DEFAULT, id_of, is_in_project, snowflake_connector
 from kumo_sandbox.kumo.http import Answer, Call, Handler
 from kumo_sandbox.kumo.launch import accept, find_query, full_config
 from kumo_sandbox.kumo.requests import Body, LaunchRequest, TrainingRequest
 from kumo_sandbox.kumo.store import Document
 from kumo_sandbox.kumo.wire import connector_resource, prediction_resource, training_resource, validation
 
-DEFAULT = "default"
 GROUP = "group_" + "0" * 32
 MOST_CLASSES = 500
 # Fields of 2.x that 3.0 no longer has, and so refuses (kumo-api 3.0.0b3, kumoapi/jobs.py).
@@ -145,17 +145,13 @@ def of_project(handler: Handler) -> Handler:
 # ---- connectors
 
 
-def _id_of(kind: str, name: str) -> str:
-    return f"{kind}_{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}"
-
-
 def _connectors(call: Call) -> list[Document]:
     found = [c for c in call.kumo.store.all("connector") if c["config"]["type"] == "snowflake"]
     return [
         {
-            "id": _id_of("connector", c["id"]),
+            "id": id_of("connector", c["id"]),
             "project_id": call.project,
-            "identity_id": _id_of("identity", c["config"].get("account", "sandbox")),
+            "identity_id": id_of("identity", c["config"].get("account", "sandbox")),
             "name": c["config"]["name"],
             "timestamps": c["timestamps"],
             "config": {
@@ -165,7 +161,7 @@ def _connectors(call: Call) -> list[Document]:
             "created_by": None,
         }
         for c in found
-        if c.get("project_id", DEFAULT) == call.project
+        if is_in_project(call, c)
     ]
 
 
@@ -186,8 +182,31 @@ def create_connector(call: Call) -> Any:
     # One key for each project: names are a project's own.
     key = asked.name if call.project == DEFAULT else f"{call.project}/{asked.name}"
     call.kumo.store.put("connector", key, {**document, "id": key, "project_id": call.project})
-    call.path["id"] = _id_of("connector", key)
+    call.path["id"] = id_of("connector", key)
     return connector(call)
+
+
+# ---- source tables
+
+
+def _table_name(call: Call) -> str:
+    name = call.query.get("table_name")
+    if name is None:
+        raise Answer(422, [{"type": "missing", "loc": ["query", "table_name"], "msg": "Field required"}])
+    return name
+
+
+def source_tables(call: Call) -> Any:
+    return definitions.source_tables_of(call, call.path["id"])
+
+
+def source_table_config(call: Call) -> Any:
+    return definitions.config_of(call, call.path["id"], _table_name(call))
+
+
+def source_columns(call: Call) -> Any:
+    """The columns of one table, for `columns` and `sample` alike: no rows are sampled here."""
+    return definitions.columns_of(call, snowflake_connector(call, call.path["id"])["config"], _table_name(call))
 
 
 # ---- jobs

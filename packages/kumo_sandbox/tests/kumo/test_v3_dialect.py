@@ -57,3 +57,18 @@ def test_a_ranking_must_say_how_many_of_at_most_500(emulator, table, classes) ->
     job, validation = emulator.client("/v3/api/v1").post("/prediction_jobs", params=DEFAULT, json=body).json()
     assert job is None
     assert "num_classes_to_return" in validation["errors"][0]["message"]
+
+
+def test_source_tables_are_a_connectors_and_definitions_a_projects(emulator) -> None:
+    client = emulator.client("/v3/api/v1")
+    [connector] = client.get("/projects/default/connectors").json()
+    tables = f"/projects/default/connectors/{connector['id']}"
+    assert client.get(f"{tables}/source-tables").is_success
+    assert client.get(f"{tables}/columns").status_code == 422
+    assert client.get(f"{tables.replace('connector_', 'connector_0')}/source-tables").status_code == 404
+    assert client.post("/source_tables/list_tables", params=DEFAULT, json={}).status_code == 404
+    theirs = {"project_id": client.post("/projects", json={"name": "theirs", "group_id": "g"}).json()["id"]}
+    graph = client.post("/graphs", params=DEFAULT, json={"tables": {}, "col_groups": []}).json()["id"]
+    assert [client.get(f"/graphs/{graph}", params=params).status_code for params in (DEFAULT, theirs)] == [200, 404]
+    elsewhere = f"/projects/{theirs['project_id']}/connectors/{connector['id']}/source-tables"
+    assert client.get(elsewhere).status_code == 404

@@ -90,6 +90,7 @@ def main(url, key, table, program):
     trained = training.create(TrainingJobRequest(job_tags={"by": "sdk"}, pquery_id="next_best_product"))
     report["training"] = wait(lambda: training.get(trained).job_status_report.status)
 
+    report["defined"] = define(table)
     made = client.projects_api.create_project("Fraud Detection", global_state._project_group_id, slug="fraud")
     # By id, by slug and by name it is the same project; and nothing of the first one is in it.
     report["projects"] = [kumoai.get_project(which).id == made.id for which in (made.id, "fraud", " fraud DETECTION")]
@@ -109,6 +110,41 @@ def main(url, key, table, program):
         jobs.get(job_id)
     except kumoai.exceptions.HTTPException as error:
         report["other_project"] = error.status_code
+    return report
+
+
+def define(table):
+    """A question put into Kumo 3.0 from scratch: source tables, a graph with a link, a query by id and by name, training."""
+    connector = kumoai.SnowflakeConnector.get_by_name("sandbox_snowflake")
+    events, products = f"{table}_EVENTS", f"{table}_PRODUCTS"
+    report = {"has_table": connector.has_table(events), "listed": {events, products} <= set(connector.table_names())}
+    graph = kumoai.Graph(
+        tables={
+            "events": kumoai.Table.from_source_table(connector[events], time_column="AT").infer_metadata(),
+            "products": kumoai.Table.from_source_table(connector[products], primary_key="PRODUCT_ID").infer_metadata(),
+        }
+    )
+    graph.infer_links()
+    report["links"] = [[edge.src_table, edge.fkey, edge.dst_table] for edge in graph.edges]
+    graph.validate(verbose=False)
+    saved = graph.save()
+    report["graph"] = [saved.startswith("graph-"), graph.save() == saved, sorted(kumoai.Graph.load(saved).tables)]
+    query = kumoai.PredictiveQuery(
+        graph=graph,
+        query="PREDICT LIST_DISTINCT(events.PRODUCT_ID, 0, 28, days) RANK TOP 12 FOR EACH events.HOUSEHOLD_ID",
+    )
+    query.validate(verbose=False)
+    report["task"] = str(query.get_task_type())
+    report["query"] = [query.save().startswith("pquery-"), query.save() == query.save()]
+    report["by_name"] = [query.save(table.lower()), kumoai.PredictiveQuery.load(table.lower()).query == query.query]
+    try:
+        kumoai.PredictiveQuery(graph=graph, query="PREDICT NONSENSE").validate(verbose=False)
+    except ValueError as error:
+        report["nonsense"] = "is not understood" in str(error)
+    job = kumoai.Trainer(query.suggest_model_plan()).fit(
+        graph, query.generate_training_table(non_blocking=True), non_blocking=True
+    )
+    report["fitted"] = wait(lambda: job.status().status)
     return report
 
 

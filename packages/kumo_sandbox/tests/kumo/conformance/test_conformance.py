@@ -104,6 +104,7 @@ def test_the_vendors_sdk_runs_against_the_emulator(emulator, warehouse, table, r
 
 @pytest.mark.timeout(600)
 def test_the_vendors_beta_of_3_0_runs_against_the_emulators_3_0_dialect(emulator, warehouse, table) -> None:
+    source_views(warehouse, table)
     report = run(
         python_of("v3"), "drive_v3.py", f"{emulator.url}/v3/api", "demo:secret", table, str(query_code.PROGRAM)
     )
@@ -129,6 +130,17 @@ def test_the_vendors_beta_of_3_0_runs_against_the_emulators_3_0_dialect(emulator
         "elsewhere": [[], []],
         "training_py": ["SnowflakeConnector", "no Kumo connector is named 'nowhere'; there are theirs"],
         "other_project": 404,
+        "defined": {
+            "has_table": True,
+            "listed": True,
+            "links": [["events", "PRODUCT_ID", "products"]],
+            "graph": [True, True, ["events", "products"]],
+            "task": "temporal_link_prediction",
+            "query": [True, True],
+            "by_name": [table.lower(), True],
+            "nonsense": True,
+            "fitted": "DONE",
+        },
     }
     assert warehouse.rows(f"SELECT COUNT(*) FROM {table}") == [(200,)]
     assert len(emulator.jobs()) == 2
