@@ -31,6 +31,8 @@ JSON = "application/json"
 IN_PROGRESS = ("ConditionalRequestConflict", "OperationAborted", "409")
 NOT_MET = ("PreconditionFailed", "412")
 MISSING = ("NoSuchKey", "404")
+# GetObject with If-None-Match, of an object that still has the tag.
+UNCHANGED = ("304", "NotModified")
 # What boto3 raises: for an error answer, or one that cannot be parsed; for none; for a broken connection.
 FAULTS = (ClientError, BotoCoreError, OSError)
 # Tries of one write that is answered with 409: eight take 2.5 s.
@@ -86,17 +88,45 @@ class ObjectStore:
         S3 says 404 of a missing object only to a caller who may list the bucket, and 403 to others (S3, GetObject):
         deploy/iam allows the listing for that reason.
         """
+        return self._get(key, None)
+
+    def get_current(self, key: str) -> Stored | None:
+        """The same, of an object that is read again and again: what this store's cache has of it is sent along
+        (`If-None-Match`), and S3 sends it again only where it was written since. The answer is as current as that of `get`.
+        """
+        name = f"last read of {key}"
+        known = cast("Stored | None", self.cache.get(self.bucket, name)) if self.cache.conditional else None
+        found = self._get(key, known)
+        if found is not None and found is not known:
+            self.cache.put(self.bucket, name, found)
+        return found
+
+    def _get(self, key: str, known: Stored | None) -> Stored | None:
+        condition: dict[str, Any] = {"IfNoneMatch": known.etag} if known is not None else {}
         try:
-            answer = self.client.get_object(Bucket=self.bucket, Key=key)
+            answer = self.client.get_object(Bucket=self.bucket, Key=key, **condition)
             data = answer["Body"].read()
         except FAULTS as error:
             if code_of(error) in MISSING:
                 return None
+            if known is not None and code_of(error) in UNCHANGED:
+                return known if self._same_write(known, error) else self._get(key, None)
             raise self._failed("read", key, error) from error
         if not answer.get("ETag") or not answer.get("LastModified"):
             raise self._not_s3s("read", key, "no ETag or no Last-Modified")
         version = answer.get("VersionId", "")
         return Stored(data, answer["ETag"], answer["LastModified"], "" if version == UNVERSIONED else version)
+
+    def _same_write(self, known: Stored, unchanged: Exception) -> bool:
+        """Whether a 304 is of the very write that is known. A tag is a hash of the content: a person may have put the same
+        content back meanwhile, which must be seen. S3 says when, and in a bucket with versions which, in the headers."""
+        response: Any = unchanged.response if isinstance(unchanged, ClientError) else {}
+        headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        date, version = headers.get("last-modified"), headers.get("x-amz-version-id", "").replace(UNVERSIONED, "")
+        if not date or (known.version and not version):
+            self.cache.conditional = False  # or each read would be two
+            return False
+        return parsedate_to_datetime(date) == known.modified and version == known.version
 
     def get_once(self, key: str, parse: Callable[[Stored], T]) -> T | None:
         """The parsed content of an object that is written once and never deleted: read at most once for each cache.

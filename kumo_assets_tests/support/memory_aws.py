@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,10 +77,17 @@ class MemoryS3:
         self.memory.objects[Key] = (Body, self.memory.clock.tick())
         return {"ETag": etag(Body), **self._version(Key, new=True)}
 
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+    def get_object(self, *, Bucket: str, Key: str, IfNoneMatch: str = "") -> dict[str, Any]:
         found = self.memory.objects.get(Key)
         if found is None:
             raise answer("NoSuchKey", 404, "GetObject")
+        if etag(found[0]) == IfNoneMatch:
+            unchanged = answer("304", 304, "GetObject")
+            headers = {"last-modified": format_datetime(found[1], usegmt=True)}
+            if "VersionId" in self._version(Key):
+                headers["x-amz-version-id"] = self._version(Key)["VersionId"]
+            unchanged.response["ResponseMetadata"]["HTTPHeaders"] = headers
+            raise unchanged
         return {"Body": io.BytesIO(found[0]), "ETag": etag(found[0]), "LastModified": found[1], **self._version(Key)}
 
     def _version(self, key: str, *, new: bool = False) -> dict[str, str]:
