@@ -5,7 +5,9 @@ reach the partition's end; then the query's source adopts or launches its comput
 `kumo_assets.sources`.
 """
 
-from collections.abc import Iterator, Mapping
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import date, datetime, timedelta
 
@@ -26,11 +28,13 @@ from kumo_assets.gates.raw.checks import raw_check_specs, run_raw_gates
 from kumo_assets.gates.take_counts import count_asset
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.resources.snowflake import Warehouse, connect
-from kumo_assets.resources.waiting import Narrator
+from kumo_assets.resources.waiting import EVERY_SECONDS, Narrator
 from kumo_assets.sources.opening import source_of
 from kumo_assets.sources.protocol import PredictionWork, Source
 
 ASSET = "predictions"
+# More than any cut-off allows: the cut-off ends the wait, not this.
+MOST_LOOKS = 10_000_000
 SNOWFLAKE = "kumo_assets_snowflake"
 
 
@@ -74,13 +78,23 @@ def build_predictions(
             closing(releases.context(definition)) as ctx,
         ):
             if artefact is None:
-                if has_file(definition):
+                _leave_out(context, spec.schedule.late_logs_poll_seconds)
+                # A look at late logs again needs no second trial of the SQL.
+                if has_file(definition) and not context.retry_number:
                     known = known_columns(ctx, warehouse)
                     partition = step.run.partition
                     seen = try_file(definition, sources, others, warehouse, partition=partition, known=known)
                     context.log.info(seen)
                 s3 = ctx.store.objects.client
-                wait_for_logs(warehouse, sources, anchor, spec.schedule, context.log.info, s3=lambda: s3)
+                wait_for_logs(
+                    warehouse,
+                    sources,
+                    anchor,
+                    spec.schedule,
+                    context.log.info,
+                    s3=lambda: s3,
+                    sleep=_outside_of_the_pool(context),
+                )
             # Before anything is launched: a bad day of logs costs no prediction job.
             yield from run_raw_gates(
                 ctx, warehouse, definition, sources, step.opened, (start, anchor), step.run.run_id, launched=adopted
@@ -93,6 +107,28 @@ def build_predictions(
             yield result(step, artefact, _metadata(definition, source, warehouse, artefact) | figures, adopted)
 
     return predictions
+
+
+def _outside_of_the_pool(context: dg.AssetExecutionContext) -> Callable[[float], None]:
+    """How late logs are slept for: the step ends and is retried, and its slot in the source's pool is free meanwhile.
+
+    Dagster frees a step's slot when it is up for retry (dagster 1.13, `ActiveExecution.handle_event`). An executor whose
+    retries are disabled sleeps in the step.
+    """
+    if context.get_step_execution_context().retry_mode.disabled:
+        return time.sleep
+
+    def again(seconds: float) -> None:
+        raise dg.RetryRequested(max_retries=MOST_LOOKS, seconds_to_wait=seconds)
+
+    return again
+
+
+def _leave_out(context: dg.AssetExecutionContext, poll_seconds: float) -> None:
+    """A step that comes back each minute, so that a person who cancels its run need not wait for longer, looks at late
+    logs no more often than `poll_seconds` says."""
+    if context.retry_number % max(math.ceil(poll_seconds / EVERY_SECONDS), 1):
+        _outside_of_the_pool(context)(EVERY_SECONDS)
 
 
 def _predict(

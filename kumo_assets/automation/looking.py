@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -28,7 +28,7 @@ from kumo_assets.automation.notifications import (
 )
 from kumo_assets.automation.pointer_events import news_since
 from kumo_assets.config.load import QueryDefinition
-from kumo_assets.pointers.store import VersionedPointer
+from kumo_assets.pointers.store import VersionedPointer, stored_mark
 from kumo_assets.releases.operations.promote import next_promotion
 from kumo_assets.releases.operations.reconcile import News
 from kumo_assets.releases.resource import ReleasesResource
@@ -37,6 +37,11 @@ from kumo_assets.releases.resource import ReleasesResource
 # looked at; those whose turn has not come by then are the first at the next tick.
 LOOK_SECONDS = 25.0
 AT_ONCE = 16
+# A query of which nothing has changed for so long, and whose bell has not rung, is looked at once in so long: each look is
+# a read of its pointer and a listing of its releases, and S3 is paid by the request (docs/operations.md, "What the sensor asks").
+QUIET_AFTER_SECONDS = 600.0
+QUIET_LOOK_SECONDS = 60.0
+BELL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -109,15 +114,48 @@ def look(releases: ReleasesResource, definition: QueryDefinition, before: Before
         return View(promotable, words, found, where, alarms=seen, fault=words)
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """A query's last look: what it saw and what was known before it, when it was (monotonic), and since when looks of it
+    have seen the same."""
+
+    view: View
+    definition: QueryDefinition
+    before: Before
+    bell: datetime | None
+    at: float
+    since: float
+
+    def holds(self, definition: QueryDefinition, before: Before, bell: datetime | None, now: float) -> bool:
+        """Whether a look now may be left out. Nothing in the view waits for anything but a seal, or for a person."""
+        quiet = now - self.since >= QUIET_AFTER_SECONDS and now - self.at < QUIET_LOOK_SECONDS
+        same = (definition, before.failed_build, bell) == (self.definition, self.before.failed_build, self.bell)
+        # A cursor that was reset in Dagster's UI has no mark, and its news are read anew.
+        heard = before.mark == stored_mark(self.view.found) and not before.pending
+        return quiet and same and heard and _calm(self.view)
+
+
+def _calm(view: View) -> bool:
+    """Whether nothing is wrong, nothing is to do, and a pointer of ours serves a release that nobody holds."""
+    found = view.found
+    return (
+        found is not None
+        and not (view.fault or view.alarms or view.release)
+        and not (found.pointer.hold is not None or found.hand_edited)
+    )
+
+
 class Looks:
     """Looks at all queries, a few at once, within LOOK_SECONDS; and remembers whose turn it is. It lives as long as its
-    sensor: a look that hangs is left behind, and its query not looked at again before it ends."""
+    sensor: a look that hangs is left behind, and its query not looked at again before it ends. `clock` is monotonic."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._busy: set[str] = set()
         self._begun: dict[str, float] = {}
         self._seen: dict[str, float] = {}
+        self._last: dict[str, _Seen] = {}
 
     def at_all(
         self,
@@ -125,24 +163,43 @@ class Looks:
         definitions: Sequence[QueryDefinition],
         before: Mapping[str, Before],
         seconds: float | None = None,
+        ask_bells: Callable[[], Mapping[str, datetime] | None] = lambda: None,
     ) -> dict[str, View]:
-        """The view of each query, by name."""
+        """The view of each query, by name. `ask_bells` says when each query's was rung (`releases.bell`): a quiet query
+        keeps its last view, without news, for a minute. While it says nothing every query is looked at."""
         limit = LOOK_SECONDS if seconds is None else seconds
+        started = time.monotonic()
         pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="kumo_assets-look")
         asked: dict[str, Future[View]] = {}
         turns = sorted(definitions, key=lambda one: self._seen.get(one.name, 0.0))
+        kept: dict[str, View] = {}
+        try:
+            bells = pool.submit(ask_bells).result(timeout=BELL_SECONDS)
+        except TimeoutError:
+            bells = None
         for definition in turns:
-            if self._begin(definition.name):
-                future = pool.submit(self._look, releases, definition, before.get(definition.name, Before()))
+            known, bell = before.get(definition.name, Before()), (bells or {}).get(definition.name)
+            last = self._last.get(definition.name)
+            if bells is not None and last is not None and last.holds(definition, known, bell, self._clock()):
+                kept[definition.name] = replace(last.view, news=None)
+            elif self._begin(definition.name):
+                future = pool.submit(self._look, releases, definition, known, bell)
                 future.add_done_callback(partial(self._over, definition.name))
                 asked[definition.name] = future
-        wait(asked.values(), timeout=limit)
+        wait(asked.values(), timeout=max(limit - (time.monotonic() - started), 0.0))
         pool.shutdown(wait=False, cancel_futures=True)
-        return {one.name: self._view(one.name, asked.get(one.name), limit) for one in definitions}
+        return {one.name: kept.get(one.name) or self._view(one.name, asked.get(one.name), limit) for one in definitions}
 
-    def _look(self, releases: ReleasesResource, definition: QueryDefinition, before: Before) -> View:
+    def _look(
+        self, releases: ReleasesResource, definition: QueryDefinition, before: Before, bell: datetime | None
+    ) -> View:
         self._begun[definition.name] = time.monotonic()
-        return look(releases, definition, before)
+        view = look(releases, definition, before)
+        now, last = self._clock(), self._last.get(definition.name)
+        same = last is not None and (last.view.found, last.bell) == (view.found, bell) and _calm(last.view)
+        since = last.since if last is not None and same and not (view.news and view.news.entries) else now
+        self._last[definition.name] = _Seen(view, definition, before, bell, now, since)
+        return view
 
     def _begin(self, query: str) -> bool:
         with self._lock:

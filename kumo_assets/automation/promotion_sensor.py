@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TypedDict, TypeVar
@@ -31,6 +32,8 @@ from kumo_assets.config.names import POINTER_ASSET
 from kumo_assets.documents import utc_now
 from kumo_assets.errors import ConfigError
 from kumo_assets.pointers.store import stored_mark
+from kumo_assets.pointers.zookeeper_sessions import ZooKeeperSessions
+from kumo_assets.releases.bell import rung
 from kumo_assets.releases.cache import ReleaseCache
 from kumo_assets.releases.outbox import Outbox
 from kumo_assets.releases.resource import ReleasesResource
@@ -50,7 +53,7 @@ def build_promotion_sensor() -> dg.SensorDefinition:
     It keeps, for as long as its code server lives, what one tick has read and the next need not read again. Resources do
     not live so long: Dagster makes them anew for each tick.
     """
-    cache = ReleaseCache(sessions=Sessions(brief_config))
+    cache = ReleaseCache(sessions=Sessions(brief_config), zookeeper=ZooKeeperSessions())
     load = lru_cache(maxsize=1000)(_load)
     looks, sender = Looks(), Sender()
     reasons: dict[str, str] = {}
@@ -74,7 +77,10 @@ def build_promotion_sensor() -> dg.SensorDefinition:
         before = _remembered(context.cursor)
         builds = _if_it_works(lambda: failed_builds(context.instance, names, reasons=reasons)) or {}
         views = looks.at_all(
-            kumo_assets_releases, definitions, {name: _before(before.get(name), builds.get(name)) for name in names}
+            kumo_assets_releases,
+            definitions,
+            {name: _before(before.get(name), builds.get(name)) for name in names},
+            ask_bells=lambda: _bells(kumo_assets_releases),
         )
         views |= {name: View(None, words, fault=words) for name, words in unreadable.items()}
         requests: list[dg.RunRequest] = []
@@ -174,6 +180,15 @@ def _send(sender: Sender, outbox: Outbox | None, views: Mapping[str, View], afte
     for name, key in sender.send(pending, outbox, lasting):
         if name in after and after[name]["unsent"].pop(key, None) is not None:
             after[name]["told"].append(key)
+
+
+def _bells(releases: ReleasesResource) -> dict[str, datetime] | None:
+    """When each query's last seal was announced; None when nobody can say."""
+    try:
+        environment = releases.environment()
+        return rung(releases.objects(environment.bucket), environment.name)
+    except KumoAssetsError:
+        return None
 
 
 def _outbox(releases: ReleasesResource) -> Outbox | None:

@@ -31,6 +31,8 @@ PROMOTION = {WORK_TAG: "promotion", PRIORITY_TAG: "10", RETRY_STEPS_TAG: "false"
 OUTCOMES = {WORK_TAG: "outcomes", **_RETRIED}
 OPERATOR = {WORK_TAG: "operator", PRIORITY_TAG: "10", RETRIES_TAG: "0"}
 
+# Runs that have a slot.
+UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 # Run slots that builds and trainings must leave to others.
 FREE_SLOTS = 2
 
@@ -81,6 +83,19 @@ def missing(limits: Limits) -> list[str]:
     if not limits.retried:
         lacks.append("a build whose worker died is not started again: run_retries: {enabled: true}")
     return lacks
+
+
+def crowded(instance: dg.DagsterInstance) -> str:
+    """A sentence for who starts a build past the queue, when as many builds are under way as the instance lets run at once;
+    "" otherwise. A build in a terminal counts as one of them all the same: it carries the tag."""
+    most = _most(limits_of(instance).by_tag, "build")
+    under_way = instance.get_runs_count(dg.RunsFilter(tags={WORK_TAG: "build"}, statuses=UNDER_WAY))
+    if most is None or under_way < most:
+        return ""
+    return (
+        f"{under_way} builds are under way, and this instance lets {most} run at once. This one starts all the same, "
+        "because a terminal has no queue; queued builds wait for it as well"
+    )
 
 
 def _most(by_tag: Sequence[Mapping[str, Any]], work: str) -> int | None:

@@ -77,9 +77,12 @@ def _one_day(
     import dagster as dg
 
     from kumo_assets.automation.dead_runs import heard, mark_dead_runs
+    from kumo_assets.automation.run_slots import crowded
 
     with dg.DagsterInstance.get() as instance, heard(instance):
         mark_dead_runs(instance)
+        if words := crowded(instance):
+            note(words)
         found = None if fresh else _to_resume(ctx, definition, instance, day)
         root = ""
         tags = {"kumo_assets/by": by, **process_tags()}

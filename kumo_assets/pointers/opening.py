@@ -12,6 +12,7 @@ from kumo_assets.config.environment import Environment
 from kumo_assets.config.names import QueryNames
 from kumo_assets.errors import ConfigError
 from kumo_assets.pointers.store import PointerStore
+from kumo_assets.pointers.zookeeper_sessions import ZooKeeperSessions
 from kumo_assets.resources.s3_objects import ObjectStore
 
 # The objects of a bucket, by its name: only a store on S3 asks for them.
@@ -25,21 +26,25 @@ class Opening:
 
     name: str
     address: Callable[[QueryNames, Environment], str]
-    open: Callable[[str, QueryNames, ObjectsIn], PointerStore]
+    open: Callable[[str, QueryNames, ObjectsIn, ZooKeeperSessions | None], PointerStore]
 
 
-def _open_s3(address: str, names: QueryNames, objects_in: ObjectsIn) -> PointerStore:
+def _open_s3(
+    address: str, names: QueryNames, objects_in: ObjectsIn, sessions: ZooKeeperSessions | None
+) -> PointerStore:
     from kumo_assets.pointers.s3 import S3PointerStore
 
     bucket, _, key = address.partition("/")
     return S3PointerStore(names, objects_in(bucket), key)
 
 
-def _open_zookeeper(address: str, names: QueryNames, objects_in: ObjectsIn) -> PointerStore:
+def _open_zookeeper(
+    address: str, names: QueryNames, objects_in: ObjectsIn, sessions: ZooKeeperSessions | None
+) -> PointerStore:
     from kumo_assets.pointers.zookeeper import ZooKeeperPointerStore
 
     hosts, slash, path = address.partition("/")
-    return ZooKeeperPointerStore(names, hosts, path=slash + path)
+    return ZooKeeperPointerStore(names, hosts, path=slash + path, shared=sessions)
 
 
 STORES = {
@@ -48,10 +53,17 @@ STORES = {
 }
 
 
-def open_pointer_store(name: str, names: QueryNames, objects_in: ObjectsIn, environment: Environment) -> PointerStore:
-    """The store that a query's definition names, at the query's usual address in this environment."""
+def open_pointer_store(
+    name: str,
+    names: QueryNames,
+    objects_in: ObjectsIn,
+    environment: Environment,
+    sessions: ZooKeeperSessions | None = None,
+) -> PointerStore:
+    """The store that a query's definition names, at the query's usual address in this environment. `sessions` are those of
+    a process that opens many stores."""
     opening = next(opening for opening in STORES.values() if opening.name == name)
-    return opening.open(opening.address(names, environment), names, objects_in)
+    return opening.open(opening.address(names, environment), names, objects_in, sessions)
 
 
 def pointer_store_at(uri: str, names: QueryNames, objects_in: ObjectsIn) -> PointerStore:
@@ -64,4 +76,4 @@ def pointer_store_at(uri: str, names: QueryNames, objects_in: ObjectsIn) -> Poin
             found="it is not a pointer's address",
             next="write s3://bucket/<env>/<query>/active.json or zk://host:port/kumo_assets/<env>/<query>/active",
         )
-    return STORES[scheme].open(address, names, objects_in)
+    return STORES[scheme].open(address, names, objects_in, None)

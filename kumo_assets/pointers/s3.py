@@ -41,7 +41,7 @@ class S3PointerStore:
 
     def peek(self) -> RawPointer | None:
         with describing("read the active pointer", READERS_GO_ON):
-            stored = self.objects.get(self.key)
+            stored = self.objects.get_current(self.key)
         if stored is None:
             return None
         return RawPointer(stored.data, f"{stored.etag} {stored.version}".rstrip(), stored.modified)

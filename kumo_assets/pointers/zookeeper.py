@@ -6,7 +6,6 @@ A version here is `<znode version>/<creating transaction>`, so that a znode dele
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,16 +26,11 @@ from kumo_assets.pointers.store import (
     read_failed,
     to_bytes,
 )
-
-SECONDS = 10.0
-RECONNECT_SECONDS = 2.0
-# kazoo logs each request at DEBUG, and one of them is the password.
-_log = logging.getLogger("kumo_assets.zookeeper")
-_log.setLevel(logging.WARNING)
+from kumo_assets.pointers.zookeeper_sessions import AUTH, SECONDS, ZooKeeperSessions, open_session
 
 
 class ZooKeeperPointerStore:
-    """Compare-and-set on one znode.
+    """Compare-and-set on one znode, through a session of its own, or one that is `shared` and outlives it.
 
     KUMO_ASSETS_ZOOKEEPER_AUTH=`user:password` (digest) has only that user write, create and delete in its environment's
     folder, `/kumo_assets/<env>`; anybody reads. In `/kumo_assets` itself anybody may create, and only the user who made it
@@ -44,7 +38,7 @@ class ZooKeeperPointerStore:
     its ACL: where a stranger may write to the ensemble, make `/kumo_assets/<env>` before the first promotion.
     """
 
-    def __init__(self, names: QueryNames, hosts: str, path: str = "") -> None:
+    def __init__(self, names: QueryNames, hosts: str, path: str = "", shared: ZooKeeperSessions | None = None) -> None:
         if not hosts:
             raise ConfigError(
                 "open the pointer in ZooKeeper",
@@ -57,6 +51,7 @@ class ZooKeeperPointerStore:
         self.path = path or names.znode
         self.uri = f"zk://{hosts}{self.path}"
         self._client: Any = None
+        self._shared = shared
 
     def peek(self) -> RawPointer | None:
         from kazoo.exceptions import ConnectionLoss, KazooException, NoNodeError, SessionExpiredError
@@ -149,30 +144,14 @@ class ZooKeeperPointerStore:
         """What a new znode gets: the user of the environment all, anybody to read, and with `create` to create in it."""
         from kazoo.security import make_acl, make_digest_acl
 
-        user, _, password = os.environ.get("KUMO_ASSETS_ZOOKEEPER_AUTH", "").partition(":")
+        user, _, password = os.environ.get(AUTH, "").partition(":")
         if not user:
             return None
         return [make_digest_acl(user, password, all=True), make_acl("world", "anyone", read=True, create=create)]
 
     def _connected(self) -> Any:
+        if self._shared is not None:
+            return self._shared.of(self.hosts, self.uri)
         if self._client is None:
-            from kazoo.client import KazooClient
-            from kazoo.handlers.threading import KazooTimeoutError
-
-            auth = os.environ.get("KUMO_ASSETS_ZOOKEEPER_AUTH")
-            client = KazooClient(
-                hosts=self.hosts,
-                timeout=SECONDS,
-                auth_data=[("digest", auth)] if auth else None,
-                # kazoo's own pauses between two tries to reconnect double up to an hour (kazoo.retry.KazooRetry).
-                connection_retry={"max_tries": -1, "max_delay": RECONNECT_SECONDS},
-                logger=_log,
-            )
-            try:
-                client.start(timeout=SECONDS)
-            except (KazooTimeoutError, OSError) as error:
-                client.stop()
-                client.close()
-                raise read_failed(self.uri, error) from error
-            self._client = client
+            self._client = open_session(self.hosts, self.uri)
         return self._client

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from kumo_assets.pointers.zookeeper_sessions import ZooKeeperSessions
 from kumo_assets.resources.aws import Sessions
 from kumo_assets.resources.object_cache import ObjectCache
 
@@ -29,9 +30,11 @@ class ReleaseCache:
     """`objects` are parsed write-once objects; `sessions` are AWS sessions with self-refreshing credentials. `recorded` is,
     by pointer address, which stored document (`stored_mark`) the ledger was last seen to know, and `faults` for which one
     its history was last looked through, and what was wrong with it. `inspections` are what looks for stray and damaged
-    objects found (`releases.inspection`)."""
+    objects found (`releases.inspection`). `zookeeper` are sessions that every context uses and none closes; without it each
+    opens its own."""
 
     objects: ObjectCache = field(default_factory=ObjectCache)
+    zookeeper: ZooKeeperSessions | None = None
     sessions: Sessions = field(default_factory=Sessions)
     recorded: dict[str, str] = field(default_factory=dict)
     inspections: Inspections = field(default_factory=Inspections)

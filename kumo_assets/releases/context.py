@@ -74,7 +74,7 @@ class ReleaseContext:
         pointers = (
             pointer_store_at(pointer_uri, names, objects_in)
             if pointer_uri
-            else open_pointer_store(definition.spec.pointer.store, names, objects_in, environment)
+            else open_pointer_store(definition.spec.pointer.store, names, objects_in, environment, cache.zookeeper)
         )
         objects = objects_in(names.bucket)
         return cls(

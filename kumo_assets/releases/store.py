@@ -34,6 +34,7 @@ from kumo_assets.documents import (
     validate_seal,
 )
 from kumo_assets.errors import DamagedDocument, ReleaseError
+from kumo_assets.releases.bell import ring
 from kumo_assets.releases.listing import (
     FALLBACK,
     FORCED,
@@ -284,7 +285,9 @@ class ReleaseStore(ReleaseDocuments):
 
     def seal(self, seal: Seal) -> Seal:
         """Seal the release once; the first seal stays and is returned."""
-        return self._create(seal.release_id, SEAL, seal)
+        sealed = self._create(seal.release_id, SEAL, seal)
+        ring(self.objects, self.names, seal.release_id)
+        return sealed
 
     def sealed(self, release: str) -> SealedRelease | None:
         """The seal, with the time S3 gives it; None for a release that is not sealed. DamagedDocument when the release's

@@ -34,6 +34,8 @@ MISSING = ("NoSuchKey", "404")
 FORBIDDEN = ("AccessDenied", "403")
 # S3, GetObject: 416 for a range that begins at or behind the object's end.
 BEHIND_THE_END = ("InvalidRange", "416")
+# GetObject with If-None-Match, of an object that still has the tag.
+UNCHANGED = ("304", "NotModified")
 # What boto3 raises: for an error answer, or one that cannot be parsed; for none; for a broken connection.
 FAULTS = (ClientError, BotoCoreError, OSError)
 # Tries of one write that is answered with 409: eight take 2.5 s.
@@ -97,23 +99,52 @@ class ObjectStore:
         S3 says 404 of a missing object only to a caller who may list the whole bucket, and 403 to others (S3, GetObject). A
         caller of ours may list its environment's keys and no others (deploy/iam), so what is forbidden is looked for.
         """
+        return self._get(key, None)
+
+    def get_current(self, key: str) -> Stored | None:
+        """The same, of an object that is read again and again: what this store's cache has of it is sent along
+        (`If-None-Match`), and S3 sends it again only where it was written since. The answer is as current as that of `get`.
+        """
+        name = f"last read of {key}"
+        known = cast("Stored | None", self.cache.get(self.bucket, name)) if self.cache.conditional else None
+        found = self._get(key, known)
+        if found is not None and found is not known:
+            self.cache.put(self.bucket, name, found)
+        return found
+
+    def _get(self, key: str, known: Stored | None) -> Stored | None:
+        condition: dict[str, Any] = {"IfNoneMatch": known.etag} if known is not None else {}
         for last in (False, True):
             try:
-                answer = self.client.get_object(Bucket=self.bucket, Key=key)
+                answer = self.client.get_object(Bucket=self.bucket, Key=key, **condition)
                 data = answer["Body"].read()
                 break
             except FAULTS as error:
-                if code_of(error) in MISSING:
+                code = code_of(error)
+                if code in MISSING:
                     return None
-                if code_of(error) in FORBIDDEN and not self._listed(key):
+                if known is not None and code in UNCHANGED:
+                    return known if self._same_write(known, error) else self._get(key, None)
+                if code in FORBIDDEN and not self._listed(key):
                     return None
                 # One that is there now may have been written since: it is read once more.
-                if last or code_of(error) not in FORBIDDEN:
+                if last or code not in FORBIDDEN:
                     raise self._failed("read", key, error) from error
         if not answer.get("ETag") or not answer.get("LastModified"):
             raise self._not_s3s("read", key, "no ETag or no Last-Modified")
         version = answer.get("VersionId", "")
         return Stored(data, answer["ETag"], answer["LastModified"], "" if version == UNVERSIONED else version)
+
+    def _same_write(self, known: Stored, unchanged: Exception) -> bool:
+        """Whether a 304 is of the very write that is known. A tag is a hash of the content: a person may have put the same
+        content back meanwhile, which must be seen. S3 says when, and in a bucket with versions which, in the headers."""
+        response: Any = unchanged.response if isinstance(unchanged, ClientError) else {}
+        headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        date, version = headers.get("last-modified"), headers.get("x-amz-version-id", "").replace(UNVERSIONED, "")
+        if not date or (known.version and not version):
+            self.cache.conditional = False  # or each read would be two
+            return False
+        return parsedate_to_datetime(date) == known.modified and version == known.version
 
     def get_range(self, key: str, start: int, length: int, *, etag: str = "") -> Range | None:
         """`length` bytes from `start` on, or fewer at the end. None when there is no such object, or, with `etag`, not the

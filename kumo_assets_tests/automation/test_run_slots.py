@@ -16,7 +16,7 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobO
 from dagster._core.test_utils import create_run_for_test
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from kumo_assets.automation.run_slots import PROMOTION, Limits, limits_of, missing
+from kumo_assets.automation.run_slots import PROMOTION, Limits, crowded, limits_of, missing
 from kumo_assets_tests.automation.test_schedules import definitions_of
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +73,19 @@ def test_with_every_slot_that_builds_may_have_full_a_promotion_and_an_operators_
         )
     waiting = {queue(instance, PROMOTION), queue(instance, rollback)}
     assert dequeue(instance) == waiting, "and no further build"
+
+
+def test_a_build_in_a_terminal_counts_as_one_and_is_told_when_it_is_one_too_many(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    daily = definitions_of(_folder(tmp_path), "UTC").resolve_job_def("offers_daily").run_tags
+    for _ in range(7):
+        create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags=dict(daily))
+    queue(instance, daily)
+    assert crowded(instance) == "", "a queued build has no slot"
+    create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags=dict(daily))
+    assert crowded(instance).startswith("8 builds are under way, and this instance lets 8 run at once")
+    assert dequeue(instance) == set(), "nor does the queue start another"
 
 
 def test_what_a_person_clicks_and_what_a_schedule_fires_have_the_tags_of_their_work(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -114,7 +115,7 @@ def test_late_logs_are_waited_for_until_they_come(custom: Callable[..., Chain]) 
     yesterday = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
 
     def change(spec: dict[str, Any]) -> None:
-        spec["schedule"] |= {"late_logs_cut_off_minutes": 60 * 24 * 7, "late_logs_poll_seconds": 0.1}
+        spec["schedule"] |= {"late_logs_cut_off_minutes": 60 * 24 * 7, "late_logs_poll_seconds": 0.3}
         spec["schedule"].pop("end", None)
         spec["raw_logs"] = ["late"]
         # Seen from today, all that was bought in 2017 is equally long ago.
@@ -129,10 +130,18 @@ def test_late_logs_are_waited_for_until_they_come(custom: Callable[..., Chain]) 
     chain.sql(f'CREATE SCHEMA IF NOT EXISTS "KUMO"."{schema}"')
     chain.sql(f'CREATE OR REPLACE TABLE "KUMO"."{schema}"."LATE" (SEEN_AT TIMESTAMP_NTZ)')
     chain.sql(f"""INSERT INTO "KUMO"."{schema}"."LATE" VALUES ('{yesterday} 12:00:00')""")
-    came = threading.Event()
+    came, free = threading.Event(), threading.Event()
+    # One slot for Kumo: who waits for logs leaves it to another query.
+    chain.instance.event_log_storage.set_concurrency_slots("kumo_jobs", 1)
 
     def deliver() -> None:
         assert not chain.kumo_jobs()
+        for _ in range(50):
+            info = chain.instance.event_log_storage.get_concurrency_info("kumo_jobs")
+            if not info.active_slot_count:
+                free.set()
+                break
+            time.sleep(0.02)
         chain.sql(f"""INSERT INTO "KUMO"."{schema}"."LATE" VALUES ('{yesterday} 23:59:30')""")
         came.set()
 
@@ -144,6 +153,7 @@ def test_late_logs_are_waited_for_until_they_come(custom: Callable[..., Chain]) 
         late.join()
     assert result.success, failure(result)
     assert came.is_set()
+    assert free.is_set()
     assert len(chain.kumo_jobs()) == 1
 
 

@@ -49,6 +49,9 @@ def test_a_day_is_built_and_stdout_is_one_json_document(home: Path) -> None:
     opened = ctx().store.opened(found["release_id"])
     assert opened is not None
     assert opened.by == "ann"
+    with dg.DagsterInstance.get() as instance:
+        [run] = instance.get_runs()
+    assert run.tags["kumo_assets/work"] == "build", "it counts among the builds that the queue lets run"
     entry = kumo_assets("history", QUERY, "--json").document[0]
     assert (entry["action"], entry["by"], entry["to_release"]) == ("promote", "ann", found["release_id"])
 

@@ -64,6 +64,32 @@ def test_what_was_written_is_read_with_its_tag_and_time(objects: ObjectStore, pr
     assert (head["ETag"], head["ContentType"]) == (stored.etag, "text/plain")
 
 
+def test_what_was_not_written_since_is_not_sent_again(objects: ObjectStore, prefix: str) -> None:
+    statuses: list[int] = []
+    objects.client.meta.events.register(
+        "response-received.s3.GetObject",
+        lambda response_dict, **_: statuses.append(response_dict["status_code"]),
+    )
+    key = prefix + "a"
+    assert objects.get_current(key) is None
+    objects.put(key, b"one")
+    first = objects.get_current(key)
+    assert first is not None
+    assert objects.get_current(key) == first
+    objects.put(key, b"two")
+    second = objects.get_current(key)
+    assert second is not None
+    assert (first.data, second.data) == (b"one", b"two")
+    time.sleep(1.1)  # S3 dates objects by whole seconds
+    objects.put(key, b"two")
+    again = objects.get_current(key)
+    assert again is not None
+    assert again.modified > second.modified, "a hand that puts the same content back is seen"
+    objects.client.delete_object(Bucket=BUCKET, Key=key)
+    assert objects.get_current(key) is None
+    assert statuses[:4] == [404, 200, 304, 200]
+
+
 def test_a_missing_object_is_none_and_does_not_exist(objects: ObjectStore, prefix: str) -> None:
     objects.put(prefix + "ab", b"one")
     assert objects.get(prefix + "a") is None
@@ -453,3 +479,43 @@ def test_what_is_written_between_the_read_and_the_listing_is_found(
     stored = scripted.get("k")
     assert stored is not None
     assert stored.data == b"new"
+
+
+@pytest.mark.parametrize(
+    ("known", "unchanged", "whole"),
+    [
+        ({}, {"Last-Modified": LAST_MODIFIED}, False),
+        ({}, {"Last-Modified": LAST_MODIFIED, "x-amz-version-id": "null"}, False),
+        ({"x-amz-version-id": "v1"}, {"Last-Modified": LAST_MODIFIED, "x-amz-version-id": "v1"}, False),
+        ({"x-amz-version-id": "v1"}, {"Last-Modified": LAST_MODIFIED, "x-amz-version-id": "v2"}, True),
+        ({}, {"Last-Modified": LAST_MODIFIED, "x-amz-version-id": "v1"}, True),
+        ({}, {"Last-Modified": "Thu, 30 Nov 2017 10:00:01 GMT"}, True),
+    ],
+)
+def test_unchanged_is_believed_of_the_same_write_only(
+    server: ScriptedServer, scripted: ObjectStore, known: dict[str, str], unchanged: dict[str, str], whole: bool
+) -> None:
+    headers = {"ETag": '"e"', "Last-Modified": LAST_MODIFIED}
+    server.script = in_turn(
+        Answer(200, b"one", headers | known), Answer(304, b"", headers | unchanged), Answer(200, b"two", headers)
+    )
+    first, second = scripted.get_current("k"), scripted.get_current("k")
+    assert first is not None
+    assert second is not None
+    assert second.data == (b"two" if whole else b"one")
+    assert scripted.cache.conditional
+
+
+@pytest.mark.parametrize(
+    ("known", "unchanged"), [({}, {}), ({"x-amz-version-id": "v1"}, {"Last-Modified": LAST_MODIFIED})]
+)
+def test_a_store_whose_304_does_not_say_which_write_it_means_is_read_whole_from_then_on(
+    server: ScriptedServer, scripted: ObjectStore, known: dict[str, str], unchanged: dict[str, str]
+) -> None:
+    one = Answer(200, b"one", {"ETag": '"e"', "Last-Modified": LAST_MODIFIED} | known)
+    server.script = in_turn(one, Answer(304, b"", {"ETag": '"e"'} | unchanged), one, one)
+    for _ in range(3):
+        found = scripted.get_current("k")
+        assert found is not None
+        assert found.data == b"one"
+    assert len(server.asked) == 4

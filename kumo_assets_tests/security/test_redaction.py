@@ -97,7 +97,7 @@ def test_zookeepers_password_is_in_no_error_and_no_log(
     from kumo_assets.config.names import QueryNames
 
     monkeypatch.setenv("KUMO_ASSETS_ZOOKEEPER_AUTH", "writer:planted-sesame")
-    monkeypatch.setattr("kumo_assets.pointers.zookeeper.SECONDS", 0.5)
+    monkeypatch.setattr("kumo_assets.pointers.zookeeper_sessions.SECONDS", 0.5)
     caplog.set_level(logging.DEBUG)
     store = ZooKeeperPointerStore(QueryNames("local", "shop", "a-bucket"), "127.0.0.1:9")
     with pytest.raises(KumoAssetsError) as caught:

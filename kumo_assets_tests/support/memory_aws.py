@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -79,13 +80,22 @@ class MemoryS3:
         self.memory.objects[Key] = (Body, self.memory.clock.tick())
         return {"ETag": etag(Body), **self._version(Key, new=True)}
 
-    def get_object(self, *, Bucket: str, Key: str, Range: str = "", IfMatch: str = "") -> dict[str, Any]:
+    def get_object(
+        self, *, Bucket: str, Key: str, Range: str = "", IfMatch: str = "", IfNoneMatch: str = ""
+    ) -> dict[str, Any]:
         self.memory.requests["GetObject"] += 1
         found = self.memory.objects.get(Key)
         if found is None:
             raise answer("NoSuchKey", 404, "GetObject")
         if IfMatch and IfMatch != etag(found[0]):
             raise answer("PreconditionFailed", 412, "GetObject")
+        if etag(found[0]) == IfNoneMatch:
+            unchanged = answer("304", 304, "GetObject")
+            headers = {"last-modified": format_datetime(found[1], usegmt=True)}
+            if "VersionId" in self._version(Key):
+                headers["x-amz-version-id"] = self._version(Key)["VersionId"]
+            unchanged.response["ResponseMetadata"]["HTTPHeaders"] = headers
+            raise unchanged
         if Range:
             return self._range(found, *map(int, Range.removeprefix("bytes=").split("-")))
         return {"Body": io.BytesIO(found[0]), "ETag": etag(found[0]), "LastModified": found[1], **self._version(Key)}

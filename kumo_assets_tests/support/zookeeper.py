@@ -37,6 +37,7 @@ class Wire:
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
     armed: tuple[int, bytes, str] | None = None
     cuts: int = 0
+    accepted: int = 0
 
     @property
     def port(self) -> int:
@@ -51,6 +52,7 @@ class Wire:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self.listener.accept()
+                self.accepted += 1
                 server = socket.create_connection(("127.0.0.1", self.server))
                 lost: list[int] = []
                 for target in (self._requests, self._answers):
