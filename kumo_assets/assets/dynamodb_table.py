@@ -67,7 +67,9 @@ def build_dynamodb_table(definition: QueryDefinition, partitions: dg.PartitionsD
         state: ImportState | None = None
         started = time.perf_counter()
         if artefact is None:
-            attempt, state, was_adopted = _import(context, step, kumo_assets_dynamodb.client())
+            attempt, state, was_adopted = _import(
+                context, step, kumo_assets_dynamodb.client(), kumo_assets_releases.environment().bucket_owner
+            )
             evidence = _evidence(step, kumo_assets_dynamodb.client(), state)
             shown = definition.spec.show_entities
             verdict = step.store.write_verdict(
@@ -111,7 +113,9 @@ class _Arns:
         self.step.store.write_import(self.step.release_id, attempt, table, arn)
 
 
-def _import(context: dg.AssetExecutionContext, step: Step, client: "DynamoDBClient") -> tuple[int, ImportState, bool]:
+def _import(
+    context: dg.AssetExecutionContext, step: Step, client: "DynamoDBClient", bucket_owner: str
+) -> tuple[int, ImportState, bool]:
     source = step.upstream("s3_export")
     export = source.details_as(ExportDetails)
     spec = step.definition.spec
@@ -124,6 +128,8 @@ def _import(context: dg.AssetExecutionContext, step: Step, client: "DynamoDBClie
             key=KEY,
             format=export.format,
             tags=step.names.tags(step.release_id),
+            sse=spec.table.sse,
+            bucket_owner=bucket_owner,
         )
 
     # Right counts, but sampled items that differ: the same table would be judged the same again, so it is not adopted.

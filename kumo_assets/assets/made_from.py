@@ -92,6 +92,7 @@ def _dynamodb_table(definition: QueryDefinition, partition: str) -> MadeFrom:
         "table.point_in_time_recovery": table.point_in_time_recovery,
         "table.reads_per_second": table.reads_per_second,
         "table.replicas": [*table.replicas],
+        "table.sse": table.sse,
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -36,16 +37,28 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _account(text: str) -> str:
+    if text and not re.fullmatch(r"\d{12}", text):
+        raise ConfigError(
+            "read the environment variable",
+            to="KUMO_ASSETS_BUCKET_OWNER",
+            found=f"{text!r} is no AWS account",
+            next="set it to the 12 digits of the account that the bucket belongs to, or unset it",
+        )
+    return text
+
+
 @dataclass(frozen=True)
 class Environment:
     """Which environment this process works in, and where its releases live. Snowflake unloads there through the named
     `stage` (`DATABASE.SCHEMA.STAGE`), whose URL is this environment's part of the bucket; without one through the
-    `storage_integration`, to a URL."""
+    `storage_integration`, to a URL. `bucket_owner` is the AWS account that the bucket belongs to, where it is another one."""
 
     name: str
     bucket: str
     storage_integration: str = ""
     stage: str = ""
+    bucket_owner: str = ""
     zookeeper: str = ""
 
     @classmethod
@@ -56,6 +69,7 @@ class Environment:
             bucket=required("KUMO_ASSETS_BUCKET", "the S3 bucket of releases and pointers", source),
             storage_integration=source.get("KUMO_ASSETS_STORAGE_INTEGRATION", ""),
             stage=source.get("KUMO_ASSETS_STAGE", "").strip(),
+            bucket_owner=_account(source.get("KUMO_ASSETS_BUCKET_OWNER", "").strip()),
             zookeeper=source.get("KUMO_ASSETS_ZOOKEEPER", ""),
         )
 

@@ -153,9 +153,21 @@ class Table(Strict):
     replicas: list[str] = Field(
         default_factory=list, description="Other regions whose replica must be ACTIVE before the swap."
     )
+    sse: str | None = Field(
+        default=None,
+        pattern=r"^(aws|alias/[a-zA-Z0-9/_-]{1,250}|(mrk-)?[0-9a-f-]{8,36}|arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:(key|alias)/[a-zA-Z0-9/_-]+)$",
+        description="KMS key of the tables: an alias, id or ARN, or `aws` for the account's own. Unset: DynamoDB's, which is free.",
+    )
     sample: int = Field(default=20, ge=1, le=1000, description="Items compared with their source rows.")
     import_deadline_minutes: float = Field(default=180, gt=0, le=WEEK_MINUTES)
     poll_seconds: float = Field(default=10, gt=0, le=HOUR)
+
+    @model_validator(mode="after")
+    def _key_in_every_region(self) -> Table:
+        # A replica is encrypted with a key of its own region (DynamoDB, CreateReplicationGroupMemberAction).
+        if self.replicas and self.sse not in (None, "aws") and not str(self.sse).startswith("alias/"):
+            raise ValueError("sse: with replicas, name the key by an alias (alias/...) that exists in every region")
+        return self
 
 
 class Pointer(Strict):

@@ -68,7 +68,7 @@ def with_table(ctx: ReleaseContext, candidate: Candidate) -> Candidate:
     """The same candidate, its table looked at."""
     if candidate.sealed is None:
         return candidate
-    state = tables.describe(ctx.dynamodb, candidate.sealed.seal.table)
+    state = tables.describe(ctx.dynamodb_in(candidate.sealed.seal.region), candidate.sealed.seal.table)
     return replace(candidate, table_fault=tables.fault(state, ctx.table))
 
 

@@ -48,6 +48,7 @@ MATTERS: dict[str, tuple[Any, set[str]]] = {
     "table.point_in_time_recovery": (True, {"dynamodb_table"}),
     "table.reads_per_second": (20_000, {"dynamodb_table"}),
     "table.replicas": (["eu-west-1"], {"dynamodb_table"}),
+    "table.sse": ("alias/predictions", {"dynamodb_table"}),
 }
 # How things are waited for, when they are begun, who owns them, what is judged or kept: no artefact is another with it.
 # Gates are judged again instead (`kumo_assets.gates.settings`).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import boto3
@@ -169,3 +169,45 @@ def test_warm_throughput_never_asks_for_fewer_writes_than_the_table_has(account:
     asked = made.bodies["UpdateTable"]["WarmThroughput"]
     assert asked["ReadUnitsPerSecond"] == 50_000
     assert asked.get("WriteUnitsPerSecond", 40_000) >= 40_000
+
+
+def test_a_customers_key_and_a_bucket_of_another_account_are_part_of_the_request(account: Any) -> None:
+    client, made = account(DescribeTable=NO_TABLE, ImportTable=description("IN_PROGRESS"))
+    plain = request_for(1)
+    theirs = replace(plain, sse="alias/predictions", bucket_owner="111122223333")
+    adopt_or_import(client, lambda attempt: theirs, whole)
+    sent = made.bodies["ImportTable"]
+    assert sent["S3BucketSource"]["S3BucketOwner"] == "111122223333"
+    wanted = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": "alias/predictions"}
+    assert sent["TableCreationParameters"]["SSESpecification"] == wanted
+    assert replace(plain, sse="aws").parameters()["TableCreationParameters"]["SSESpecification"] == {
+        "Enabled": True,
+        "SSEType": "KMS",
+    }
+    # Within 8 hours AWS refuses a token with other parameters.
+    assert len({one.token for one in (plain, theirs, replace(plain, sse="aws"))}) == 3
+    assert "SSESpecification" not in plain.parameters()["TableCreationParameters"]
+
+
+def test_a_replica_of_an_encrypted_table_has_the_key_of_its_own_region(account: Any) -> None:
+    state = ok({"Table": {"TableName": TABLE, "TableArn": TABLE_ARN, "TableStatus": "ACTIVE"}})
+    client, made = account(DescribeTable=state, TagResource=ok({}), UpdateTable=ok({"TableDescription": {}}))
+    wanted = Table(replicas=["eu-west-1"], sse="alias/predictions", deletion_protection=False)
+    tables.care_for(client, TABLE, wanted, {"a": "b"})
+    create = {"RegionName": "eu-west-1", "KMSMasterKeyId": "alias/predictions"}
+    assert made.bodies["UpdateTable"]["ReplicaUpdates"] == [{"Create": create}]
+
+
+@pytest.mark.parametrize(
+    "sse", ["1234abcd-12ab-34cd-56ef-1234567890ab", "arn:aws:kms:us-east-1:111122223333:key/1234abcd"]
+)
+def test_a_key_of_one_region_is_refused_for_a_table_with_replicas(sse: str) -> None:
+    assert Table(sse=sse).sse == sse
+    with pytest.raises(ValueError, match="name the key by an alias"):
+        Table(sse=sse, replicas=["eu-west-1"])
+
+
+@pytest.mark.parametrize("sse", ["", "AES256", "my key", "alias/", "arn:aws:s3:::bucket"])
+def test_what_is_no_key_is_refused(sse: str) -> None:
+    with pytest.raises(ValueError, match="sse"):
+        Table(sse=sse)

@@ -172,7 +172,9 @@ def _candidate(ctx: ReleaseContext, found: VersionedPointer | None, release: str
     candidate = candidate_of(ctx, release)
     fault = None
     if candidate.sealed is not None and not candidate.rejected and not candidate.retired and not candidate.damaged:
-        fault = tables.fault(tables.describe(ctx.dynamodb, candidate.sealed.seal.table), ENOUGH)
+        fault = tables.fault(
+            tables.describe(ctx.dynamodb_in(candidate.sealed.seal.region), candidate.sealed.seal.table), ENOUGH
+        )
     forced = candidate.forced and _went_live_by_force(ctx, found, release)
     return replace(candidate, table_fault=fault, forced=forced, was_active=was_active)
 

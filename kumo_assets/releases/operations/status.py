@@ -207,7 +207,7 @@ def _problems(ctx: ReleaseContext, found: VersionedPointer) -> list[str]:
     pointer = found.pointer
     wrong = []
     try:
-        fault = tables.fault(tables.describe(ctx.dynamodb, pointer.table), ctx.table)
+        fault = tables.fault(tables.describe(ctx.dynamodb_in(pointer.region or ""), pointer.table), ctx.table)
         if fault is not None:
             wrong.append(f"the active table {pointer.table} {fault}")
     except KumoAssetsError as error:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ImportTableDescriptionTypeDef,
         ImportTableInputTypeDef,
         ListImportsInputTypeDef,
+        SSESpecificationTypeDef,
     )
 
 LIVE = ("IN_PROGRESS",)
@@ -52,7 +53,8 @@ class ImportState:
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What one import is made of: the objects, their format, and the table's name, key and tags."""
+    """What one import is made of: the objects, their format, and the table's name, key and tags. `sse` is the KMS key of the
+    table as `table.sse` has it, `bucket_owner` the account of a bucket that is not ours."""
 
     table: str
     bucket: str
@@ -60,6 +62,8 @@ class ImportRequest:
     key: str
     format: str
     tags: dict[str, str]
+    sse: str | None = None
+    bucket_owner: str = ""
 
     def parameters(self) -> ImportTableInputTypeDef:
         """Keyword arguments of `import_table`."""
@@ -77,12 +81,20 @@ class ImportRequest:
         }
         if self.format == "csv":
             parameters["InputFormatOptions"] = {"Csv": {"Delimiter": ","}}
+        if self.bucket_owner:
+            parameters["S3BucketSource"]["S3BucketOwner"] = self.bucket_owner
+        if self.sse is not None:
+            encryption: SSESpecificationTypeDef = {"Enabled": True, "SSEType": "KMS"}
+            if self.sse != "aws":
+                encryption["KMSMasterKeyId"] = self.sse
+            parameters["TableCreationParameters"]["SSESpecification"] = encryption
         return parameters
 
     @property
     def token(self) -> str:
         """Equal requests have equal tokens, so a replay within 8 hours is answered with the same import."""
-        return hashlib.sha256(f"{self.table}|{self.bucket}|{self.prefix}|{self.format}".encode()).hexdigest()[:36]
+        parts = [self.table, self.bucket, self.prefix, self.format, *filter(None, [self.sse, self.bucket_owner])]
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:36]
 
 
 def table_arn(client: DynamoDBClient, table: str) -> str | None:

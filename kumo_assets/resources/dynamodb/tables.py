@@ -19,6 +19,7 @@ from kumo_assets.resources.aws import explain_error
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import (
+        CreateReplicationGroupMemberActionTypeDef,
         KeysAndAttributesUnionTypeDef,
         ListTablesInputTypeDef,
         ListTagsOfResourceInputTypeDef,
@@ -113,7 +114,11 @@ def care_for(client: DynamoDBClient, table: str, wanted: Table, tags: Mapping[st
             _update(client, {"TableName": table, "WarmThroughput": warm})
         for region in wanted.replicas:
             if region not in state.replicas:
-                _update(client, {"TableName": table, "ReplicaUpdates": [{"Create": {"RegionName": region}}]})
+                # Encrypted with its region's key of that alias; without one a replica of such a table is refused.
+                create: CreateReplicationGroupMemberActionTypeDef = {"RegionName": region}
+                if wanted.sse is not None and wanted.sse != "aws":
+                    create["KMSMasterKeyId"] = wanted.sse
+                _update(client, {"TableName": table, "ReplicaUpdates": [{"Create": create}]})
     except (ClientError, BotoCoreError, OSError) as error:
         raise _failed("protect the table", table, error) from error
 
