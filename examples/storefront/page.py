@@ -108,6 +108,24 @@ class Page:
     checked: str
     stale: bool
     version: str
+    staged: Staged | None = None
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What the release that waits for approval would show the same household; `note` says why it has nothing to show."""
+
+    items: list[Item]
+    release_id: str = ""
+    logs_until: str = ""
+    note: str = ""
+
+
+def staged(result: Result, catalogue: Catalogue) -> Staged:
+    """The other half of a page that shows both, for an answer or a miss of the staged release."""
+    items = catalogue.items(_list(result.predictions), SHOWN) if isinstance(result, Answer) else []
+    note = "" if items else "It has no list for this household."
+    return Staged(items, result.release_id, _day(result.partition), note)
 
 
 def build(

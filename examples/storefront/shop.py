@@ -12,12 +12,13 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from kumo_serving import AsyncReader
-from kumo_serving.errors import KumoAssetsError, PointerError, ReadError
-from page import Catalogue, build, state, unknown
+from kumo_serving.errors import KumoAssetsError, NotServed, PointerError, ReadError
+from page import Catalogue, Staged, build, staged, state, unknown
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -62,7 +63,20 @@ async def home(request: Request) -> Response:
         # A shop's page is worth more than its recommendations: it is served without them, and somebody is told.
         log.warning("no recommendations for a page: %s", error)
         page = unknown(household, reader.fallback, reader.health(), catalogue, now)
+    if request.query_params.get("beside") == "staged":
+        page = replace(page, staged=await beside(reader, household, catalogue))
     return templates.TemplateResponse(request, "home.html", {"page": page, "households": catalogue.suggestions})
+
+
+async def beside(reader: AsyncReader, household: str, catalogue: Catalogue) -> Staged:
+    """The same household in the release that waits for approval: for those who decide, never for a shopper."""
+    try:
+        return staged(await reader.get(household, release="staged"), catalogue)
+    except NotServed:
+        return Staged([], note="No release waits for approval.")
+    except (ReadError, PointerError) as error:
+        log.warning("no staged list for a page: %s", error)
+        return Staged([], note="The release that waits for approval does not answer just now.")
 
 
 async def another(request: Request) -> Response:

@@ -16,9 +16,10 @@ from kumo_assets.assets.keys import POINTER_POOL, code_version, key_of
 from kumo_assets.assets.ui import Metadata
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.documents import LedgerEntry
+from kumo_assets.errors import Refused
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.resource import ReleasesResource
-from kumo_assets.releases.run import author_of
+from kumo_assets.releases.run import asked_by_nobody, author_of
 
 ASSET = "active_pointer"
 RELEASE_TAG = "kumo_assets/release"
@@ -59,6 +60,13 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
     def active_pointer(
         context: dg.AssetExecutionContext, kumo_assets_releases: ReleasesResource
     ) -> Iterator[dg.MaterializeResult[None]]:
+        if spec.promotion == "manual" and asked_by_nobody(context):
+            raise Refused(
+                "promote a release of",
+                to=definition.name,
+                found=f"promotion is manual, and {author_of(context)} is no person",
+                next=f"kumo-assets promote {definition.name}, or materialise this asset by hand",
+            )
         with closing(kumo_assets_releases.context(definition)) as ctx:
             promotion = promote(
                 ctx, context.run.tags.get(RELEASE_TAG), by=author_of(context), run_id=context.run.run_id
@@ -94,6 +102,7 @@ def pointer_metadata(pointer: Pointer, where: str) -> Metadata:
         "generation": pointer.generation,
         "table": pointer.table,
         "previous": pointer.previous[0].release_id if pointer.previous else "none",
+        "staged": pointer.staged.release_id if pointer.staged else "none",
         "hold": pointer.hold.reason if pointer.hold else "none",
         "forced": pointer.forced.reason if pointer.forced else "no",
         **({} if pointer.edited else {"at": pointer.promoted.at}),
@@ -106,7 +115,8 @@ def move_metadata(entry: LedgerEntry) -> Metadata:
     return {
         "release": entry.to_release or NO_RELEASE,
         "generation": entry.generation,
-        "action": entry.action,
+        "action": entry.shown_action,
+        **({"staged": entry.stages or "none"} if entry.stages or entry.unstages else {}),
         "by": entry.by,
         "reason": entry.reason or "-",
         "left": entry.from_release or "nothing",

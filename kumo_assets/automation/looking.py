@@ -22,15 +22,21 @@ from kumo_assets.automation.notifications import (
     Alarm,
     alarms_of_pointer,
     alarms_of_releases,
+    awaiting_approval,
+    cannot_stage,
     damaged,
     strange_objects,
     unrecorded,
 )
 from kumo_assets.automation.pointer_events import news_since
 from kumo_assets.config.load import QueryDefinition
+from kumo_assets.errors import LostRace
 from kumo_assets.pointers.store import VersionedPointer, stored_mark
+from kumo_assets.releases.context import ReleaseContext
+from kumo_assets.releases.decision import Decision
 from kumo_assets.releases.operations.promote import next_promotion
 from kumo_assets.releases.operations.reconcile import News
+from kumo_assets.releases.operations.stage import keep_staged
 from kumo_assets.releases.resource import ReleasesResource
 
 # Dagster ends a tick after 60 s and forgets what it did (DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS). So long the queries are
@@ -42,6 +48,8 @@ AT_ONCE = 16
 QUIET_AFTER_SECONDS = 600.0
 QUIET_LOOK_SECONDS = 60.0
 BELL_SECONDS = 5.0
+# The author of what is staged by itself.
+STAGER = "promotion_sensor"
 
 
 @dataclass(frozen=True)
@@ -94,9 +102,14 @@ def look(releases: ReleasesResource, definition: QueryDefinition, before: Before
             seen += alarms_of_pointer(definition, found, now)
             release, decision = next_promotion(ctx, found)
             promotable = release if decision.outcome == "promote" else None
+            approval = list[Alarm]()
+            if definition.spec.promotion == "manual":
+                promotable = None
+                found, decision, approval = _for_approval(ctx, found, release, decision)
             # Again, for the reason of what is stale is known now.
             seen = alarms_of_pointer(definition, found, now, decision.reason)
             seen += alarms_of_releases(ctx, definition, found, release, decision, now)
+            seen += approval
             seen += build_alarms(ctx, before.failed_build, before.told)
             seen += strange_objects(ctx, now)
             reason = decision.reason
@@ -143,6 +156,25 @@ def _calm(view: View) -> bool:
         and not (view.fault or view.alarms or view.release)
         and not (found.pointer.hold is not None or found.hand_edited)
     )
+
+
+def _for_approval(
+    ctx: ReleaseContext, found: VersionedPointer | None, release: str | None, decision: Decision
+) -> tuple[VersionedPointer | None, Decision, list[Alarm]]:
+    """Of a query that only a person promotes: the pointer once the newest release is staged, why nothing goes live by
+    itself, and what a person should know. An error while staging is one of these."""
+    seen: list[Alarm] = []
+    if found is not None:
+        try:
+            found = keep_staged(ctx, found, by=STAGER)
+        except LostRace:
+            pass  # the next tick looks at what the other writer made of it
+        except KumoAssetsError as error:
+            seen.append(cannot_stage(ctx.query, error))
+    promotable = release if decision.outcome == "promote" else None
+    if promotable is not None:
+        decision = Decision("wait", f"{promotable} waits for a person's approval", f"kumo-assets promote {ctx.query}")
+    return found, decision, [*seen, *awaiting_approval(ctx.query, found, promotable)]
 
 
 class Looks:

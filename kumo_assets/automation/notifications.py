@@ -99,6 +99,26 @@ def _of_ledger(ctx: ReleaseContext, query: str, found: VersionedPointer | None) 
     return [Alarm(f"ledger {what}", "ledger", what, (f"kumo-assets history {query}",)) for what in wrong]
 
 
+def awaiting_approval(query: str, found: VersionedPointer | None, release: str | None) -> list[Alarm]:
+    """The message for a release that only a person promotes: the staged one; before the first promotion, when nothing can
+    be staged, the one that may go live (`release`)."""
+    staged = found.pointer.staged if found is not None else None
+    waits = staged.release_id if staged is not None else release if found is None else None
+    if waits is None:
+        return []
+    look = f"kumo-assets gates {query} --partition {staged.partition}" if staged is not None else ""
+    lines = [f"kumo-assets promote {query} {waits} puts it live", look or f"kumo-assets status {query}"]
+    if found is not None and found.pointer.hold is not None:
+        lines.insert(0, f"promotion is on hold; first kumo-assets unhold {query}")
+    return [Alarm(f"approval {waits}", "approval", f"{waits} waits for a person's approval", (*lines,))]
+
+
+def cannot_stage(query: str, error: KumoAssetsError) -> Alarm:
+    """The message for a release that could not be staged; it is tried again at each tick."""
+    title = f"the newest release of {query} could not be staged: {error.found}"
+    return Alarm("cannot_stage", "approval", title, (error.next, f"kumo-assets status {query}"))
+
+
 def unrecorded(query: str, error: KumoAssetsError) -> Alarm:
     """The message for a ledger that does not take, or give, what happened to the pointer."""
     following = f"{error.next}; with 32 moves that are not recorded nothing more is promoted"

@@ -114,7 +114,7 @@ def reports_of(query: str, entries: Sequence[Recorded], run_status: RunStatus) -
             undecided.append(record.name)
             continue
         kind = dg.AssetMaterialization if entry.action in SERVED else dg.AssetObservation
-        title = f"{entry.action} by {entry.by}{': ' if entry.reason else ''}{entry.reason}"
+        title = f"{entry.shown_action} by {entry.by}{': ' if entry.reason else ''}{entry.reason}"
         events.append(kind(pointer_key(query), description=title, metadata=move_metadata(entry)))
     return events, undecided
 

@@ -129,6 +129,9 @@ def _page(found: Any) -> str:
     lines.append(
         ("waiting", f"{found.candidate}{waits}: {found.candidate_words}" if found.candidate else found.candidate_words)
     )
+    if found.staged is not None:
+        where = f"(partition {found.staged['partition'] or 'unknown'}), waits for a person's approval"
+        lines.append(("staged", f"{found.staged['release_id'] or found.staged['table']}  {where}"))
     block = found.last_block
     if block is not None:
         past = "; a newer release got past it" if block["resolved"] else ""
@@ -212,13 +215,13 @@ def history(
     entries = known_history(ctx, found, limit)
     show(
         as_json,
-        [entry.model_dump(mode="json") for entry in entries],
+        [{**entry.model_dump(mode="json"), "action": entry.shown_action} for entry in entries],
         lambda: table(
             ["at", "action", "from", "to", "generation", "by", "reason"],
             [
                 [
                     entry.at,
-                    entry.action,
+                    entry.shown_action,
                     entry.from_release or "-",
                     entry.to_release or "-",
                     str(entry.generation or "-"),
@@ -234,6 +237,9 @@ def history(
 def lookup(
     query: Query,
     entity: Annotated[str, typer.Argument(help="Key of the entity, e.g. a household's number.")],
+    release: Annotated[
+        str | None, typer.Option(help="'staged', or the id of the active, the staged or a previous release.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """What an online service would answer, through the reader it would use, and from which release."""
@@ -243,7 +249,7 @@ def lookup(
     uri = ctx.pointers.uri
     reader = Reader(query, pointer=open_pointer(uri), budget_seconds=5.0)
     try:
-        answer = reader.get(entity)
+        answer = reader.get(entity, release=release)
     finally:
         reader.close()
     found = isinstance(answer, Answer | FallbackAnswer)

@@ -20,18 +20,33 @@ def promote(
         bool,
         typer.Option("--force", help="Pass failed gates; never counts that disagree, a hold, or an older partition."),
     ] = False,
+    stage: Annotated[
+        bool, typer.Option("--stage", help="Name it beside the active one, to be looked at; what is served stays.")
+    ] = False,
     reason: Reason = "",
     by: By = "",
     as_json: Json = False,
 ) -> None:
-    """Put a release live, if the one decision allows it."""
+    """Put a release live, or stage it, if the one decision allows it."""
+    from kumo_assets.releases.operations.promote import Promotion
     from kumo_assets.releases.operations.promote import promote as move
+    from kumo_assets.releases.operations.stage import Staging
+    from kumo_assets.releases.operations.stage import stage as stage_it
 
+    if force and stage:
+        raise ConfigError(
+            "stage a release", to=query, found="--stage and --force", next="stage what passes its gates, or promote it"
+        )
     if force and not reason.strip():
         raise ConfigError(
             "force a promotion", found="no reason", next="give --reason TEXT: it stays with the release and the pointer"
         )
-    done = move(context_of(query), release, by=by or person(), forced=reason if force else None)
+    ctx = context_of(query)
+    done: Promotion | Staging
+    if stage:
+        done = stage_it(ctx, release, by=by or person())
+    else:
+        done = move(ctx, release, by=by or person(), forced=reason if force else None)
     pointer = done.pointer
     document = {
         "query": query,
@@ -40,6 +55,7 @@ def promote(
         "partition": pointer.partition,
         "generation": pointer.generation,
         "table": pointer.table,
+        "staged": pointer.staged.release_id if pointer.staged is not None else None,
         "pointer": done.where,
         "words": done.message,
     }

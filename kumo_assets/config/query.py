@@ -259,6 +259,10 @@ class PredictiveQuerySpec(Strict):
     export: Export = Field(default_factory=Export)
     table: Table = Field(default_factory=Table)
     pointer: Pointer = Field(default_factory=Pointer)
+    promotion: Literal["automatic", "manual"] = Field(
+        default="automatic",
+        description="manual: the newest release that may go live is staged, and a person promotes it.",
+    )
     schedule: Schedule
     retention: Retention = Field(default_factory=Retention)
     outcomes: Outcomes | None = Field(

@@ -22,10 +22,12 @@ class LedgerEntry(Document):
     """One line of history. `at` is a time with its offset, and names the entry.
 
     `accepts` are the first and the last generation of which a person accepted that the history is not whole. Its action
-    is `hand_edit`, which every version knows; the field is left out of every other entry.
+    is `hand_edit`, which every version knows; the field is left out of every other entry. `stages` is the release that a
+    move staged for a person's approval, `unstages` one that it took back. The action of such a move is `retire`: of those
+    that every version knows, the one that changes neither what is served nor who holds it.
     """
 
-    added = frozenset({"accepts"})
+    added = frozenset({"accepts", "stages", "unstages"})
 
     at: Annotated[str, AfterValidator(_states_a_time)]
     action: Action
@@ -36,3 +38,10 @@ class LedgerEntry(Document):
     generation: int = Field(default=0, ge=0, le=MAX_GENERATION)
     run_id: str = ""
     accepts: tuple[int, int] | None = None
+    stages: str = ""
+    unstages: str = ""
+
+    @property
+    def shown_action(self) -> str:
+        """The action for a person: that of a staging is stored as one that every version knows."""
+        return "stage" if self.stages else "unstage" if self.unstages else self.action

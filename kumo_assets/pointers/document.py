@@ -37,6 +37,7 @@ _DIGEST = re.compile(r"[0-9a-f]{16}\Z")
 _MARK = re.compile(r"[0-9a-f]{8}\Z")
 # Moves that one document can name and the ledger does not know: its own, and those that it carries.
 MOST_UNRECORDED = 32
+_NOT_UNSTAGED = ("staged", "unstaged_digest")
 
 
 class Unrecorded(NamedTuple):
@@ -100,8 +101,24 @@ def document_of(pointer: Pointer, move: LedgerEntry, carried: Sequence[Unrecorde
     document["move"] = move.model_dump(mode="json")
     if carried:
         document["unrecorded"] = [{"mark": mark, **entry.model_dump(mode="json")} for entry, mark in carried]
+    if pointer.staged is not None:
+        document["unstaged_digest"] = _unstaged_digest(document)
     document["digest"] = digest_of(document)
     return document
+
+
+def _unstaged_digest(document: Mapping[str, Any]) -> str:
+    """The digest of the document without what is staged: by it we know that a person took out `staged` and edited nothing
+    else."""
+    return digest_of({name: value for name, value in document.items() if name not in _NOT_UNSTAGED})
+
+
+def _written_by_us(document: Mapping[str, Any]) -> bool:
+    """True for a document as we wrote it, and for one from which a person took out `staged` and nothing else: that is no
+    hand on what is served."""
+    if document.get("digest") == digest_of(document):
+        return True
+    return document.get("staged") is None and document.get("unstaged_digest") == _unstaged_digest(document)
 
 
 def to_bytes(pointer: Pointer, move: LedgerEntry, carried: Sequence[Unrecorded] = ()) -> bytes:
@@ -160,7 +177,7 @@ def from_raw(raw: RawPointer, names: QueryNames) -> VersionedPointer:
     """Parse what a store holds. Raises PointerMalformed naming the field."""
     pointer = _of_releases(parse_pointer(raw.data, names.query, names.environment))
     document = json.loads(raw.data.decode("utf-8-sig"))  # what the reader's parser took, this one takes too
-    ours = document.get("digest") == digest_of(document)
+    ours = _written_by_us(document)
     carried, own = _moves_in(document, names.query)
     if not ours or own is None:
         return VersionedPointer(

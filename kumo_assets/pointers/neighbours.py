@@ -49,6 +49,8 @@ def _tables_in(data: bytes) -> set[str]:
     try:
         document = json.loads(data.decode("utf-8-sig"))
         served = [document.get("table"), *(item.get("table") for item in document.get("previous") or [])]
+        staged = document.get("staged")
+        served.append(staged.get("table") if isinstance(staged, dict) else None)
         return {table for table in served if isinstance(table, str)}
     except (ValueError, RecursionError, AttributeError, TypeError):
         return set(_NAME.findall(text))

@@ -121,7 +121,7 @@ def put_back(ctx: ReleaseContext, current: VersionedPointer | None) -> str | Non
     if (now.version if now is not None else None) != (current.version if current is not None else None):
         return None
     newest = max(later, key=lambda entry: entry.generation)
-    known = f"generation {newest.generation} ({newest.action} to {newest.to_release or 'nothing'} by {newest.by})"
+    known = f"generation {newest.generation} ({newest.shown_action} to {newest.to_release or 'nothing'} by {newest.by})"
     if current is None:
         return f"the pointer was deleted: the ledger knows {known}"
     return f"an old pointer, generation {generation}, was put back over {known}"

@@ -84,6 +84,12 @@ def author_of(context: RunContext) -> str:
     return "dagster"
 
 
+def asked_by_nobody(context: RunContext) -> bool:
+    """True for a run that no person asked for: a schedule, a sensor or an automation condition of Dagster's did."""
+    clocks = ("dagster/schedule_name", "dagster/sensor_name", "dagster/from_automation_condition")
+    return any(context.run.tags.get(tag) for tag in clocks)
+
+
 def person() -> str:
     """The user of this process, `user@host`, as the ledger names them; cut where a host has a very long name. One without a
     name is `uid-1234@host`, as a container has under a UID of its own (`runAsUser`, OpenShift)."""

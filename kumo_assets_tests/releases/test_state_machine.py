@@ -37,6 +37,7 @@ from kumo_assets.releases.operations.promote import next_promotion, promote
 from kumo_assets.releases.operations.reconcile import reconcile
 from kumo_assets.releases.operations.retire import retire
 from kumo_assets.releases.operations.rollback import rollback
+from kumo_assets.releases.operations.stage import keep_staged, stage
 from kumo_assets.releases.operations.status import report
 from kumo_assets.resources.dynamodb.tables import list_tables
 from kumo_assets_tests.support.memory_aws import Killed, answer
@@ -112,6 +113,10 @@ class Machine(RuleBasedStateMachine):
     def served(self) -> str:
         found = self.ctx.pointers.read()
         return found.pointer.served_release_id if found is not None else ""
+
+    def staged(self) -> str:
+        found = self.ctx.pointers.read()
+        return found.pointer.staged.table if found is not None and found.pointer.staged is not None else ""
 
     def may_go_live(self, release: str) -> bool:
         """The rules on a release by itself."""
@@ -227,10 +232,38 @@ class Machine(RuleBasedStateMachine):
             if found is not None and found.adopted.get("predictions") == release and quality in ("good", "blocked"):
                 self.quality[other] = "good" if passed else "blocked"
 
+    @precondition(lambda self: self.served())
+    @rule(pick=st.none() | st.integers(0, 50), kill_at=st.none() | st.integers(0, 4))
+    def stage(self, pick: int | None, kill_at: int | None) -> None:
+        """The sensor of a query that only a person promotes, or a person who names a release."""
+        found = self.ctx.pointers.read()
+        assert found is not None
+        edited, before = found.hand_edited or put_back(self.ctx, found) is not None, found.pointer
+        release = sorted(self.quality)[pick % len(self.quality)] if pick is not None and self.quality else None
+
+        def act() -> Any:
+            with suppress(ReleaseError):
+                reconcile(self.ctx)
+            return keep_staged(self.ctx, found, by="sensor") if release is None else stage(self.ctx, release, by="bob")
+
+        done = self.attempt("stage", act, kill_at)
+        after = self.ctx.pointers.read()
+        assert after is not None
+        if after.version == found.version:
+            return
+        assert not edited, "staged over a hand"
+        staged = after.pointer.staged
+        assert after.pointer.replace(staged=before.staged, generation=before.generation) == before
+        if staged is not None:
+            assert self.may_go_live(staged.release_id)
+            assert self.newer(staged.release_id, self.served())
+            assert release in (None, staged.release_id) or isinstance(done, Exception)
+
     @rule(kill_at=st.none() | st.integers(0, 4))
     def tick(self, kill_at: int | None) -> None:
         """The sensor: whatever should go live does, and nothing else."""
         before = self.served()
+        waits = self.staged()
         eligible = [release for release in self.quality if self.may_go_live(release) and self.newer(release, before)]
         wanted = max(eligible, key=lambda release: self.order(release) or ("", "", "")) if eligible else None
         free = not self.stopped()
@@ -239,6 +272,7 @@ class Machine(RuleBasedStateMachine):
         self.attempt("tick", self.one_tick, kill_at)
         if kill_at is None and free and not full:
             assert self.served() == (wanted or before)
+        assert self.staged() == (waits if self.served() == before else ""), "a promotion clears what is staged"
 
     def one_tick(self) -> Any:
         with suppress(ReleaseError):  # a ledger that is out stops no promotion
@@ -285,6 +319,7 @@ class Machine(RuleBasedStateMachine):
             assert not (after and self.rejected(after))
         if after != before:
             assert found is not None
+            assert found.pointer.staged is None
             assert after in good
             assert found.pointer.hold is not None
             assert found.pointer.hold.to_release == after
@@ -334,6 +369,21 @@ class Machine(RuleBasedStateMachine):
             self.shop.edit(lambda text: text.replace(f'"table": "{old}"', f'"table": "{new}"', 1))
             self.touched_by_hand.add(release)
             assert self.served() == release
+
+    @precondition(lambda self: self.staged())
+    @rule()
+    def take_the_staged_release_out_by_hand(self) -> None:
+        """A person deletes the field: the staging is lost, and nothing is held by it."""
+        raw = self.ctx.pointers.peek()
+        found = self.ctx.pointers.read()
+        assert raw is not None
+        assert found is not None
+        document = json.loads(raw.data)
+        del document["staged"]
+        put_raw(self.ctx, json.dumps(document).encode())
+        after = self.ctx.pointers.read()
+        assert after is not None
+        assert (after.hand_edited, self.staged()) == (found.hand_edited, "")
 
     @precondition(lambda self: self.served())
     @rule(previous=st.booleans())
@@ -475,6 +525,7 @@ class Machine(RuleBasedStateMachine):
         if not found.hand_edited and put_back(self.ctx, found) is None:
             for item in found.pointer.previous:
                 assert item.table in tables, "readers would be sent to a deleted table"
+            assert found.pointer.staged is None or found.pointer.staged.table in tables, "staged, and deleted"
 
     @invariant()
     def a_read_only_look_moves_nothing(self) -> None:
@@ -519,7 +570,7 @@ class InMemory(Machine):
         self.out = out
 
     @precondition(lambda self: self.served() and not self.full())
-    @rule(which=st.sampled_from(["tick", "hold", "unhold", "rollback"]))
+    @rule(which=st.sampled_from(["tick", "hold", "unhold", "rollback", "stage"]))
     def a_hand_puts_the_pointer_back_while_another_move_is_decided(self, which: str) -> None:
         """Another process holds, and a person puts back what there was, right before the pointer is written."""
         raw = self.ctx.pointers.peek()
@@ -542,6 +593,7 @@ class InMemory(Machine):
             "hold": lambda: hold(self.ctx, by="ann", reason="looking"),
             "unhold": lambda: unhold(self.ctx, preview_unhold(self.ctx, by="ann"), by="ann"),
             "rollback": lambda: rollback(self.ctx, by="ann", reason="odd"),
+            "stage": lambda: stage(self.ctx, None, by="ann"),
         }
         self.crossing = cross
         done = self.attempt(which, acts[which])

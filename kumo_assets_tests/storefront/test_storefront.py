@@ -100,6 +100,26 @@ def test_any_household_can_be_chosen(stock: Stock, shop: str, page: Page) -> Non
     expect(page.locator(".card")).to_have_count(5)
 
 
+def test_a_staged_release_is_shown_beside_the_live_one_on_request_and_to_nobody_else(
+    stock: Stock, shop: str, page: Page
+) -> None:
+    page.goto(f"{shop}/?household={HOUSEHOLD}&beside=staged")
+    expect(page.locator(".staged")).to_contain_text("No release waits for approval")
+    stock.shelf.command("promote", QUERY, stock.new, "--stage")
+    expect(page.locator("#staged")).to_have_text(stock.new, timeout=PATIENCE)
+    staged = [card.get_attribute("data-product") for card in page.locator(".staged .card").all()]
+    assert staged == NEW_LIST
+    assert products(page) == OLD_LIST + NEW_LIST
+    expect(page.locator("#release")).to_have_text(stock.old)
+    box, width = page.locator(".sides").bounding_box(), page.evaluate("document.documentElement.scrollWidth")
+    assert box is not None
+    assert box["x"] + box["width"] <= width <= 1280
+    text = httpx.get(f"{shop}/?household={HOUSEHOLD}", trust_env=False).text
+    assert stock.new not in text
+    text = httpx.get(f"{shop}/?household=stranger&beside=staged", trust_env=False).text
+    assert "It has no list for this household" in text
+
+
 def test_page_still_answers_when_s3_stops_and_says_how_old_it_is(
     stock: Stock,
     shop: str,

@@ -69,8 +69,9 @@ class Dagster:
         return event.asset_materialization
 
 
-def define(defs: Path, *queries: str) -> dg.Definitions:
-    """The definitions of a project of these queries, each the shipped one under another name, as `dg` loads them."""
+def define(defs: Path, *queries: str, **attributes: Any) -> dg.Definitions:
+    """The definitions of a project of these queries, each the shipped one under another name, as `dg` loads them.
+    `attributes` replace what the shipped one says."""
     from kumo_assets.components.predictive_query import build_query
     from kumo_assets.components.raw_logs import build_raw_logs
     from kumo_assets.config.index import DefinitionsIndex
@@ -82,7 +83,7 @@ def define(defs: Path, *queries: str) -> dg.Definitions:
         folder.mkdir(parents=True)
         document = yaml.safe_load((shipped / source / "defs.yaml").read_text())
         if name in queries:
-            document["attributes"].update(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": 0})
+            document["attributes"].update(retention={"keep": 1, "min_age_hours": 0, "grace_minutes": 0}, **attributes)
         (folder / "defs.yaml").write_text(yaml.safe_dump(document))
     index = DefinitionsIndex(defs)
     definitions = [index.query(query) for query in queries]

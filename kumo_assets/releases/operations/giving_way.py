@@ -49,7 +49,7 @@ def give_way(
     assert written.move is not None
     if written.pointer.generation not in {entry.generation for entry in known_moves(ctx, current)}:
         kept = (*kept, Unrecorded(written.move, written.mark))
-    reason = f"an old pointer was put back by hand while {written.move.action} to {written.pointer.table} was under way"
+    reason = f"an old pointer was put back by hand while {written.move.shown_action} to {written.pointer.table} was under way"
     now = utc_now()
     generation = max(next_generation(ctx, current), written.pointer.generation + 1)
     holds = (*written_holds(current.pointer), Hold(by=HAND, at=now, reason=reason))

@@ -51,6 +51,8 @@ def move_pointer(
     from_release: str = "",
     run_id: str = "",
     at: str | None = None,
+    stages: str = "",
+    unstages: str = "",
 ) -> Moved:
     """Write `pointer` over `current` (None: where there is none), then record it. Raises LostRace, or ReleaseError when
     nothing moved.
@@ -68,6 +70,8 @@ def move_pointer(
         to_release=pointer.release_id,
         generation=pointer.generation,
         run_id=run_id,
+        stages=stages,
+        unstages=unstages,
     )
     warnings: list[str] = []
     carried = _not_recorded(ctx, current, warnings)

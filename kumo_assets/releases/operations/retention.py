@@ -1,6 +1,6 @@
 """What may be retired, and why everything else stays: rule 7 and the query's `retention`, read now, changing nothing.
 
-Never: the active release, the one before it, both ends of a hold, what another release adopted, what is being built,
+Never: the active release, the staged one, the one before the active, both ends of a hold, what another release adopted, what is being built,
 what waits to go live; nothing at all while the pointer is missing or edited by hand, or within the grace of such an
 edit. Then the newest `keep` known good ones stay, and whatever is younger than the minimum age or stopped being active
 within the grace, all by S3's clock.
@@ -134,7 +134,7 @@ def samples_of(ctx: ReleaseContext, listed: list[Listing]) -> dict[str, str]:
 
 def attempts_left_over(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing], names: list[str]) -> list[str]:
     """Tables of failed import attempts of releases that were sealed with a later one. None that the pointer names."""
-    named = {pointer.table, *(entry.table for entry in pointer.previous)}
+    named = tables_in(pointer)
     found = []
     for item in ours:
         sealed = past([], partial(ctx.store.sealed, item.release_id)) if item.sealed else None
@@ -143,6 +143,18 @@ def attempts_left_over(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing
         own = [name for name in names if ctx.names.release_of_table(name) == item.release_id]
         found += [name for name in own if name != sealed.seal.table and name not in named]
     return found
+
+
+def tables_in(pointer: Pointer) -> set[str]:
+    """Every table that a pointer names: active, staged and previous."""
+    staged = {pointer.staged.table} if pointer.staged is not None else set()
+    return {pointer.table, *staged, *(entry.table for entry in pointer.previous)}
+
+
+def releases_staged(pointer: Pointer) -> set[str]:
+    """The release that a pointer stages: by its id, and by its table's name."""
+    staged = pointer.staged
+    return {staged.release_id, staged.served_release_id} - {""} if staged is not None else set()
 
 
 def _stop(ctx: ReleaseContext, found: VersionedPointer | None) -> str | None:
@@ -161,6 +173,8 @@ def _protected(ctx: ReleaseContext, pointer: Pointer, ours: list[Listing], momen
     if pointer.previous:
         first = pointer.previous[0]
         found.setdefault(first.release_id or release_of_table(first.table) or "", "active before the active one")
+    for release in releases_staged(pointer):
+        found.setdefault(release, "staged, and waits for a person's approval")
     for hold in written_holds(pointer):
         for release in (hold.from_release, hold.to_release):
             found.setdefault(release, "named by the hold")

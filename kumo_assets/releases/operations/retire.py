@@ -25,7 +25,7 @@ from kumo_assets.releases.operations.belongings import export_keys, named_elsewh
 from kumo_assets.releases.operations.move import move_pointer, must_have_room, record, refusals_recorded
 from kumo_assets.releases.operations.protection import references
 from kumo_assets.releases.operations.reconcile import record_quietly
-from kumo_assets.releases.operations.retention import Plan, plan
+from kumo_assets.releases.operations.retention import Plan, plan, releases_staged, tables_in
 from kumo_assets.releases.operations.target import as_ours, next_generation
 from kumo_assets.resources.dynamodb import tables
 from kumo_assets.resources.dynamodb.imports import MOST_ATTEMPTS
@@ -129,7 +129,7 @@ def _unmark_what_is_live(ctx: ReleaseContext, planned: Plan) -> None:
 
 def _named(pointer: Pointer) -> set[str]:
     ends = [end for hold in written_holds(pointer) for end in (hold.from_release, hold.to_release)]
-    return {pointer.served_release_id, *ends}
+    return {pointer.served_release_id, *releases_staged(pointer), *ends}
 
 
 def _must_not_name(ctx: ReleaseContext, going: dict[str, str]) -> VersionedPointer:
@@ -184,7 +184,7 @@ def _delete_tables(ctx: ReleaseContext, names: list[str]) -> None:
     elsewhere = named_elsewhere(ctx) if ours else {}
     for table in ours:
         current = ctx.pointers.read()
-        if current is None or table in (current.pointer.table, *(item.table for item in current.pointer.previous)):
+        if current is None or table in tables_in(current.pointer):
             raise _refused(ctx, f"the pointer names table {table}, or is gone")
         if table in elsewhere:
             raise _refused(ctx, f"{elsewhere[table]} names table {table}")

@@ -117,6 +117,8 @@ def _state(item: Listing, pointer: Pointer | None, ctx: ReleaseContext) -> tuple
         return "rejected", rejection.reason if rejection is not None else "; ".join(map(damage, damaged))
     if pointer is not None and release in {_id(entry.release_id, entry.table) for entry in pointer.previous}:
         return "previous", ""
+    if pointer is not None and pointer.staged is not None and release == pointer.staged.served_release_id:
+        return "staged", "waits for a person's approval"
     decision = decide(candidate_of(ctx, release, item, frozen=item.sealed), None)
     if decision.outcome == "blocked":
         return "blocked", decision.reason

@@ -7,7 +7,7 @@ Dagster. A damaged pointer is a finding, not an error. The list of releases is i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from kumo_serving.errors import KumoAssetsError, PointerMalformed
@@ -45,7 +45,7 @@ MOST_BUILDING = 10
 @dataclass(frozen=True)
 class StatusReport:
     """The page for 3 a.m. Ages in hours, by S3's clock. `hold` is set for a hand edit too (rule 9); `holds` are all that
-    exist, each with its author, oldest first. `candidate` is the
+    exist, each with its author, oldest first. `staged` is the release that waits for a person's approval. `candidate` is the
     newest release that waits, `candidate_words` why it does, `candidate_waits_hours` since its seal; `problems` are
     sentences about what is wrong with what is live, worst first. `unsent` are alarms that no chat has taken yet. `outcome`
     is the newest judged one (`releases.outcomes`), `samples` the Snowflake tables that outcomes are counted from. `stale_after_hours` is None when only a pointer's address
@@ -71,6 +71,7 @@ class StatusReport:
     candidate_waits_hours: float | None = None
     promoted: dict[str, str] | None = None
     previous: list[str] = field(default_factory=list)
+    staged: dict[str, str] | None = None
     holds: list[dict[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     unsent: list[dict[str, str]] = field(default_factory=list)
@@ -147,6 +148,7 @@ def report(
         pointer=ctx.pointers.uri,
         promoted=vars(pointer.promoted) if pointer is not None else None,
         previous=[item.release_id for item in pointer.previous] if pointer is not None else [],
+        staged=_staged(pointer),
         holds=[vars(one) for one in holds],
         problems=[*problems, *ledger_problems(ctx, found, reach.entries)],
         unsent=_unsent(ctx, kept),
@@ -195,6 +197,9 @@ def _following(
 ) -> tuple[str | None, Decision]:
     if found is None or held is None:
         release, decision = next_promotion(ctx, found, listed)
+        manual = ctx.definition is not None and ctx.definition.spec.promotion == "manual"
+        if manual and decision.outcome == "promote":
+            decision = replace(decision, reason=f"{decision.reason}, and waits for a person's approval")
         return release, decision
     release, decision = would_follow(ctx, found, listed)
     if decision.outcome == "promote":
@@ -228,6 +233,13 @@ def _hold(found: VersionedPointer | None, holds: Sequence[Hold]) -> dict[str, st
     if found is None or not holds:
         return None
     return vars(found.pointer.hold or holds[-1])
+
+
+def _staged(pointer: Pointer | None) -> dict[str, str] | None:
+    staged = pointer.staged if pointer is not None else None
+    if staged is None:
+        return None
+    return {"release_id": staged.served_release_id, "partition": staged.served_partition, "table": staged.table}
 
 
 def _is_building(item: Listing, blocked: dict[str, str] | None) -> bool:

@@ -12,6 +12,8 @@ from kumo_serving.pointer import (
     Pointer,
     Previous,
     Promoted,
+    Staged,
+    partition_of_release,
 )
 
 from kumo_assets.documents import SampleDetails, moment_in, utc_text
@@ -92,8 +94,9 @@ def as_ours(ctx: ReleaseContext, found: VersionedPointer, generation: int) -> Po
     The table is never changed. One of no release of ours stays what it is, with no release named.
     """
     old = found.pointer
+    waits = still_staged(ctx, old)
     if not found.hand_edited:
-        return old.replace(generation=generation)
+        return old.replace(generation=generation, staged=waits)
     sealed = past([], lambda: ctx.store.sealed(old.served_release_id))
     promoted = Promoted(at=utc_text(found.modified), by=HAND)
     if sealed is None or sealed.seal.table != old.table:
@@ -105,6 +108,7 @@ def as_ours(ctx: ReleaseContext, found: VersionedPointer, generation: int) -> Po
             fallback=old.served_fallback,
             releases=ctx.names.releases_uri,
             promoted=promoted if old.edited else old.promoted,
+            staged=waits,
         )
     return pointer_to(
         ctx,
@@ -116,7 +120,31 @@ def as_ours(ctx: ReleaseContext, found: VersionedPointer, generation: int) -> Po
         forced=None if old.edited else old.forced,
         generation=generation,
         previous=_previous_of_edit(ctx, old),
-    ).replace(hold=old.hold, more_holds=old.more_holds)
+    ).replace(hold=old.hold, more_holds=old.more_holds, staged=waits)
+
+
+def staged_of(sealed: SealedRelease) -> Staged:
+    """What a pointer says of a release that is staged."""
+    return Staged(
+        release_id=sealed.release_id,
+        partition=sealed.seal.partition,
+        table=sealed.seal.table,
+        region=sealed.seal.region,
+        key=sealed.seal.key,
+        item_format=sealed.seal.item_format,
+        fallback=sealed.seal.fallback,
+    )
+
+
+def still_staged(ctx: ReleaseContext, pointer: Pointer) -> Staged | None:
+    """What stays staged in a document that follows this one. What a person wrote there that no seal says, a release that
+    was rejected or retired since, and one that is live by now are not carried on."""
+    staged = pointer.staged
+    if staged is None or staged.table == pointer.table or not partition_of_release(staged.release_id):
+        return None
+    sealed = past([], lambda: ctx.store.sealed(staged.release_id))
+    whole = sealed is not None and staged_of(sealed) == staged and usable(ctx, staged.release_id)
+    return staged if whole else None
 
 
 def _previous_of_edit(ctx: ReleaseContext, old: Pointer) -> tuple[Previous, ...]:

@@ -53,14 +53,16 @@ class AsyncReader(ReaderBase):
             await self._connected().warm(state.active.endpoint, self._warm_connections, time.monotonic() + 1.0)
         return self
 
-    async def get(self, entity: str | int, *, budget_seconds: float | None = None) -> Result:
+    async def get(
+        self, entity: str | int, *, release: str | None = None, budget_seconds: float | None = None
+    ) -> Result:
         """See `Reader.get`."""
         started = time.monotonic()
         self._refresher.ensure_running()
-        view = self._view
         outcome: Outcome
         try:
             until = self._deadline(started, budget_seconds)
+            view = self._view.of(release)
             asked = ask(view, entity, until)
             if isinstance(asked, Ask):
                 reply = await (self._pool or self._connected()).one(asked.target.endpoint, asked.request, asked.until)
@@ -79,14 +81,15 @@ class AsyncReader(ReaderBase):
         return outcome
 
     async def get_many(
-        self, entities: Iterable[str | int], *, budget_seconds: float | None = None
+        self, entities: Iterable[str | int], *, release: str | None = None, budget_seconds: float | None = None
     ) -> dict[str | int, Outcome]:
         """See `Reader.get_many`."""
         started = time.monotonic()
         self._refresher.ensure_running()
-        view, wanted = self._view, list(entities)
+        wanted = list(entities)
         try:
             until = self._deadline(started, budget_seconds)
+            view = self._view.of(release)
             asked = ask_many(view, wanted, until)
             if asked is not None:
                 reply = await (self._pool or self._connected()).one(asked.target.endpoint, asked.request, asked.until)

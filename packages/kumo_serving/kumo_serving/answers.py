@@ -13,7 +13,8 @@ from kumo_serving.items import Predictions
 
 
 class Source(msgspec.Struct, frozen=True):
-    """The release that was asked. `via` is "previous" when the active table was gone and an older one answered."""
+    """The release that was asked. `via` is "previous" when the active table was gone and an older one answered, or when
+    the caller named that release; "staged" when the caller asked for the one that waits for approval."""
 
     query: str
     release_id: str
@@ -21,7 +22,7 @@ class Source(msgspec.Struct, frozen=True):
     table: str
     generation: int
     promoted_at: str
-    via: Literal["active", "previous", "fallback"] = "active"
+    via: Literal["active", "previous", "fallback", "staged"] = "active"
 
 
 # Structs rather than dataclasses: get_many makes a hundred of them, and these are made in C. They hold no reference

@@ -67,6 +67,10 @@ class TimedOut(ReadError):
     """The call's time budget ended."""
 
 
+class NotServed(ReadError):
+    """A release was asked for by name that the pointer names neither as active, nor as staged, nor as previous."""
+
+
 class TableGone(ReadError):
     """The table named by the pointer does not exist or is being deleted, and neither does any it may fall back to."""
 

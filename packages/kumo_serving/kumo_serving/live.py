@@ -11,10 +11,11 @@ import time
 from typing import Literal
 
 from kumo_serving.answers import Health
-from kumo_serving.errors import PointerError
+from kumo_serving.errors import NotServed, PointerError
 from kumo_serving.metrics import Guarded, PointerSeen
+from kumo_serving.outcomes import View
 from kumo_serving.pointer import Pointer
-from kumo_serving.state import State
+from kumo_serving.state import STAGED, State
 
 log = logging.getLogger("kumo_serving")
 
@@ -53,6 +54,10 @@ class Live:
                 next="see the log; a reader that never had a pointer has no last known good",
             )
         return state
+
+    def of(self, release: str | None) -> View:
+        """What a lookup sees that names a release; this itself for None, the usual case."""
+        return self if release is None else OfRelease(self, release)
 
     def age(self) -> float:
         """Seconds since the pointer was last seen to be current."""
@@ -140,3 +145,37 @@ class Live:
         """One read of the pointer, for the metrics."""
         release = self.pointer.served_release_id if self.pointer else ""
         self._metrics.pointer(PointerSeen(outcome, release, self.age() if self.current is not None else 0.0))
+
+
+class OfRelease:
+    """The `core.View` of one lookup that names its release: the same reader's, with that release's table alone."""
+
+    def __init__(self, live: Live, release: str) -> None:
+        self._live = live
+        self._release = release
+
+    def state(self) -> State:
+        """Raises NotServed for a release that the newest pointer does not name."""
+        state = self._live.state()
+        found = state.of_release(self._release)
+        if found is None:
+            known = ", ".join(dict.fromkeys(one.source.release_id for one in state.named()))
+            raise NotServed(
+                "look up",
+                to=f"in release {self._release!r:.80} of {self._live.query}",
+                found="nothing is staged" if self._release == STAGED else f"the pointer names {known or 'none'}",
+                next="name the active release, a previous one, or the staged one; `kumo-assets status` lists them",
+            )
+        return found
+
+    def age(self) -> float:
+        return self._live.age()
+
+    def is_gone(self, table: str) -> bool:
+        return self._live.is_gone(table)
+
+    def mark_gone(self, table: str) -> None:
+        self._live.mark_gone(table)
+
+    def retried(self, reason: str) -> None:
+        self._live.retried(reason)

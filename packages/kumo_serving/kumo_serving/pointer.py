@@ -79,6 +79,30 @@ class Previous:
 
 
 @dataclass(frozen=True)
+class Staged:
+    """A release that waits for a person's approval: everything a reader needs to ask it beside the active one."""
+
+    release_id: str
+    partition: str
+    table: str
+    region: str = ""
+    key: KeyAttribute = field(default_factory=KeyAttribute)
+    item_format: str = "ranking/1"
+    fallback: str | None = None
+
+    @property
+    def served_release_id(self) -> str:
+        """The release of `table` by its name, "" for a table of another name: a person may have changed `table` alone."""
+        return release_of_table(self.table) or ""
+
+    @property
+    def served_partition(self) -> str:
+        """The partition (`YYYY-MM-DD`) of `table`."""
+        served = self.served_release_id
+        return (self.partition if served == self.release_id else "") or partition_of_release(served)
+
+
+@dataclass(frozen=True)
 class Hold:
     """Automatic promotion is stopped. Readers take no notice of it."""
 
@@ -104,6 +128,7 @@ class Pointer:
 
     `release_id`, `partition` and `fallback` are as written, and are stale when a person changed `table` alone: what is
     really served is in the `served_*` properties. `more_holds` are the holds that exist beside `hold`, oldest first.
+    `staged` is a release that waits for a person's approval; nobody is served from it unless they ask for it.
     """
 
     query: str
@@ -119,6 +144,7 @@ class Pointer:
     releases: str = ""
     promoted: Promoted = field(default_factory=Promoted)
     previous: tuple[Previous, ...] = ()
+    staged: Staged | None = None
     hold: Hold | None = None
     more_holds: tuple[Hold, ...] = ()
     forced: Forced | None = None
@@ -198,6 +224,7 @@ def parse_pointer(data: bytes, query: str, environment: str | None = None) -> Po
         releases=fields.get("releases", str, ""),
         promoted=_note(fields, "promoted", Promoted) or Promoted(),
         previous=_previous(fields),
+        staged=_staged(fields),
         hold=_note(fields, "hold", Hold),
         more_holds=_notes(fields, "more_holds", Hold),
         forced=_note(fields, "forced", Forced),
@@ -205,11 +232,11 @@ def parse_pointer(data: bytes, query: str, environment: str | None = None) -> Po
 
 
 def dump_pointer(pointer: Pointer) -> bytes:
-    """Stable, indented JSON (people edit it), ending in a newline. The inverse of `parse_pointer`. `more_holds` is left
-    out when there are none."""
+    """Stable, indented JSON (people edit it), ending in a newline. The inverse of `parse_pointer`. `staged` and
+    `more_holds` are left out when there are none."""
     fields = dataclasses.asdict(pointer)
     fields["previous"] = fields["previous"][:MAX_PREVIOUS]
-    order = _ORDER if pointer.more_holds else (name for name in _ORDER if name != "more_holds")
+    order = (name for name in _ORDER if fields[name] or name not in _LEFT_OUT)
     document = {"schema_version": SCHEMA_VERSION} | {name: fields[name] for name in order}
     # Half a surrogate pair has no UTF-8. It is written all the same, and whoever reads it says that it is none.
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
@@ -217,8 +244,9 @@ def dump_pointer(pointer: Pointer) -> bytes:
 
 _ORDER = (
     *("query", "environment", "generation", "release_id", "partition", "table", "region", "key", "item_format"),
-    *("fallback", "releases", "promoted", "previous", "hold", "more_holds", "forced"),
+    *("fallback", "releases", "promoted", "previous", "staged", "hold", "more_holds", "forced"),
 )
+_LEFT_OUT = ("staged", "more_holds")
 
 
 def _refuse(query: str, found: str) -> NoReturn:
@@ -306,6 +334,30 @@ def _previous(fields: _Fields) -> tuple[Previous, ...]:
         partition = inner.get("partition", str, "") or partition_of_release(release)
         entries.append(Previous(release, partition, table, inner.get("fallback", str, "") or None))
     return tuple(entries)
+
+
+def _staged(fields: _Fields) -> Staged | None:
+    """The staged release; None when there is none, and for one that is not whole. It never refuses the document: what is
+    live must not depend on what waits, and readers that do not know the field take the document too."""
+    value = fields.document.get("staged")
+    if not isinstance(value, dict):
+        return None
+    inner = _Fields(value, fields.query, "staged.")
+    try:
+        table = inner.get("table", str)
+        release = inner.get("release_id", str, "")
+        staged = Staged(
+            release_id=release,
+            partition=inner.get("partition", str, "") or partition_of_release(release),
+            table=table,
+            region=inner.get("region", str, ""),
+            key=_key(inner),
+            item_format=inner.get("item_format", str, "ranking/1"),
+            fallback=inner.get("fallback", str, "") or None,
+        )
+    except PointerMalformed:
+        return None
+    return staged if _TABLE.fullmatch(table) else None
 
 
 def _note(fields: _Fields, name: str, kind: Callable[..., T]) -> T | None:

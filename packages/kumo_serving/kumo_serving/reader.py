@@ -164,22 +164,24 @@ class Reader(ReaderBase):
         if state is not None and self._warm_connections:
             self._pool.warm(state.active.endpoint, self._warm_connections, time.monotonic() + 1.0)
 
-    def get(self, entity: str | int, *, budget_seconds: float | None = None) -> Result:
+    def get(self, entity: str | int, *, release: str | None = None, budget_seconds: float | None = None) -> Result:
         """The entity's Answer, a Miss, or a FallbackAnswer when no table is at hand.
 
-        Raises Throttled, TimedOut, Unavailable, TableGone, ItemMalformed (all ReadError); PointerError while there
-        never was a pointer.
+        `release` asks one release alone, which answers itself or not at all: "staged", the one that waits for approval,
+        or the id of the active, the staged or a previous one. Raises NotServed for any other, Throttled, TimedOut,
+        Unavailable, TableGone, ItemMalformed (all ReadError); PointerError while there never was a pointer.
         """
         started = time.monotonic()
         self._refresher.ensure_running()
         outcome: Outcome
         try:
             until = self._deadline(started, budget_seconds)
-            asked = ask(self._view, entity, until)
+            view = self._view.of(release)
+            asked = ask(view, entity, until)
             if isinstance(asked, Ask):
                 reply = self._pool.one(asked.target.endpoint, asked.request, asked.until)
-                settled = answer(self._view, asked, reply)
-                outcome = settled if settled is not None else self._run(rest(self._view, asked, reply, until))
+                settled = answer(view, asked, reply)
+                outcome = settled if settled is not None else self._run(rest(view, asked, reply, until))
             else:
                 outcome = asked
         except Exception as error:
@@ -193,17 +195,18 @@ class Reader(ReaderBase):
         return outcome
 
     def get_many(
-        self, entities: Iterable[str | int], *, budget_seconds: float | None = None
+        self, entities: Iterable[str | int], *, release: str | None = None, budget_seconds: float | None = None
     ) -> dict[str | int, Outcome]:
         """Each entity's outcome, in the order given; a ReadError stands as a value in its own entity's place.
 
-        Raises PointerError only. More than 100 entities go out as several requests side by side.
+        `release` as in `get`. Raises PointerError, and NotServed; nothing else. More than 100 entities go out as several requests side by side.
         """
         started = time.monotonic()
         self._refresher.ensure_running()
-        view, wanted = self._view, list(entities)
+        wanted = list(entities)
         try:
             until = self._deadline(started, budget_seconds)
+            view = self._view.of(release)
             asked = ask_many(view, wanted, until)
             if asked is not None:
                 reply = self._pool.one(asked.target.endpoint, asked.request, asked.until)

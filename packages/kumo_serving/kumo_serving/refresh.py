@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from kumo_serving.aws import Account
+from kumo_serving.aws import Account, Endpoint
 from kumo_serving.errors import ItemMalformed, PointerError, PointerMalformed, PointerMissing
 from kumo_serving.fallback import fallback_address, parse_fallback, read_fallback
 from kumo_serving.lastknown import LastKnown
@@ -213,13 +213,24 @@ class Refresher:
 
     def _follow(self, pointer: Pointer, fallback: bytes) -> None:
         endpoint = self._account.endpoint(self._region or pointer.region)
-        state = build_state(pointer, self._account, endpoint, fallback)
+        state = build_state(pointer, self._account, endpoint, fallback, self._beside(pointer))
         before = self._live.current
         if not fallback and pointer.served_fallback and before is not None:
             # Until the new list is read, the one at hand, under its own release's name, is better than none.
             state = msgspec.structs.replace(state, fallback=before.fallback)
         self._live.follow(pointer, state)
         self._fallback_bytes = fallback
+
+    def _beside(self, pointer: Pointer) -> Endpoint | None:
+        """The endpoint of the staged release's region. None when there is none, and when it cannot be had: what is live
+        is followed all the same."""
+        if pointer.staged is None:
+            return None
+        try:
+            return self._account.endpoint(self._region or pointer.staged.region or pointer.region)
+        except Exception as error:  # noqa: BLE001 - a resolver or a credential process may raise anything
+            log.warning("The staged release of %s cannot be asked: %s", pointer.query, error)
+            return None
 
     def _from_last_known(self) -> bool:
         known = self._lastknown.load()

@@ -15,13 +15,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from kumo_serving import Answer, Miss, TableReader
+from kumo_serving.aws import Account, Endpoint
 from kumo_serving.errors import ItemMalformed, PointerMalformed, ReadError, TableGone, Throttled, Unavailable
 from kumo_serving.fallback import parse_fallback
 from kumo_serving.items import decode, decode_batch, encode, encode_item
-from kumo_serving.pointer import KeyAttribute, dump_pointer, parse_pointer
+from kumo_serving.pointer import KeyAttribute, Staged, dump_pointer, parse_pointer
+from kumo_serving.state import build_state
 from kumo_serving.wire import canonical, plain_keys
 from referencing import Registry, Resource
-from serving_support import NEW, OLD, FakeDynamoDB, pointer_to, unsigned
+from serving_support import NEW, NEWER, OLD, FakeDynamoDB, pointer_to, unsigned
 
 CONTRACT = Path(__file__).parents[3] / "docs" / "contract"
 SCHEMAS = {path.name: json.loads(path.read_text()) for path in CONTRACT.glob("*.schema.json")}
@@ -43,6 +45,7 @@ POINTERS, POINTER_CASES = vectors("pointer")
 ITEMS, ITEM_CASES = vectors("item")
 FALLBACKS, FALLBACK_CASES = vectors("fallback")
 _, KEY_CASES = vectors("key")
+NAMED, NAMED_CASES = vectors("release")
 RESPONSES, RESPONSE_CASES = vectors("response")
 
 
@@ -80,8 +83,34 @@ def test_each_pointer_vector(case: dict[str, Any]) -> None:
     assert believed == case["expect"]
 
 
+@pytest.mark.parametrize("case", NAMED_CASES)
+def test_each_vector_of_a_lookup_that_names_its_release(case: dict[str, Any]) -> None:
+    pointer = parse_pointer(json.dumps(case["document"]).encode(), NAMED["query"], NAMED["environment"])
+    url = "http://127.0.0.1:1"
+    account, here = Account(None, url), Endpoint(url, pointer.region, None)
+    beside = Endpoint(url, pointer.staged.region or pointer.region, None) if pointer.staged is not None else None
+    state = build_state(pointer, account, here, beside=beside).of_release(case["release"])
+    if state is None:
+        assert case["expect"] is None
+        return
+    asked = state.active
+    assert case["expect"] == {
+        "table": asked.source.table,
+        "region": asked.endpoint.region,
+        "key": {"name": asked.key.name, "type": asked.key.type},
+        "item_format": asked.item_format,
+    }
+    assert (state.previous, state.fallback) == ((), None), "no other release may answer in its place"
+
+
 def test_what_kumo_assets_writes_conforms_to_the_stricter_schema() -> None:
     pointer = pointer_to(NEW, OLD, releases="s3://bucket/local/shop/releases/")
+    staged = Staged("20171201-2b3c4d5e", "2017-12-01", NEWER, fallback="s3://bucket/fallback.json")
+    for one in (pointer, pointer.replace(staged=staged)):
+        written = json.loads(dump_pointer(one))
+        assert ("staged" in written) == (one.staged is not None)
+        assert conforms(written, "pointer-written.schema.json")
+        assert parse_pointer(dump_pointer(one), one.query).staged == one.staged
     assert conforms(json.loads(dump_pointer(pointer)), "pointer-written.schema.json")
     assert conforms(json.loads(dump_pointer(pointer)), "pointer.schema.json")
     assert not conforms(json.loads(dump_pointer(pointer.replace(release_id="today"))), "pointer-written.schema.json")
@@ -282,7 +311,7 @@ def node_on(folder: Path) -> Any:
 
 @pytest.mark.skipif(NODE is None, reason="node is not installed")
 def test_a_reader_in_another_language_agrees_with_every_vector() -> None:
-    cases = [*POINTER_CASES, *ITEM_CASES, *FALLBACK_CASES, *KEY_CASES, *RESPONSE_CASES]
+    cases = [*POINTER_CASES, *NAMED_CASES, *ITEM_CASES, *FALLBACK_CASES, *KEY_CASES, *RESPONSE_CASES]
     assert node_on(CONTRACT / "vectors") == {"agreed": len(cases), "differ": []}
 
 

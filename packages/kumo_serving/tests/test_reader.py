@@ -18,6 +18,7 @@ from kumo_sandbox.testing import wait_for
 from kumo_serving import Answer, AsyncReader, Miss, Reader
 from kumo_serving.errors import (
     ItemMalformed,
+    NotServed,
     PointerError,
     ReadError,
     TableGone,
@@ -26,12 +27,13 @@ from kumo_serving.errors import (
     Unavailable,
 )
 from kumo_serving.metrics import Lookup, PointerSeen
-from kumo_serving.pointer import KeyAttribute
+from kumo_serving.pointer import KeyAttribute, Pointer, Staged
 from serving_support import (
     BROKEN,
     DOWN,
     GONE,
     NEW,
+    NEWER,
     OLD,
     RANKING,
     THROTTLE,
@@ -417,6 +419,56 @@ def test_while_a_gone_table_s_pointer_cannot_be_read_the_budget_holds(make: Make
     started = time.monotonic()
     assert reader.get("ann", budget_seconds=0.6).source.via == "previous"
     assert time.monotonic() - started < 1.0
+
+
+# -- a release by its name ----------------------------------------------------------------------------------------
+
+
+def staged_beside(active: str, waits: str, *previous: str) -> Pointer:
+    release = waits.removeprefix("local-shop-")
+    return pointer_to(active, *previous).replace(staged=Staged(release, "2017-12-01", waits))
+
+
+def test_a_staged_release_answers_whoever_asks_for_it_and_nobody_else(make: Make, shop: FakeDynamoDB) -> None:
+    shop.put(NEWER, ann=[("tea", 0.7)])
+    reader = make(MemoryPointer(staged_beside(NEW, NEWER, OLD)))
+    answer = reader.get("ann", release="staged")
+    assert (answer.source.table, answer.release_id, answer.partition) == (NEWER, "20171201-2b3c4d5e", "2017-12-01")
+    assert (answer.source.via, answer.source.promoted_at) == ("staged", "")
+    assert answer.predictions == (("tea", 0.7),)
+    assert reader.get("ann", release="20171201-2b3c4d5e").source.table == NEWER
+    many = reader.get_many(["ann", "nobody"], release="staged")
+    assert (type(many["ann"]), type(many["nobody"])) == (Answer, Miss)
+    assert {outcome.source.table for outcome in many.values()} == {NEWER}
+    assert reader.get("ann").source.table == NEW
+    assert reader.get("ann", release="20171129-0a0b0c0d").source.table == OLD
+
+
+def test_a_release_that_the_pointer_does_not_name_is_an_error_and_nothing_is_sent(
+    make: Make, shop: FakeDynamoDB
+) -> None:
+    reader = make(MemoryPointer(pointer_to(NEW, OLD)))
+    for release in ("staged", "20171201-2b3c4d5e", "active", ""):
+        with pytest.raises(NotServed):
+            reader.get("ann", release=release)
+        with pytest.raises(NotServed):
+            reader.get_many(["ann"], release=release)
+    assert shop.tables_asked() == []
+
+
+def test_no_other_release_answers_in_place_of_the_one_that_was_named(
+    make: Make, shop: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kumo_serving.live.GONE_SECONDS", 0.05)
+    store = MemoryPointer(staged_beside(NEW, NEWER, OLD))
+    reader = make(store, refresh_seconds=60)
+    with pytest.raises(TableGone):
+        reader.get("ann", release="staged")
+    assert reader.get("ann").source.table == NEW
+    store.set(pointer_to(NEW, OLD))
+    time.sleep(0.06)
+    with pytest.raises(NotServed):  # the pointer is read once more, and stages nothing any more
+        reader.get("ann", release="staged")
 
 
 # -- the pointer ---------------------------------------------------------------------------------------------------

@@ -104,6 +104,44 @@ export function readPointer(bytes, query, environment) {
   };
 }
 
+// What waits for a person's approval; null when it is absent or not whole. It never refuses the document.
+function stagedIn(document) {
+  const staged = document.staged;
+  if (staged === undefined || staged === null || !TYPES.object(staged)) return null;
+  try {
+    for (const name of ["release_id", "partition", "fallback"]) field(staged, name, "text", "");
+    const key = field(staged, "key", "object", {});
+    const found = {
+      table: field(staged, "table", "text"),
+      region: field(staged, "region", "text", ""),
+      key: { name: field(key, "key.name", "text", "e"), type: field(key, "key.type", "text", "S") },
+      item_format: field(staged, "item_format", "text", "ranking/1"),
+    };
+    const whole = /^[A-Za-z0-9_.-]{3,255}$/.test(found.table) && ["S", "N"].includes(found.key.type) && found.key.name;
+    return whole ? found : null;
+  } catch (error) {
+    if (error instanceof Refused) return null;
+    throw error;
+  }
+}
+
+// The table to ask for a lookup that names its release, "staged" or an id; null: an error. No other table stands in.
+export function tableOf(bytes, query, environment, release) {
+  const { table, served_release_id, region, key, item_format } = readPointer(bytes, query, environment);
+  const document = JSON.parse(new TextDecoder().decode(bytes));
+  const staged = stagedIn(document);
+  if (staged) staged.region ||= region;
+  if (release === "staged") return staged;
+  const ask = (one) => ({ table: one, region, key, item_format });
+  const named = [{ release: served_release_id, target: ask(table) }];
+  if (staged) named.push({ release: releaseOf(staged.table), target: staged });
+  for (const entry of document.previous ?? []) {
+    const stated = entry.release_id || releaseOf(entry.table);
+    if (["", stated].includes(releaseOf(entry.table))) named.push({ release: stated, target: ask(entry.table) });
+  }
+  return (release && named.find((one) => one.release === release)?.target) || null;
+}
+
 // -- items and the fallback list ---------------------------------------------------------------------------------
 
 const number = (value) => typeof value === "number" && Number.isFinite(value);
@@ -203,6 +241,12 @@ for (const { name, document, text, valid, expect, names } of pointer.cases) {
   const bytes = new TextEncoder().encode(text ?? JSON.stringify(document));
   const got = seen(() => readPointer(bytes, pointer.query, pointer.environment));
   check("pointer", name, valid ? isDeepStrictEqual(got.value, expect) : got.refused?.includes(names), got);
+}
+const releases = read("release");
+for (const { name, document, release, expect } of releases.cases) {
+  const bytes = new TextEncoder().encode(JSON.stringify(document));
+  const got = seen(() => tableOf(bytes, releases.query, releases.environment, release));
+  check("release", name, isDeepStrictEqual(got.value, expect), got);
 }
 for (const { name, format, p, valid, predictions: wanted } of read("item").cases) {
   const got = seen(() => readItem(p, format));
