@@ -103,13 +103,14 @@ def _by_kumo(
 def _by_engine(
     index: DefinitionsIndex, definition: QueryDefinition, registry: ModelRegistry, again: bool
 ) -> tuple[Model, bool, dict[str, Any]]:
-    """The same, trained by the Kumo Engine on this machine. One question is trained once, unless `again`."""
+    """The same, trained by the Kumo Engine on this machine. One question, with one set of settings, is trained once, unless
+    `again`."""
     from kumo_assets.resources.snowflake import connect_outside_dagster
-    from kumo_assets.sources.engine.question import read_question
+    from kumo_assets.sources.engine.training import purpose_of
     from kumo_assets.sources.engine.training import train as by_engine
     from kumo_assets.sources.protocol import TrainingWork
 
-    digest = read_question(definition).digest
+    purpose = purpose_of(definition)
     work = TrainingWork(
         definition=replace(definition, sources=index.raw_sources(definition)),
         names=registry.names,
@@ -119,11 +120,11 @@ def _by_engine(
         warn=note,
         progress=note,
         cancelling=lambda: False,
-        root_run_id=secrets.token_hex(8) if again else digest,
+        root_run_id=secrets.token_hex(8) if again else purpose,
     )
     with connect_outside_dagster() as warehouse:
         model, adopted = by_engine(work, warehouse)
-    return model, adopted, {"definition": digest}
+    return model, adopted, {"definition": purpose}
 
 
 def model(
