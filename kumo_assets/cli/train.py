@@ -1,4 +1,5 @@
-"""`train` and `model`: a query's question put into Kumo from its folder and trained; and which model predictions use.
+"""`train` and `model`: a query's question trained from its folder, by Kumo or by the Kumo Engine; and which model
+predictions use.
 
 `train` is idempotent: the same `training.py` is saved once and trained once, unless `--again` asks for newer data.
 """
@@ -7,11 +8,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
 from kumo_assets.cli.output import By, Json, Query, Reason, definitions, note, show, table
+from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.errors import ConfigError, GateBlocked
 from kumo_assets.models.registry import Model, ModelRegistry
@@ -26,38 +29,17 @@ def train(
     by: By = "",
     as_json: Json = False,
 ) -> None:
-    """Put the query's folder into Kumo (preprocess.sql, training.py), train, and use the model if it is not worse."""
-    from kumo_assets.assets.preprocess import has_view
+    """Train the query's model from its folder (Kumo: preprocess.sql, training.py; Kumo Engine: engine.py), and use it if it
+    is not worse."""
     from kumo_assets.models import training
-    from kumo_assets.resources.kumo.environment import client_from_environment
-    from kumo_assets.resources.kumo.query_code import FILE, run_code
 
     index = definitions()
     definition = index.query(query)
-    spec = definition.spec.kumo
     registry = _registry(definition)
-    view = _view(definition, index.raw_sources(definition), registry) if has_view(definition) else None
-    document: dict[str, Any] = {"query": query, "view": view}
-    code = None
-    if (definition.folder / FILE).is_file():
-        code = run_code("save", definition.folder / FILE, spec.predictive_query_id, view=view)
-        _expected(definition, code.query_id, code.task)
-        note(f"{FILE} is in Kumo as {code.query_id}, graph {code.graph_id}")
-        document |= {"predictive_query_id": code.query_id, "graph_id": code.graph_id, "definition": code.digest}
-    purpose = f"definition-{code.digest}" if code is not None else "command"
-    if again:
-        purpose = f"again-{secrets.token_hex(8)}"
-    with client_from_environment() as client:
-        model, adopted = training.train(
-            client,
-            registry,
-            spec if code is None or spec.graph_id is not None else spec.model_copy(update={"graph_id": code.graph_id}),
-            training.training_tags(registry.names.environment, query, purpose),
-            say=note,
-            on_progress=lambda job, progress: note(f"{job.job_id}: {job.raw_status}"),
-            plan=code.plan if code is not None else None,
-        )
-    training.decide(registry, spec, by or person())
+    by_source = _by_engine if definition.spec.source.engine is not None else _by_kumo
+    model, adopted, more = by_source(index, definition, registry, again)
+    document: dict[str, Any] = {"query": query, **more}
+    training.decide(registry, definition.spec.source, by or person())
     registered = registry.read()
     used = registered.in_use is not None and registered.in_use.training_job_id == model.training_job_id
     decided = next((item for item in registered.history if item.training_job_id == model.training_job_id), None)
@@ -79,8 +61,70 @@ def train(
         else f"was in use until {registered.in_use.training_job_id if registered.in_use else 'none'}"
     )
     show(as_json, document, lambda: print(f"{model.training_job_id} {now}: {why}"))
-    if spec.training_job_id not in (None, model.training_job_id):
-        note(f"but the definition pins {spec.training_job_id}: predictions go on with that one")
+    pinned = definition.spec.source.kumo.training_job_id if definition.spec.source.kumo is not None else None
+    if pinned not in (None, model.training_job_id):
+        note(f"but the definition pins {pinned}: predictions go on with that one")
+
+
+def _by_kumo(
+    index: DefinitionsIndex, definition: QueryDefinition, registry: ModelRegistry, again: bool
+) -> tuple[Model, bool, dict[str, Any]]:
+    """(the model, adopted, what else the document says): the folder put into Kumo, and trained there."""
+    from kumo_assets.assets.preprocess import has_view
+    from kumo_assets.models import training
+    from kumo_assets.resources.kumo.environment import client_from_environment
+    from kumo_assets.resources.kumo.query_code import FILE, run_code
+
+    spec = definition.spec.kumo
+    view = _view(definition, index.raw_sources(definition), registry) if has_view(definition) else None
+    document: dict[str, Any] = {"view": view}
+    code = None
+    if (definition.folder / FILE).is_file():
+        code = run_code("save", definition.folder / FILE, spec.predictive_query_id, view=view)
+        _expected(definition, code.query_id, code.task)
+        note(f"{FILE} is in Kumo as {code.query_id}, graph {code.graph_id}")
+        document |= {"predictive_query_id": code.query_id, "graph_id": code.graph_id, "definition": code.digest}
+    purpose = f"definition-{code.digest}" if code is not None else "command"
+    if again:
+        purpose = f"again-{secrets.token_hex(8)}"
+    with client_from_environment() as client:
+        model, adopted = training.train(
+            client,
+            registry,
+            spec if code is None or spec.graph_id is not None else spec.model_copy(update={"graph_id": code.graph_id}),
+            training.training_tags(registry.names.environment, definition.name, purpose),
+            say=note,
+            on_progress=lambda job, progress: note(f"{job.job_id}: {job.raw_status}"),
+            plan=code.plan if code is not None else None,
+        )
+    return model, adopted, document
+
+
+def _by_engine(
+    index: DefinitionsIndex, definition: QueryDefinition, registry: ModelRegistry, again: bool
+) -> tuple[Model, bool, dict[str, Any]]:
+    """The same, trained by the Kumo Engine on this machine. One question, with one set of settings, is trained once, unless
+    `again`."""
+    from kumo_assets.resources.snowflake import connect_outside_dagster
+    from kumo_assets.sources.engine.training import purpose_of
+    from kumo_assets.sources.engine.training import train as by_engine
+    from kumo_assets.sources.protocol import TrainingWork
+
+    purpose = purpose_of(definition)
+    work = TrainingWork(
+        definition=replace(definition, sources=index.raw_sources(definition)),
+        names=registry.names,
+        registry=registry,
+        resources={},
+        say=note,
+        warn=note,
+        progress=note,
+        cancelling=lambda: False,
+        root_run_id=secrets.token_hex(8) if again else purpose,
+    )
+    with connect_outside_dagster() as warehouse:
+        model, adopted = by_engine(work, warehouse)
+    return model, adopted, {"definition": purpose}
 
 
 def model(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -87,6 +89,12 @@ def _keep(work: TrainingWork, lease: Held, bundle: Bundle) -> None:
     lease.demand()
     key = f"{bundle_folder(work.names, bundle.model_id)}bundle.json"
     work.registry.objects.create_once(key, bundle.to_json())
+
+
+def purpose_of(definition: QueryDefinition) -> str:
+    """16 hex digits of what a training by hand is for: the same question and the same model are trained once."""
+    asked = {"question": read_question(definition).digest, **_asked(settings_of(definition))}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _asked(settings: EngineSettings) -> dict[str, JsonValue]:

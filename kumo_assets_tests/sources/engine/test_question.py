@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from kumo_assets.config.engine_source import EngineSettings
 from kumo_assets.config.load import QueryDefinition, read_query
 from kumo_assets.errors import ConfigError
 from kumo_assets.sources.engine.question import read_question
 from kumo_assets.sources.engine.source import EngineSource
+from kumo_assets.sources.engine.training import purpose_of
 from kumo_assets_tests.support.definitions import QUERY
 from kumo_assets_tests.support.engine import QUESTION
 
@@ -77,3 +80,14 @@ def test_predictions_are_another_release_once_the_question_or_the_candidates_are
     assert before == source.parameters(definition(tmp_path))
     assert before != source.parameters(definition(tmp_path, QUESTION.replace("28, days", "7, days")))
     assert before["candidates"] == 12
+
+
+def test_a_training_by_hand_is_another_once_the_question_or_the_model_is(tmp_path: Path) -> None:
+    before = purpose_of(definition(tmp_path))
+    assert before == purpose_of(definition(tmp_path, QUESTION + "# a comment\n"))
+    assert before != purpose_of(definition(tmp_path, QUESTION.replace("28, days", "7, days")))
+    query = definition(tmp_path)
+    wider = query.spec.source.model_copy(update={"engine": EngineSettings(channels=256)})
+    assert before != purpose_of(replace(query, spec=query.spec.model_copy(update={"source": wider})))
+    later = query.spec.source.model_copy(update={"engine": EngineSettings(deadline_minutes=9)})
+    assert before == purpose_of(replace(query, spec=query.spec.model_copy(update={"source": later})))
