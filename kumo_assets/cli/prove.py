@@ -58,11 +58,12 @@ def prove(
     if unknown:
         raise ConfigError("prove", to=", ".join(unknown), found="no such area", next=f"use some of: {', '.join(AREAS)}")
     areas = tuple(area for area in AREAS if not only or area in only)
+    queries = _queries()
     environment = Environment.from_variables()
     environment.names("prove")  # the names are malformed before anything is made
     dollars = estimate(areas)
     note(in_words(dollars))
-    run = Run(environment, _queries(), areas, Options(with_kumo_job, with_replicas))
+    run = Run(environment, queries, areas, Options(with_kumo_job, with_replicas))
     note(f"proof {run.proof.names.proof} in {run.proof.objects.uri(run.proof.names.root)}")
     with _progress(run), _terminated_is_interrupted():
         interrupted = False
@@ -86,13 +87,13 @@ def prove(
 
 
 def _queries() -> list[QueryDefinition]:
-    """The definitions that can be read; none where there is no project: the accounts can be proved before it exists."""
+    """The definitions that can be read: one that is broken keeps no account from being proved. ConfigError outside of any
+    project."""
+    index = definitions()
     found: list[QueryDefinition] = []
-    with suppress(ConfigError):
-        index = definitions()
-        for name in index.names():
-            with suppress(ConfigError):
-                found.append(index.query(name))
+    for name in index.names():
+        with suppress(ConfigError):
+            found.append(index.query(name))
     return found
 
 

@@ -190,6 +190,12 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "retirement deletes no table of ours, and old tables cost money",
     ),
     Assumption(
+        "table-encryption",
+        "dynamodb",
+        "An imported table is encrypted with the key that table.sse names.",
+        "tables have another key than their owner asked for",
+    ),
+    Assumption(
         "table-protection",
         "dynamodb",
         "A protected table cannot be deleted.",

@@ -52,6 +52,8 @@ class Imports:
             key=KEY,
             format="csv",
             tags=names.tags(release),
+            sse=self.proof.sse,
+            bucket_owner=self.proof.environment.bucket_owner,
         )
 
     def start(self, attempt: int) -> None:

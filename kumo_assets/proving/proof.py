@@ -99,6 +99,11 @@ class Proof:
         )
         return QueryDefinition(name=PROOF, folder=Path("/nowhere"), spec=spec)
 
+    @property
+    def sse(self) -> str | None:
+        """The key that the first query asks for that asks for one (`table.sse`)."""
+        return next((query.spec.table.sse for query in self.queries if query.spec.table.sse is not None), None)
+
     def lists(self, attempt: int) -> Lists:
         """What an import is to have."""
         return broken_lists() if attempt == BROKEN else plain_lists()

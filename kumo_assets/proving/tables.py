@@ -35,6 +35,8 @@ def prove_tables(imports: Imports) -> None:
             if not tags.items() <= tags_of(client, name).items():
                 raise Differs(f"{name} has {tags_of(client, name)}")
         trial.seen = ", ".join(tags)
+    with report.trying("table-encryption") as trial:
+        trial.seen = encryption_as_asked(proof, table)
     with report.trying("table-protection") as trial:
         # On a table that no later row needs.
         spare = imports.request(SPOILED if SPOILED in imports.states else PLAIN).table
@@ -61,9 +63,24 @@ def prove_tables(imports: Imports) -> None:
             raise NotTried("--with-replicas was not given")
         if not regions:
             raise NotTried("no query has table.replicas")
-        _care_and_wait(proof, table, Table(replicas=regions), tags)
+        _care_and_wait(proof, table, Table(replicas=regions, sse=proof.sse), tags)
         trial.seen = ", ".join(regions)
     _denials(proof, imports.request(BROKEN if BROKEN in imports.states else PLAIN).table)
+
+
+def encryption_as_asked(proof: Proof, table: str) -> str:
+    """How the table is encrypted. NotTried where no query asks for a key: the table then has AWS's own, and AWS describes
+    none (DynamoDB API reference, "SSEDescription")."""
+    if proof.sse is None:
+        raise NotTried("no query has table.sse")
+    found = proof.dynamodb.describe_table(TableName=table)["Table"].get("SSEDescription", {})
+    status, kind, key = found.get("Status", "none"), found.get("SSEType", "none"), found.get("KMSMasterKeyArn", "")
+    if (status, kind) != ("ENABLED", "KMS"):
+        raise Differs(f"it is {status} with {kind}")
+    # A key is reported by its ARN: one that was named by its alias cannot be told from another here.
+    if proof.sse != "aws" and "alias/" not in proof.sse and proof.sse.rpartition("/")[2] != key.rpartition("/")[2]:
+        raise Differs(f"its key is {key or 'not reported'} instead of {proof.sse}")
+    return f"{kind} {key}".strip()
 
 
 def _care_and_wait(proof: Proof, table: str, wanted: Table, tags: Mapping[str, str]) -> None:

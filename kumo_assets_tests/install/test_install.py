@@ -205,7 +205,8 @@ def test_outside_any_project_every_command_ends_with_2_and_says_how_to_make_one(
 import json, sys
 from kumo_assets.cli.main import app, main
 given = {"rollback": ["q", "--reason", "r"], "hold": ["q", "--reason", "r"], "lookup": ["q", "1"], "queries": [],
-         "gates": ["q", "--partition", "2017-11-28"], "materialize": ["q", "--partition", "2017-11-28"], "doctor": []}
+         "gates": ["q", "--partition", "2017-11-28"], "materialize": ["q", "--partition", "2017-11-28"], "doctor": [],
+         "prove": []}
 ended = {}
 for command in app.registered_commands:
     name = command.name or command.callback.__name__
@@ -224,5 +225,5 @@ print(json.dumps(ended))
     assert done.returncode == 0, done.stderr
     ended = json.loads(done.stdout.splitlines()[-1])
     assert ended == {name: 0 if name.endswith("--help") else 2 for name in ended}
-    assert len(ended) == 30
+    assert len(ended) == 34
     assert done.stderr.count("create-dagster project") == len(ended) / 2

@@ -17,6 +17,7 @@ DENIED = ("denied-s3-outside", "denied-s3-version", "denied-item-write", "denied
 def _real(monkeypatch: pytest.MonkeyPatch, ground: Ground) -> Iterator[None]:
     """The sandbox, taken for AWS."""
     monkeypatch.setattr(Proof, "emulated", False)
+    monkeypatch.setattr(Proof, "sse", "aws")
     yield
     ground.sandbox.reset_faults()
 
@@ -49,3 +50,4 @@ def test_what_is_denied_holds(ground: Ground) -> None:
     done = kumo_assets("prove", "--json", "--only", "s3", "--only", "dynamodb")
     assert done.status == 0, done.err
     assert {name: outcomes(done)[name] for name in DENIED} == dict.fromkeys(DENIED, "holds")
+    assert outcomes(done)["table-encryption"] == "holds"

@@ -22,6 +22,7 @@ NOT_TRIED = {
     "denied-s3-version": EMULATED,
     "denied-item-write": EMULATED,
     "denied-expiry": EMULATED,
+    "table-encryption": "no query has table.sse",
     "table-replicas": "--with-replicas was not given",
 }
 
