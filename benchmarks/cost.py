@@ -59,7 +59,9 @@ ASSUMED = {
     "processes": Assumption(20, "processes that read; each reads every query's pointer"),
     "gets_build": Assumption(110, "GET requests of one build and its promotion"),
     "puts_build": Assumption(50, "PUT and LIST requests of the same"),
-    "tick_seconds": Assumption(10, "seconds between two ticks of the promotion sensor: one GET and one LIST a query"),
+    "tick_seconds": Assumption(10, "seconds between two ticks of the promotion sensor: one LIST for all queries"),
+    "look_seconds": Assumption(60, "seconds between two looks at a quiet query: one GET and one LIST"),
+    "strange_seconds": Assumption(300, "seconds between two looks for stray objects of a query: one GET and two LISTs"),
     "poll_one": Assumption(1, "seconds between two reads of a pointer in a process that reads one query from S3"),
     "poll_several": Assumption(5, "the same in a process that reads several"),
 }
@@ -139,9 +141,15 @@ LINES = (
     ),
     Line(
         "S3, the promotion sensor",
-        "queries x a month's ticks x (a GET + a LIST)",
+        "a month's ticks x a LIST + queries x (a month's looks x (a GET + a LIST) + those for stray objects x (a GET + two "
+        "LISTs)); a query that is held, or has an alarm, is looked at at each tick",
         lambda users, queries: (
-            queries * MONTH_SECONDS / assumed("tick_seconds") * (dollars("s3_get") + dollars("s3_put")) / 1e6
+            (
+                MONTH_SECONDS / assumed("tick_seconds") * dollars("s3_put")
+                + queries * MONTH_SECONDS / assumed("look_seconds") * (dollars("s3_get") + dollars("s3_put"))
+                + queries * MONTH_SECONDS / assumed("strange_seconds") * (dollars("s3_get") + 2 * dollars("s3_put"))
+            )
+            / 1e6
         ),
     ),
     Line(

@@ -29,8 +29,10 @@ def test_a_month_worked_out_by_hand() -> None:
     assert one["S3, exports kept"] == pytest.approx(1.656)
     # 300 builds x (110 GET at $0.40 + 50 PUT at $5 a million) = 300 x $0.000294.
     assert one["S3, builds"] == pytest.approx(0.0882)
-    # 10 queries x 259,200 ticks x ($0.40 + $5) a million.
-    assert one["S3, the promotion sensor"] == pytest.approx(13.9968)
+    # 259,200 LISTs at $5, and of each of 10 queries 43,200 looks at $5.40 and 8,640 at $10.40, all a million.
+    assert one["S3, the promotion sensor"] == pytest.approx(1.296 + 2.3328 + 0.89856)
+    # The figure for 100 queries in docs/operations.md.
+    assert round(month(1, 100)["S3, the promotion sensor"]) == 34
     # 20 processes x 10 queries x 518,400 reads at $0.40 a million.
     assert one["S3, readers' polling"] == pytest.approx(41.472)
     assert len(one) == len(LINES) == 9
@@ -50,10 +52,14 @@ def test_each_number_and_price_is_on_the_page_with_its_source() -> None:
 def test_what_the_page_assumes_of_the_code_is_so() -> None:
     from kumo_serving import S3Pointer
 
+    from kumo_assets.automation.looking import QUIET_LOOK_SECONDS
     from kumo_assets.automation.promotion_sensor import INTERVAL_SECONDS
     from kumo_assets.config.query import Retention
+    from kumo_assets.releases.inspection import EVERY
 
     assert assumed("tick_seconds") == INTERVAL_SECONDS
+    assert assumed("look_seconds") == QUIET_LOOK_SECONDS
+    assert assumed("strange_seconds") == EVERY.total_seconds()
     assert assumed("tables") == Retention().keep + 2
     assert (assumed("poll_one"), assumed("poll_several")) == (S3Pointer.poll_seconds, S3Pointer.poll_seconds_of_many)
     assert ASSUMED["tables"].meaning.startswith(f"releases kept: {Retention().keep} ")

@@ -33,6 +33,9 @@ TAG_ENVIRONMENT = "kumo_assets:environment"
 TAG_QUERY = "kumo_assets:query"
 TAG_RELEASE = "kumo_assets:release"
 
+# The root run whose release a run continues, where Dagster does not know that it does (the command line after a kill).
+ROOT_RUN_TAG = "kumo_assets/root_run"
+
 # The chain after the raw logs, in order. Asset names, artefact records and adoption all follow it.
 CHAIN = ("predictions", "postprocessed", "s3_export", "dynamodb_table")
 POINTER_ASSET = "active_pointer"

@@ -18,11 +18,13 @@ from kumo_assets.resources.object_cache import ObjectCache
 @dataclass
 class Inspections:
     """What earlier looks for stray and damaged objects found: when each good object was written, by key, which keys are of
-    damaged ones, and when each query was looked at last, with what was found."""
+    damaged ones, and when each query was looked at last, with what was found. `old` is, by query, when its old objects are
+    to be looked at next, and what was found of them."""
 
     good: dict[str, datetime] = field(default_factory=dict)
     bad: set[str] = field(default_factory=set)
     last: dict[str, tuple[datetime, list[str]]] = field(default_factory=dict)
+    old: dict[str, tuple[datetime, dict[str, str]]] = field(default_factory=dict)
 
 
 @dataclass

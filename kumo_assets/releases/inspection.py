@@ -7,9 +7,12 @@ and `operations.retention`; here nothing is decided and nothing changed.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+
+from kumo_serving.errors import PointerMalformed
 
 from kumo_assets.config.names import ReleaseId
 from kumo_assets.errors import DamagedDocument
@@ -17,13 +20,16 @@ from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import damage
 from kumo_assets.releases.ledger import Ledger, is_entry
 from kumo_assets.releases.listing import RETIRED, SEAL, WRITTEN_IN_RELEASE, is_foreign
-from kumo_assets.releases.recent import Recent
+from kumo_assets.releases.recent import ONE, Recent, first_partition, list_recent
 from kumo_assets.releases.store import ReleaseStore
 from kumo_assets.resources.s3_objects import ObjectStore
 
 # How many objects one look reads at most. The rest are read by the next look, or by retirement, which reads all.
 MOST_READ = 1000
 EVERY = timedelta(minutes=5)
+# What is older than `recent.ONE` reaches is looked at so often by one who asks all the time; so many of its documents are
+# read then. The first time comes within the first hour, not for all queries at once.
+EVERY_OLD, FIRST_OLD, MOST_OLD = timedelta(hours=24), timedelta(hours=1), 300
 _UNREAD = re.compile(r"(statistics/.*|fallback\.json)")
 
 
@@ -31,8 +37,12 @@ def inspect(ctx: ReleaseContext, most: int = MOST_READ, seen: Recent | None = No
     """A sentence for each stray or damaged object of the query; of those that are not older than what was `seen`, and of
     the ledger's entries since then, where that is given. What was written last is read first: a person's work on a document
     shows in its time. Raises ObjectStoreError."""
-    listed = _listed(ctx, seen)
-    found = [f"{ctx.objects.uri(key)} is foreign: it is left, and read past" for key in _foreign(ctx, listed)]
+    return list(_look(ctx, most, _listed(ctx, seen)).values())
+
+
+def _look(ctx: ReleaseContext, most: int, listed: Mapping[str, datetime]) -> dict[str, str]:
+    """Key -> sentence, for what is stray or damaged of the objects that are listed."""
+    found = {key: f"{ctx.objects.uri(key)} is foreign: it is left, and read past" for key in _foreign(ctx, listed)}
     good, bad = ctx.cache.inspections.good, ctx.cache.inspections.bad
     documents = _documents(ctx, listed)
     changed = {key for key in documents if key in good and good[key] != listed[key]}
@@ -56,17 +66,39 @@ def inspect(ctx: ReleaseContext, most: int = MOST_READ, seen: Recent | None = No
                 good[key] = listed[key]
             else:
                 bad.add(key)
-                found.append(f"{wrong}; it is read past, and counts in nobody's favour")
+                found[key] = f"{wrong}; it is read past, and counts in nobody's favour"
     return found
 
 
 def inspected(ctx: ReleaseContext, now: datetime, most: int) -> list[str]:
-    """The same, for one who asks every few seconds: looked at anew after a while."""
-    at, found = ctx.cache.inspections.last.get(ctx.names.root, (None, []))
-    if at is None or now - at >= EVERY:
-        found = inspect(ctx, most)
-        ctx.cache.inspections.last[ctx.names.root] = (now, found)
-    return found
+    """The same, for one who asks every few seconds: the last two weeks are looked at anew after minutes, what is older once
+    a day."""
+    kept, root = ctx.cache.inspections, ctx.names.root
+    at, found = kept.last.get(root, (None, []))
+    if at is not None and now - at < EVERY:
+        return found
+    seen = list_recent(ctx, _since(ctx))
+    recent = _listed(ctx, seen)
+    wrong = _look(ctx, most, recent)
+    if seen.since is not None:
+        due, old = kept.old.get(root, (now + FIRST_OLD * (zlib.crc32(root.encode()) / 2**32), {}))
+        if now >= due:
+            every = _listed(ctx, None)
+            old = _look(ctx, MOST_OLD, {key: written for key, written in every.items() if key not in recent})
+            due = now + EVERY_OLD
+        kept.old[root] = due, old
+        wrong |= {key: words for key, words in old.items() if key not in recent}
+    kept.last[root] = now, list(wrong.values())
+    return kept.last[root][1]
+
+
+def _since(ctx: ReleaseContext) -> str | None:
+    """The first partition that is recent; None, for all, where nobody can say what is active."""
+    try:
+        current = ctx.pointers.read()
+    except PointerMalformed:
+        return None
+    return first_partition(current.pointer if current is not None else None, ONE.days)
 
 
 def _listed(ctx: ReleaseContext, seen: Recent | None) -> dict[str, datetime]:

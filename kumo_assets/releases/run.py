@@ -15,14 +15,13 @@ from typing import Protocol
 
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.config.names import CHAIN, ReleaseId
+from kumo_assets.config.names import ROOT_RUN_TAG as ROOT_RUN_TAG
 from kumo_assets.config.registration import AskedGate
 from kumo_assets.documents import Artefact, GateRecord, Opened, utc_now
 from kumo_assets.errors import ReleaseError
 from kumo_assets.pointers.limits import MOST_AUTHOR_BYTES, shortened
 from kumo_assets.releases.store import ReleaseStore
 
-# The root run whose release a run continues, where Dagster does not know that it does (the command line after a kill).
-ROOT_RUN_TAG = "kumo_assets/root_run"
 # The release whose artefacts a run that starts mid-chain adopts; without it, the newest of the partition that has them.
 ADOPTS_TAG = "kumo_assets/adopts"
 

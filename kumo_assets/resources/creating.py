@@ -25,7 +25,9 @@ def create_once(warehouse: Warehouse, name: str, select: str, *, doing: str, oth
     has begun to make it, when that is not the caller: Refused names it when its table does not come. Raises WarehouseError
     for what is wrong with the statement itself.
     """
-    statement = f"CREATE TABLE {table(warehouse.database, warehouse.schema, name)} AS\n{select}"
+    # Transient: what can be made again needs no fail-safe, whose seven days of storage are paid for (Snowflake, "Working
+    # with temporary and transient tables").
+    statement = f"CREATE TRANSIENT TABLE {table(warehouse.database, warehouse.schema, name)} AS\n{select}"
     try:
         warehouse.rows(statement, doing=doing)
     except WarehouseError as error:

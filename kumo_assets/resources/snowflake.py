@@ -20,6 +20,7 @@ import dagster as dg
 from kumo_assets.config.query import NOT_SHOWN
 from kumo_assets.errors import ConfigError, WarehouseError
 from kumo_assets.redaction import without_secrets
+from kumo_assets.resources.query_tag import PLAIN, current_tag
 from kumo_assets.resources.snowflake_settings import resource_outside_dagster
 from kumo_assets.resources.sql import by_upper_case, in_upper_case, table
 from kumo_assets.resources.waiting import Narrator
@@ -65,11 +66,13 @@ class Warehouse:
         narrator: Narrator | None = None,
         *,
         show_values: bool = True,
+        tag: str = PLAIN,
     ) -> None:
         first = session if isinstance(session, Session) else Session(session, lambda answers: None)
         self._session: Session | None = first
         self._log_in = log_in
         self._show_values = show_values
+        self._parameters = {"QUERY_TAG": tag}
         self._narrator = narrator or Narrator(lambda line: None)
         self.database, self.schema = str(first.connection.database), str(first.connection.schema)
         self.seconds = 0.0
@@ -107,7 +110,7 @@ class Warehouse:
         started = time.perf_counter()
         try:
             with self._narrator.waiting_for(f"Snowflake to {doing}"):
-                cursor.execute(sql)
+                cursor.execute(sql, _statement_params=self._parameters)
                 names = [column[0] for column in cursor.description or ()]
                 fetched = cursor.fetchmany(MOST_ROWS_FETCHED)
         except Error as error:
@@ -168,7 +171,7 @@ class Warehouse:
         started = time.perf_counter()
         try:
             with self._narrator.waiting_for(f"Snowflake to {doing}"):
-                described = cursor.describe(select)
+                described = cursor.describe(select, _statement_params=self._parameters)
         except Error as error:
             if missing and error.errno == NOT_THERE:
                 return None
@@ -212,7 +215,9 @@ def connect(
     telling = narrator or Narrator(dg.get_dagster_logger().info)
     started = time.perf_counter()
     first = _log_in(snowflake, telling)
-    warehouse = Warehouse(first, lambda: _log_in(snowflake, telling), telling, show_values=show_values)
+    warehouse = Warehouse(
+        first, lambda: _log_in(snowflake, telling), telling, show_values=show_values, tag=current_tag()
+    )
     warehouse.seconds += time.perf_counter() - started
     try:
         yield warehouse

@@ -24,13 +24,20 @@ NETWORK_SECONDS = 300
 # Reading one answer, in seconds (the connector's own default).
 SOCKET_SECONDS = 60
 
+# No statement of ours takes longer; without it Snowflake's default of two days holds, for one that nobody waits for too.
+STATEMENT_SECONDS = 4 * 3600
+
 # Parameters of our own sessions, whatever an account or a user sets, because each changes what our SQL means
 # (Snowflake, "Parameters"): names quoted in lower case would become upper case, text would be read as timestamps by
 # another format, and timestamps without an offset would be in another time zone. A view is also read by other people's
 # sessions, so the views of `assets/raw.py` rely on none of them.
+# A statement whose session is gone for 5 minutes is aborted: the worker that sent it is dead, and another may have begun
+# the same under another name.
 SESSION = {
+    "ABORT_DETACHED_QUERY": True,
     "QUERY_TAG": "kumo_assets",
     "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
+    "STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_SECONDS,
     "TIMESTAMP_INPUT_FORMAT": "AUTO",
     "TIMEZONE": "UTC",
 }

@@ -39,7 +39,7 @@ class Twin(Warehouse):
         self.both = both
 
     def rows(self, sql: str, *, doing: str = "query Snowflake") -> list[Row]:
-        if self.both is not None and sql.startswith("CREATE TABLE"):
+        if self.both is not None and sql.startswith("CREATE TRANSIENT TABLE"):
             self.both.wait(30)
         return super().rows(sql, doing=doing)
 

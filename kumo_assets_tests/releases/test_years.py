@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from kumo_sandbox.testing.history import HEX, History
 
 from kumo_assets.pointers.document import digest_of
 from kumo_assets.releases.context import ReleaseContext
+from kumo_assets.releases.inspection import inspected
 from kumo_assets.releases.moves import history, read_or_raw
 from kumo_assets.releases.operations.promote import promote
 from kumo_assets.releases.operations.retention import plan
@@ -22,6 +23,7 @@ from kumo_assets.releases.operations.status import report
 from kumo_assets.releases.recent import EVERYTHING, SEVERAL
 from kumo_assets_tests.support.memory_shop import MemoryShop, memory_shop
 
+LATER = datetime(2026, 11, 30, 9, tzinfo=UTC)
 LAST, WEEKS, YEARS = date(2026, 11, 29), 60, 1_100
 ASKED: dict[str, Callable[[ReleaseContext], object]] = {
     "status of one": report,
@@ -104,6 +106,40 @@ def test_what_is_old_and_damaged_is_shown_on_request_and_always_counts_for_retir
     assert any("opened.json is damaged" in one for one in report(found.another_context(), reach=EVERYTHING).problems)
     planned = plan(found.another_context())
     assert "what it protects is unknown" in planned.kept[old]
+
+
+def test_the_sensors_look_for_strange_objects_costs_no_more_after_years_but_once_a_day(
+    after_weeks: MemoryShop, after_years: MemoryShop
+) -> None:
+    def looks(found: MemoryShop, hours: float) -> Counter[str]:
+        """What a look so long after the first one asks for."""
+        ctx, start = found.another_context(), found.memory.clock.now
+        inspected(ctx, start, 10)
+        found.memory.requests.clear()
+        inspected(ctx, start + timedelta(hours=hours), 10)
+        return Counter(found.memory.requests)
+
+    assert looks(after_years, 0) == Counter(), "within minutes nothing is asked"
+    first = [requests(found, lambda ctx: inspected(ctx, LATER, 10)) for found in (after_weeks, after_years)]
+    assert first[0] == first[1]
+    assert looks(after_years, 2)["ListObjectsV2"] > looks(after_weeks, 2)["ListObjectsV2"], "the first hour is over"
+    ctx, start = after_years.another_context(), after_years.memory.clock.now
+    for hours in (0, 2):
+        inspected(ctx, start + timedelta(hours=hours), 10)
+    after_years.memory.requests.clear()
+    inspected(ctx, start + timedelta(hours=20), 10)
+    assert after_years.memory.requests["ListObjectsV2"] == first[1]["ListObjectsV2"], "a day is not over"
+
+
+def test_what_is_old_and_strange_is_told_of_within_an_hour() -> None:
+    found, told = years(WEEKS)
+    key = f"{found.ctx.names.root}releases/{told.release_of(50)}/somebody's.txt"
+    found.memory.objects[key] = (b"hello", told.written)
+    ctx, start = found.another_context(), found.memory.clock.now
+    seen = [inspected(ctx, start + timedelta(minutes=minutes), 10) for minutes in range(0, 70, 6)]
+    assert seen[0] == []
+    assert len(seen[-1]) == 1
+    assert key in seen[-1][0]
 
 
 def test_an_old_hole_in_the_ledger_stops_retirement() -> None:

@@ -69,6 +69,9 @@ def test_parameters_that_would_change_our_sql_are_set_at_the_login(logins: list[
     asked = logins[0]["SESSION_PARAMETERS"]
     wanted = {
         "QUERY_TAG": "kumo_assets",
+        # What a dead worker left ends by itself: in 5 minutes, and after 4 hours at the latest.
+        "ABORT_DETACHED_QUERY": True,
+        "STATEMENT_TIMEOUT_IN_SECONDS": 14_400,
         "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
         "TIMESTAMP_INPUT_FORMAT": "AUTO",
         "TIMEZONE": "UTC",

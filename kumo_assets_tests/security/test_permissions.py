@@ -3,6 +3,7 @@ sandbox, and nothing that party has no use for; the grants in `deploy/snowflake`
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,7 +63,10 @@ def test_each_party_may_do_what_it_does_and_no_more(chain: Chain, monkeypatch: p
     statements: set[str] = set()
     execute: Callable[..., Any] = SnowflakeCursor.execute
 
+    tags: set[str] = set()
+
     def noted(self: Any, command: str, *arguments: Any, **options: Any) -> Any:
+        tags.add((options.get("_statement_params") or {}).get("QUERY_TAG", ""))
         statements.add(re.sub(r"--[^\n]*\n", "", command).split()[0].upper())
         return execute(self, command, *arguments, **options)
 
@@ -72,6 +76,12 @@ def test_each_party_may_do_what_it_does_and_no_more(chain: Chain, monkeypatch: p
             result = chain.run()
             assert result.success, failure(result)
             assert chain.promote().success
+    # Every statement of a release's step says in Snowflake's history which release that is.
+    named = [found for tag in tags if tag.startswith("{") and (found := json.loads(tag))["query"] == QUERY]
+    assert {(tag["query"], tag["release"]) for tag in named} == {
+        (QUERY, chain.release(result)) for result in chain.runs
+    }
+    assert {tag["asset"] for tag in named} >= {"predictions", "postprocessed", "s3_export"}
     with recorded(monkeypatch) as operated:
         ctx = chain.ctx()
         report(ctx)
