@@ -71,17 +71,19 @@ def sample_preview(definition: QueryDefinition, sample: Sequence[SampledItem]) -
 def preview(definition: QueryDefinition, first_rows: Callable[[], Sequence[Mapping[str, object]]]) -> dg.MetadataValue:
     """Rows as a Markdown table, for a person; meant for five of them. A query that does not show its entities has none,
     and its rows are not asked for."""
-    import pandas as pd
-
     if not definition.spec.show_entities:
         return dg.MetadataValue.md(f"*{NOT_SHOWN}*")
     rows = first_rows()
     if not rows:
         return dg.MetadataValue.md("*no rows*")
-    frame = pd.DataFrame(rows).astype(str)
-    header = "| " + " | ".join(frame.columns) + " |\n|" + " --- |" * len(frame.columns)
-    body = "\n".join("| " + " | ".join(value.replace("|", "\\|") for value in row) + " |" for row in frame.to_numpy())
+    header = "| " + " | ".join(rows[0]) + " |\n|" + " --- |" * len(rows[0])
+    # Value by value: a data frame would make floats of a column of whole numbers with a null, and 7 would read 7.0.
+    body = "\n".join("| " + " | ".join(map(_cell, row.values())) + " |" for row in rows)
     return dg.MetadataValue.md(f"{header}\n{body}")
+
+
+def _cell(value: object) -> str:
+    return "NULL" if value is None else str(value).replace("|", "\\|")
 
 
 def column_schema(columns: Mapping[str, str]) -> dg.MetadataValue:

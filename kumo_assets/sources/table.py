@@ -87,6 +87,7 @@ class TableSource:
             if made == MOST_COPIES or (made and self._now() >= limit):
                 break
             if not adopted:
+                work.warehouse.rest()  # and with it what is known of the columns, which the other job may change
                 self._sleep(day.settings.poll_seconds)
         raise WarehouseError(
             f"copy the predictions of {work.partition} in",

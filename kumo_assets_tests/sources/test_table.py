@@ -247,6 +247,30 @@ def test_a_producer_that_died_half_way_is_not_believed(producer: Producer) -> No
     assert producer.query.upper() not in str(producer.warehouse.rows("SHOW TABLES"))  # nothing was copied
 
 
+def test_a_second_overwrite_of_the_day_is_waited_for_until_it_is_whole(producer: Producer) -> None:
+    """The first run's record still counts what the second run has begun to replace."""
+    producer.done(rows=3)
+    producer.write("('ann', 'tea', 0.5), ('bob', 'tea', 0.5)")  # as many entities, fewer rows
+    second = {"run_id": "run-2", "ended_at": "2017-11-29T03:00:00Z", "rows": 4, "entities": 3}
+    whole = "('ann', 'tea', 0.5), ('bob', 'tea', 0.5), ('bob', 'ham', 0.25), ('cyd', 'tea', 0.5)"
+    made = predict(producer, clock=Clock(BEFORE, then=lambda: (producer.write(whole), producer.done(**second))))
+    assert (made.details.job_id, made.rows, made.attempt) == ("run-2", 4, 1)
+
+
+def test_a_column_that_the_producer_renames_stops_the_next_release_and_no_earlier_one(producer: Producer) -> None:
+    producer.write()
+    producer.done()
+    before = predict(producer)
+    producer.write(columns="ENTITY, CLASS, PROBABILITY")
+    producer.warehouse.rest()  # another run has a session of its own
+    clock = Clock(BEFORE)
+    with pytest.raises(WarehouseError, match="no column SCORE; it has ENTITY, CLASS, PROBABILITY"):
+        predict(producer, release="20171128-0000000b", clock=clock)
+    assert clock.waits == 0, "waiting brings no column back"
+    assert (predict(producer).table, len(copied(producer, before))) == (before.table, 3)
+    assert predict(producer, release="20171128-0000000b", columns={"SCORE": "PROBABILITY"}).rows == 3
+
+
 def test_the_record_that_ended_last_counts(producer: Producer) -> None:
     producer.write()
     producer.done(run_id="run-2", ended_at="2017-11-29T09:00:00+05:00")  # 04:00 UTC
@@ -368,6 +392,10 @@ def test_a_table_replaced_while_it_is_read_is_copied_again_under_another_name(
     between(producer, monkeypatch, times=9)
     with pytest.raises(WarehouseError, match="the table was written while it was read"):
         predict(producer, release="20171128-0000000b", clock=Clock(BEFORE))
+    between(producer, monkeypatch, times=1)
+    clock = Clock(BEFORE, then=lambda: producer.write(columns="ENTITY, CLASS, PROBABILITY"))
+    with pytest.raises(WarehouseError, match="no column SCORE; it has ENTITY, CLASS, PROBABILITY"):
+        predict(producer, release="20171128-0000000c", clock=clock)
     names = [str(row["name"]) for row in producer.warehouse.rows("SHOW TABLES")]
     assert sum("0000000B" in name and producer.query.upper() in name for name in names) == MOST_COPIES
 
