@@ -178,6 +178,20 @@ def test_a_column_that_is_not_looked_for_is_no_stream(memory: Memory) -> None:
         (table(pa.array([1]))[:-20], "no whole Parquet file"),
         (b"PAR1", "no whole Parquet file"),
     ],
+    # The bytes of some differ in each process, and workers must agree on the tests' names.
+    ids=[
+        "a word",
+        "another field",
+        "no JSON",
+        "ORC",
+        "cut gzip",
+        "no gzip",
+        "no column",
+        "words",
+        "bytes",
+        "cut",
+        "magic",
+    ],
 )
 def test_what_says_no_time_is_refused_by_name(memory: Memory, data: bytes, words: str) -> None:
     put(memory, one=data)
