@@ -20,6 +20,7 @@ from kumo_assets.config.names import CHAIN
 from kumo_assets.errors import ReleaseError
 from kumo_assets.proving.lease import Lease
 from kumo_assets.proving.names import ProofNames
+from kumo_assets.releases.bell import key_of
 from kumo_assets.resources.dynamodb import tables
 from kumo_assets.resources.s3_objects import ObjectStore
 from kumo_assets.resources.waiting import Narrator
@@ -102,7 +103,8 @@ class Cleaner:
 
     def _objects(self, names: ProofNames, lease: Lease) -> None:
         keys = [item.key for item in self.objects.list(names.root)]
-        self.objects.delete_many(key for key in keys if key != names.lease_key)
+        # The bell is that of every proof of the environment, and nobody listens to it.
+        self.objects.delete_many([key for key in keys if key != names.lease_key] + [key_of(names)])
 
 
 def folders_of(names: ProofNames) -> tuple[str, ...]:

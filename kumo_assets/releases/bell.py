@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def ring(objects: ObjectStore, names: QueryNames, release: str) -> None:
     """Say that a release of the query was sealed. Never raises."""
     try:
-        objects.put(_prefix(names.environment) + names.query, release.encode(), content_type="text/plain")
+        objects.put(key_of(names), release.encode(), content_type="text/plain")
     except ObjectStoreError as error:
         log.warning("the promotion sensor sees this seal a minute later: %s", error)
 
@@ -33,6 +33,11 @@ def rung(objects: ObjectStore, environment: str) -> dict[str, datetime] | None:
     except ObjectStoreError as error:
         log.warning("%s", error)
         return None
+
+
+def key_of(names: QueryNames) -> str:
+    """The key of the query's bell."""
+    return _prefix(names.environment) + names.query
 
 
 def _prefix(environment: str) -> str:
