@@ -14,6 +14,7 @@ from kumo_assets.assets import postprocess_sql, preprocess
 from kumo_assets.config.index import DefinitionsIndex
 from kumo_assets.config.load import QueryDefinition, RawSource
 from kumo_assets.config.names import QUERY_PATTERN, RESERVED
+from kumo_assets.config.outcomes import FILE as OUTCOMES_FILE
 from kumo_assets.errors import ConfigError
 from kumo_assets.gates.own import check_own_gates
 from kumo_assets.outcomes import happened
@@ -59,7 +60,7 @@ def demand_usable(index: DefinitionsIndex, definition: QueryDefinition) -> Usabl
 def _demand_tables(definition: QueryDefinition, sources: Mapping[str, RawSource]) -> None:
     """ConfigError where SQL names a raw log that has no Snowflake table, or drift is watched of one that is not counted."""
     elsewhere = {name for name, source in sources.items() if not source.table.table}
-    for file in (preprocess.FILE, postprocess_sql.FILE):
+    for file in (preprocess.FILE, postprocess_sql.FILE, OUTCOMES_FILE):
         path = definition.folder / file
         named = sorted(placeholders(read_sql(path)) & elsewhere) if elsewhere and path.is_file() else []
         if named:
@@ -69,6 +70,14 @@ def _demand_tables(definition: QueryDefinition, sources: Mapping[str, RawSource]
                 found=f"{{{{ {named[0]} }}}} is a raw log outside Snowflake: it has no table",
                 next="name raw logs that have a `table` in their RawLogs definition",
             )
+    outcomes = definition.spec.outcomes
+    if outcomes is not None and outcomes.events is not None and outcomes.events.log in elsewhere:
+        raise ConfigError(
+            "read the definition",
+            to=str(definition.folder / "defs.yaml"),
+            found=f"attributes.outcomes.events.log names {outcomes.events.log}, which is outside Snowflake: it has no table",
+            next=f"name a raw log with a `table` in its RawLogs definition, or write {OUTCOMES_FILE}",
+        )
     watched = definition.spec.gates.raw_drift
     uncounted = sorted(
         name

@@ -98,6 +98,7 @@ def test_what_is_wrong_with_each_way_names_the_variable_to_set(
 
 def of_table(attributes: dict[str, Any]) -> None:
     attributes["raw_logs"] = []
+    attributes.pop("outcomes", None)  # of a raw log
     settings = {"table": "KUMO.RAW.NOBODY_WROTE_%Y%m%d", "complete": {"control": {"table": "D", "where": "TRUE"}}}
     attributes["source"] = {"table": settings}
 

@@ -71,11 +71,18 @@ def test_a_field_that_is_missing_or_would_be_ignored_is_named(tmp_path: Path, ta
         project(tmp_path, table).raw_logs()
 
 
-@pytest.mark.parametrize("file", ["preprocess.sql", "postprocess.sql"])
+@pytest.mark.parametrize("file", ["preprocess.sql", "postprocess.sql", "outcomes.sql"])
 def test_sql_that_names_a_log_without_a_table_is_refused_when_it_is_loaded(tmp_path: Path, file: str) -> None:
     index = project(tmp_path, S3)
     (tmp_path / "query" / file).write_text("SELECT * FROM {{ transactions }}")
     with pytest.raises(ConfigError, match=rf"query/{file}: .*transactions.* outside Snowflake"):
+        demand_usable(index, index.query("query"))
+
+
+def test_outcomes_are_not_read_from_a_log_without_a_table(tmp_path: Path) -> None:
+    events = "  outcomes: {events: {log: transactions, entity: USER, class: ITEM}}\n"
+    index = project(tmp_path, S3, query=QUERY + events)
+    with pytest.raises(ConfigError, match=r"outcomes\.events\.log names transactions, which is outside Snowflake"):
         demand_usable(index, index.query("query"))
 
 

@@ -132,5 +132,7 @@ def test_a_log_whose_rows_are_not_counted_is_no_empty_log() -> None:
     raw: Any = {"clicks": {"lag_minutes": 10.0}, "sales": {"rows": 5}, "views": {}}
     assert judge_raw_volume(raw, None, RawVolume()).message.startswith("sales 5 rows;")
     alone: Any = {"clicks": {"lag_minutes": 10.0}, "views": {}}
-    assert judge_raw_volume(alone, None, RawVolume()).severity == "ok"
+    judged = judge_raw_volume(alone, before(clicks={"rows": 9}), RawVolume())
+    assert (judged.severity, judged.value) == ("ok", None)
+    assert "none is read in Snowflake" in judged.message
     assert judge_raw_freshness(alone, RawFreshness(), 60).value == 10.0

@@ -180,7 +180,7 @@ def test_what_is_written_is_proved_judged_served_and_shown(warehouse: Warehouse,
     ]
     assert served == SERVED[task]
 
-    shown = table_metadata(warehouse, artefact(warehouse, name))
+    shown = table_metadata(query, warehouse, artefact(warehouse, name))
     header = str(shown["preview"].value).splitlines()[0]  # type: ignore[union-attr]
     if producer == "kumo" and task == "binary_classification":
         assert header == "| ENTITY | ANCHOR_TIMESTAMP | JOB_TIMESTAMP | TARGET_PRED | False_PROB | True_PROB |"
@@ -194,7 +194,7 @@ def test_a_class_that_is_null_is_counted_shown_and_stopped(warehouse: Warehouse,
     name = PRODUCERS[producer](warehouse, "ranking", "(1, 7, 0.9), (1, NULL, 0.5), (2, 9, 0.25)")
     keys = judged(warehouse, query, name)["keys"]
     assert (keys.severity, keys.evidence["null"]) == ("error", 1)
-    shown = str(table_metadata(warehouse, artefact(warehouse, name))["preview"].value)  # type: ignore[union-attr]
+    shown = str(table_metadata(query, warehouse, artefact(warehouse, name))["preview"].value)  # type: ignore[union-attr]
     assert "| 1 | 7 | 0.9 |" in shown, "a key is shown as it is"
     assert "| 1 | NULL | 0.5 |" in shown
     select = select_for(query, warehouse, artefact(warehouse, name), None)

@@ -23,6 +23,13 @@ def types_of(warehouse: Warehouse, definition: QueryDefinition, question: Questi
     found = {}
     for name, asked in question.tables.items():
         source = definition.sources[asked.raw_log]
+        if not source.table.table:
+            raise ConfigError(
+                "use the question in",
+                to=str(definition.folder / FILE),
+                found=f"table {name} reads the raw log {asked.raw_log}, which is outside Snowflake: it has no table",
+                next="name raw logs that have a `table` in their RawLogs definition",
+            )
         there = warehouse.columns(source.database or warehouse.database, source.schema, source.table.table)
         missing = [column for column in asked.columns if column not in there]
         if missing:

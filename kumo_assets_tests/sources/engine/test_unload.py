@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,10 +12,11 @@ from kumo_sandbox.testing.releases import definition
 
 from kumo_assets.config.load import RawSource
 from kumo_assets.config.raw_logs import RawTable
+from kumo_assets.errors import ConfigError
 from kumo_assets.resources.snowflake import Warehouse
-from kumo_assets.sources.engine.question import QuestionTable
+from kumo_assets.sources.engine.question import Question, QuestionTable
 from kumo_assets.sources.engine.training import newest_anchor
-from kumo_assets.sources.engine.unload import select_of
+from kumo_assets.sources.engine.unload import select_of, types_of
 
 ANCHOR = datetime(2017, 11, 29, tzinfo=UTC)
 WINDOW = "< '2017-11-29 00:00:00'::TIMESTAMP_NTZ AND {at} >= '2017-11-26 00:00:00'::TIMESTAMP_NTZ"
@@ -51,6 +53,16 @@ def test_entities_are_those_before_the_anchor_once_each() -> None:
 
 def test_a_table_that_is_no_stream_is_taken_whole() -> None:
     assert "WHERE" not in selected(event_time=None)
+
+
+def test_a_log_outside_snowflake_cannot_be_unloaded() -> None:
+    raw = RawTable(freshness_from="s3", location="s3://logs/clicks/", event_time="at")
+    query = replace(definition("q"), sources={"log": RawSource("log", None, "", raw)})
+    question = cast(Question, SimpleNamespace(tables={"events": QuestionTable(raw_log="log", columns=["at"])}))
+    with pytest.raises(ConfigError, match=r"table events reads the raw log log, which is outside Snowflake"):
+        types_of(
+            cast(Warehouse, SimpleNamespace(database="KUMO", columns=lambda *names: {"at": "TEXT"})), query, question
+        )
 
 
 @pytest.mark.parametrize(
