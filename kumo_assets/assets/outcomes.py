@@ -75,7 +75,10 @@ def build_outcomes(
         partition = context.partition_key
         # Of a run that is started again, the root: what it judged before it died is its own.
         run_id, by = root_run_of(context.run), author_of(context)
-        with connect(kumo_assets_snowflake) as warehouse, closing(kumo_assets_releases.context(definition)) as ctx:
+        with (
+            connect(kumo_assets_snowflake, show_values=definition.spec.show_entities) as warehouse,
+            closing(kumo_assets_releases.context(definition)) as ctx,
+        ):
             late = _late(definition, sources, warehouse)
             found = look(ctx, warehouse, definition, partition, late, run_id=run_id, by=by)
             for line in _told(found):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from kumo_assets.assets import predictions
 from kumo_assets.assets.raw import build_raw_logs
 from kumo_assets.config.raw_logs import RawLogsSpec
 from kumo_assets.resources.aws import s3_client
@@ -110,8 +110,18 @@ def test_an_emptied_log_fails_its_blocking_check_and_a_missing_one_is_named(chai
     assert "GRANT SELECT" in failure(absent).upper()
 
 
-def test_late_logs_are_waited_for_until_they_come(custom: Callable[..., Chain]) -> None:
+def test_late_logs_are_waited_for_until_they_come(
+    custom: Callable[..., Chain], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The partition's end is not reached when the run starts; the missing event arrives while it waits."""
+    waits = threading.Event()
+    outside = predictions._outside_of_the_pool
+
+    def noticed(context: dg.AssetExecutionContext) -> Callable[[float], None]:
+        again = outside(context)
+        return lambda seconds: (waits.set(), again(seconds))[1]
+
+    monkeypatch.setattr(predictions, "_outside_of_the_pool", noticed)
     yesterday = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
 
     def change(spec: dict[str, Any]) -> None:
@@ -130,22 +140,15 @@ def test_late_logs_are_waited_for_until_they_come(custom: Callable[..., Chain]) 
     chain.sql(f'CREATE SCHEMA IF NOT EXISTS "KUMO"."{schema}"')
     chain.sql(f'CREATE OR REPLACE TABLE "KUMO"."{schema}"."LATE" (SEEN_AT TIMESTAMP_NTZ)')
     chain.sql(f"""INSERT INTO "KUMO"."{schema}"."LATE" VALUES ('{yesterday} 12:00:00')""")
-    came, free = threading.Event(), threading.Event()
-    # One slot for Kumo: who waits for logs leaves it to another query.
-    chain.instance.event_log_storage.set_concurrency_slots("kumo_jobs", 1)
+    came = threading.Event()
 
     def deliver() -> None:
+        waits.wait(60)
         assert not chain.kumo_jobs()
-        for _ in range(50):
-            info = chain.instance.event_log_storage.get_concurrency_info("kumo_jobs")
-            if not info.active_slot_count:
-                free.set()
-                break
-            time.sleep(0.02)
         chain.sql(f"""INSERT INTO "KUMO"."{schema}"."LATE" VALUES ('{yesterday} 23:59:30')""")
         came.set()
 
-    late = threading.Timer(1.0, deliver)
+    late = threading.Thread(target=deliver)
     late.start()
     try:
         result = chain.run(yesterday)
@@ -153,7 +156,8 @@ def test_late_logs_are_waited_for_until_they_come(custom: Callable[..., Chain]) 
         late.join()
     assert result.success, failure(result)
     assert came.is_set()
-    assert free.is_set()
+    retried = [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
+    assert retried, "a step that sleeps would hold its slot in the pool"
     assert len(chain.kumo_jobs()) == 1
 
 

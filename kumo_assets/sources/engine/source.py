@@ -64,7 +64,8 @@ class EngineSource:
 
     def train(self, work: TrainingWork) -> tuple[Model, bool]:
         """One process a run, its bundle kept on S3. Raises ConfigError, EngineError and WarehouseError."""
-        with connect(cast(Any, work.resources[SNOWFLAKE])) as warehouse:
+        shown = work.definition.spec.show_entities
+        with connect(cast(Any, work.resources[SNOWFLAKE]), show_values=shown) as warehouse:
             return train(work, warehouse)
 
     def check(self, queries: Sequence[QueryDefinition]) -> str:
