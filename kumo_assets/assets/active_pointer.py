@@ -4,7 +4,7 @@ Unpartitioned; materialised by the promotion sensor, or by hand. It calls the on
 verdicts, so that no graph order, skipped check or manual click can publish what has not passed (rule 3).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,10 @@ from kumo_assets.assets.ui import Metadata
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.documents import LedgerEntry
 from kumo_assets.errors import Refused
-from kumo_assets.releases.operations.promote import promote
+from kumo_assets.gates.release_diff import stored_diff
+from kumo_assets.gates.release_diff_shown import markdown
+from kumo_assets.releases.context import ReleaseContext
+from kumo_assets.releases.operations.promote import Promotion, promote
 from kumo_assets.releases.resource import ReleasesResource
 from kumo_assets.releases.run import asked_by_nobody, author_of
 
@@ -71,12 +74,14 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
             promotion = promote(
                 ctx, context.run.tags.get(RELEASE_TAG), by=author_of(context), run_id=context.run.run_id
             )
+            what_changed = _what_changed(ctx, promotion, context.log.warning)
         pointer = promotion.pointer
         context.log.info(promotion.message)
         metadata: Metadata = {
             **pointer_metadata(pointer, promotion.where),
             "action": "promote",
             "moved": promotion.moved,
+            **what_changed,
         }
         if not promotion.moved:
             context.log_event(dg.AssetObservation(context.asset_key, description=promotion.message, metadata=metadata))
@@ -86,6 +91,22 @@ def build_active_pointer(definition: QueryDefinition) -> dg.AssetsDefinition:
         )
 
     return active_pointer
+
+
+def _what_changed(ctx: ReleaseContext, promotion: Promotion, warn: Callable[[str], None]) -> Metadata:
+    """What went live against what it followed, from the counts stored with both: a promotion waits for no warehouse. The
+    pointer has moved by now, so nothing here may fail the run."""
+    pointer = promotion.pointer
+    if not promotion.moved or not pointer.previous:
+        return {}
+    try:
+        found = stored_diff(ctx, pointer.previous[0].release_id, pointer.release_id)
+        shares = {"lists_changed": found.changed, "entities_lost": found.lost}
+        numbers = {name: value for name, value in shares.items() if value is not None}
+        return {"compared_with": found.before.release_id, **numbers, "diff": dg.MetadataValue.md(markdown(found))}
+    except Exception as error:  # noqa: BLE001 - whatever an old release's documents hold
+        warn(f"What changed is not shown: {type(error).__name__}: {error}")
+        return {}
 
 
 def release_shown(pointer: Pointer) -> str:

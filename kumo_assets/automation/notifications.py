@@ -108,6 +108,8 @@ def awaiting_approval(query: str, found: VersionedPointer | None, release: str |
         return []
     look = f"kumo-assets gates {query} --partition {staged.partition}" if staged is not None else ""
     lines = [f"kumo-assets promote {query} {waits} puts it live", look or f"kumo-assets status {query}"]
+    if staged is not None:
+        lines.append(f"kumo-assets diff {query}")
     if found is not None and found.pointer.hold is not None:
         lines.insert(0, f"promotion is on hold; first kumo-assets unhold {query}")
     return [Alarm(f"approval {waits}", "approval", f"{waits} waits for a person's approval", (*lines,))]

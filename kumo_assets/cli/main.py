@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from kumo_serving.errors import KumoAssetsError
 
-from kumo_assets.cli import doctor, look, materialize, move, outcomes, prove, train
+from kumo_assets.cli import diff, doctor, look, materialize, move, outcomes, prove, train
 from kumo_assets.redaction import without_secrets
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ for command in (
     look.queries,
     look.gates,
     outcomes.outcomes,
+    diff.diff,
     materialize.materialize,
     train.train,
     train.model,

@@ -208,6 +208,9 @@ class Catalogue(Strict):
     schema_name: str = Field(alias="schema", pattern=IDENTIFIER)
     table: str = Field(pattern=IDENTIFIER)
     column: str = Field(pattern=IDENTIFIER, description="Column with the item's key, as Kumo writes it in CLASS.")
+    name: str | None = Field(
+        default=None, pattern=IDENTIFIER, description="Column with the item's name, which `kumo-assets diff` shows."
+    )
 
 
 class UnknownItems(Limits):

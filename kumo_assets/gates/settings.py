@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 
 from pydantic import JsonValue
+from pydantic.main import IncEx
 
 from kumo_assets.config.load import QueryDefinition
 from kumo_assets.documents import Opened, Verdict
@@ -16,6 +17,8 @@ from kumo_assets.gates.own import own_gates
 from kumo_assets.gates.registry import GATES
 
 Settings = dict[str, JsonValue]
+# The mode: see above. The column of names in a catalogue is for people who read a comparison.
+NOT_JUDGED_BY: dict[str, IncEx | bool] = {"mode": True, "catalogue": {"name": True}}
 
 
 def settings_of(definition: QueryDefinition, gate: str) -> Settings | None:
@@ -24,7 +27,7 @@ def settings_of(definition: QueryDefinition, gate: str) -> Settings | None:
     spec = definition.spec
     common: Settings = {"baseline": spec.gates.baseline, "reference": spec.gates.reference}
     if gate in spec.asked_gates:
-        found = getattr(spec.gates, gate).model_dump(mode="json", by_alias=True, exclude={"mode"})
+        found = getattr(spec.gates, gate).model_dump(mode="json", by_alias=True, exclude=NOT_JUDGED_BY)
         before_launch = {
             "raw_logs": [*spec.raw_logs],
             "late_logs_tolerance_minutes": spec.schedule.late_logs_tolerance_minutes,

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from kumo_assets.config.names import QueryNames
+from kumo_assets.resources.snowflake import connect_outside_dagster
 from kumo_assets_tests.chain.conftest import DAY, NEXT_DAY, QUERY, SHIPPED, Chain
 from kumo_assets_tests.cli.conftest import Built, kumo_assets
 
@@ -67,6 +69,46 @@ def test_lookup_of_an_entity_with_no_predictions_is_an_answer_too(built: Built) 
     assert done.status == 0
     assert done.document["found"] is False
     assert "No predictions for 999999999" in kumo_assets("lookup", QUERY, "999999999").out
+
+
+def test_diff_compares_what_waits_with_what_is_active(built: Built) -> None:
+    done = kumo_assets("diff", QUERY, "--json")
+    assert done.status == 0, done.err
+    found = done.document
+    assert (found["before"]["release_id"], found["after"]["release_id"]) == (built.first, built.second)
+    assert (found["counted"], found["why"]) == ("tables", "")
+    assert len(found["examples"]) == 20
+    assert abs(sum(one["after"] for one in found["scores"]) - 1) < 1e-9
+    assert found["before"]["gates"].keys() == found["after"]["gates"].keys()
+    stored = kumo_assets("diff", QUERY, built.first, built.second, "--stored", "--json").document
+    assert stored["counted"] == "stored counts"
+    assert (stored["lost"], stored["changed"]) == (found["lost"], found["changed"]), "the gates counted the same"
+    page = kumo_assets("diff", QUERY).out
+    assert f"{built.first} -> {built.second}" in page
+    assert "entities, before and after" in page
+    assert kumo_assets("diff", QUERY, "yesterday", built.second).status == 2
+
+
+def test_diff_goes_by_the_stored_counts_when_a_table_is_gone_or_snowflake_is(
+    built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = QueryNames(os.environ["KUMO_ASSETS_ENV"], QUERY, os.environ["KUMO_ASSETS_BUCKET"])
+    table = names.warehouse_table(built.first, "postprocessed")
+    with connect_outside_dagster() as warehouse:
+        where = f'"{warehouse.database}"."{warehouse.schema}"'
+        warehouse.rows(f'ALTER TABLE {where}."{table}" RENAME TO {where}."{table}_AWAY"')
+        try:
+            found = kumo_assets("diff", QUERY, "--json").document
+        finally:
+            warehouse.rows(f'ALTER TABLE {where}."{table}_AWAY" RENAME TO {where}."{table}"')
+    assert (found["counted"], found["why"]) == ("stored counts", f"no table {table} any more")
+    assert found["lost"] is not None
+    monkeypatch.setenv("SNOWFLAKE_PASSWORD", "wrong")
+    monkeypatch.delenv("SNOWFLAKE_ACCOUNT")
+    done = kumo_assets("diff", QUERY, "--json")
+    assert done.status == 0
+    assert "SNOWFLAKE_ACCOUNT is not set" in done.document["why"]
+    assert "SNOWFLAKE_ACCOUNT is not set" in done.err
 
 
 def test_queries_tell_what_is_configured(built: Built) -> None:
@@ -207,6 +249,7 @@ def test_what_is_typed_at_3_am_needs_neither_dagster_nor_the_snowflake_connector
         ["releases", QUERY],
         ["lookup", QUERY, "1"],
         ["history", QUERY],
+        ["diff", QUERY, "--stored"],
         ["hold", QUERY, "--reason", "a look"],
         ["unhold", QUERY, "--yes"],
         ["rollback", QUERY, "--reason", "nothing earlier is known good"],

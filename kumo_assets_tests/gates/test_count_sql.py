@@ -20,6 +20,8 @@ from kumo_assets.errors import WarehouseError
 from kumo_assets.gates import count_sql
 from kumo_assets.gates.count_sql import count_continuity, count_lists, count_predictions
 from kumo_assets.gates.raw.count_sql import Watched, count_raw_log
+from kumo_assets.gates.release_diff import Diff, Side
+from kumo_assets.gates.release_diff_sql import count_diff, item_names
 
 PAIRS = {"ENTITY": "NUMBER", "CLASS": "NUMBER", "SCORE": "FLOAT"}
 LISTS = PAIRS | {"RANK": "NUMBER"}
@@ -260,6 +262,60 @@ def test_a_changed_type_asks_the_same_sample_of_entities(tables: Tables, monkeyp
         assert counts["sample"] == 4
         assert 0 < counts["old"] < 120
         assert (counts["lost"], counts["changed"]) == (0, 0)
+
+
+def side(release: str, entities: int = 0) -> Side:
+    return Side(release, "2017-11-28", "", entities, 0, None, None, None, {})
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_a_diff_counts_what_pandas_counts_and_what_the_gates_count(tables: Tables, alike: bool) -> None:
+    old, new = ranked(120), ranked(120)
+    new = pd.concat([new[new.ENTITY % 10 != 0], ranked(130)[lambda frame: frame.ENTITY >= 120]])  # 12 lost, 10 gained
+    new.loc[(new.ENTITY % 4 == 1) & (new.RANK == 5), "CLASS"] = 999
+    swapped = (new.ENTITY % 4 == 2) & new.RANK.isin([1, 2])
+    new.loc[swapped, "RANK"] = 3 - new[swapped].RANK
+    before, after = tables.put(old, LISTS), tables.put(new, LISTS)
+    diff = count_diff(tables.rows, Diff("q", side("a"), side("b")), before, after, lists=True, alike=alike)
+    both = sorted(set(old.ENTITY) & set(new.ENTITY))
+    lists = [
+        {entity: list(of.sort_values("RANK").CLASS) for entity, of in frame.groupby("ENTITY")} for frame in (old, new)
+    ]
+    same = sum(lists[0][entity] == lists[1][entity] for entity in both)
+    classes = sum(set(lists[0][entity]) == set(lists[1][entity]) for entity in both)
+    joined = old.merge(new, on=["ENTITY", "CLASS"])
+    assert (diff.lost, diff.gained) == (12 / 120, 10 / 118)
+    assert (diff.unchanged, diff.same_classes) == (same / len(both), classes / len(both))
+    assert same < classes < len(both)
+    assert diff.moved == (joined.RANK_x - joined.RANK_y).abs().mean()
+    gate = count_continuity(tables.rows, after, before, lists=True, alike=alike)
+    assert diff.lost == gate["lost"] / gate["old"]
+    assert diff.changed == gate["changed"] / gate["entries"]
+    assert len(diff.examples) == 20
+    for example in diff.examples:
+        for shown, known in ((example.before, lists[0]), (example.after, lists[1])):
+            assert [label for label, _ in shown] == [str(label) for label in known.get(int(example.entity), [])]
+
+
+def test_names_of_a_few_classes_from_the_catalogue(tables: Tables) -> None:
+    frame = pd.DataFrame({"ITEM": [100, 101, 102], "NAME": ["milk", None, "tea"]})
+    catalogue = tables.put(frame, {"ITEM": "NUMBER", "NAME": "VARCHAR"})
+    assert item_names(tables.rows, catalogue, '"ITEM"', '"NAME"', ["100", "101", "it's"]) == {"100": "milk"}
+
+
+def test_a_diff_of_numbers_and_of_a_sample(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = {"ENTITY": "NUMBER", "TARGET_PRED": "FLOAT"}
+    old = pd.DataFrame({"ENTITY": range(100), "TARGET_PRED": [float(n) for n in range(100)]})
+    new = pd.DataFrame({"ENTITY": range(10, 110), "TARGET_PRED": [float(n + (n % 2) * 3) for n in range(10, 110)]})
+    names = [tables.put(frame, columns) for frame in (old, new)]
+    diff = count_diff(tables.rows, Diff("q", side("a"), side("b")), *names, lists=False)
+    assert (diff.lost, diff.gained, diff.unchanged) == (0.1, 0.1, 0.5)
+    assert (diff.change, diff.absolute_change) == (1.5, 1.5)
+    assert {len(entry) for example in diff.examples for entry in (*example.before, *example.after)} == {1}
+    monkeypatch.setattr(count_sql, "SAMPLED_ENTITIES", 30)
+    sampled = count_diff(tables.rows, Diff("q", side("a"), side("b")), *names, lists=False, entities=120)
+    assert sampled.sample == 4
+    assert 0 < len(sampled.examples) <= 20
 
 
 END = datetime(2017, 11, 29, tzinfo=UTC)

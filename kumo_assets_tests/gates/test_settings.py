@@ -137,3 +137,15 @@ def test_a_run_stops_at_a_verdict_whose_check_would_let_it_go_on(opened: Opened)
         with pytest.raises(GateBlocked, match=r"list_shape, in mode block .*as it was"):
             _stop_where_no_check_does(AS_OPENED, [blocked], modes)
     _stop_where_no_check_does(AS_OPENED, [verdict(opened, "list_shape")], {})
+
+
+def test_a_column_of_names_is_for_people_and_no_verdict_was_judged_by_it() -> None:
+    """Nor does a verdict of a version that did not know the field count as judged by other settings."""
+    catalogue = {"schema": "RAW", "table": "PRODUCTS", "column": "PRODUCT_ID"}
+    found = [
+        settings_of(definition(QUERY, gates={"unknown_items": {"catalogue": named}}), "unknown_items")
+        for named in (catalogue, {**catalogue, "name": "NAME"})
+    ]
+    assert found[0] == found[1]
+    assert found[0] is not None
+    assert found[0]["catalogue"] == {"database": None, **catalogue}

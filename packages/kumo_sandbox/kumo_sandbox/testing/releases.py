@@ -166,6 +166,7 @@ class Shop:
         whole: bool = True,
         adopted: dict[str, str] | None = None,
         root: str | None = None,
+        statistics: dict[str, Any] | None = None,
     ) -> str:
         """A release built to its end as the chain builds it; its id."""
         opened = self.open(partition, adopted=adopted, root=root)
@@ -194,10 +195,10 @@ class Shop:
         if missing != IMPORT_GATE:
             self.verdict(opened, IMPORT_GATE, passed=failed != IMPORT_GATE)
         if seal:
-            self.seal(opened, whole=whole)
+            self.seal(opened, whole=whole, statistics=statistics)
         return release
 
-    def seal(self, opened: Opened, *, whole: bool = True) -> Seal:
+    def seal(self, opened: Opened, *, whole: bool = True, statistics: dict[str, Any] | None = None) -> Seal:
         names = self.ctx.names
         count = len(ENTITIES)
         return self.ctx.store.seal(
@@ -216,6 +217,7 @@ class Shop:
                     rows=count, entities=count, exported=count, imported=count if whole else count - 1, errors=0
                 ),
                 artefacts={},
+                statistics=statistics or {},
                 opened=hashlib.sha256(opened.to_json()).hexdigest(),
             )
         )

@@ -1,0 +1,31 @@
+-- The lists of two releases against each other, for a sample of entities that a hash chooses alike in both tables. One scan
+-- of each. A list is unchanged when it has the same classes at the same ranks.
+WITH O AS (
+    SELECT {{ entity }} AS ENTITY, {{ class }} AS CLASS, RANK FROM {{ before }} WHERE MOD(HASH({{ entity }}), {{ sample }}) = 0
+), N AS (
+    SELECT {{ entity }} AS ENTITY, {{ class }} AS CLASS, RANK FROM {{ after }} WHERE MOD(HASH({{ entity }}), {{ sample }}) = 0
+)
+SELECT
+    COUNT_IF(BEFORE_LENGTH > 0) AS BEFORE_ENTITIES,
+    COUNT_IF(AFTER_LENGTH > 0) AS AFTER_ENTITIES,
+    COUNT_IF(AFTER_LENGTH = 0) AS LOST,
+    COUNT_IF(BEFORE_LENGTH = 0) AS GAINED,
+    COUNT_IF(SAME = BEFORE_LENGTH AND SAME = AFTER_LENGTH) AS UNCHANGED,
+    COUNT_IF(SHARED = BEFORE_LENGTH AND SHARED = AFTER_LENGTH) AS SAME_CLASSES,
+    SUM(IFF(BEFORE_LENGTH > 0 AND AFTER_LENGTH > 0, BEFORE_LENGTH, 0)) AS ENTRIES,
+    SUM(SHARED) AS SHARED,
+    SUM(MOVED) AS MOVED
+FROM (
+    SELECT
+        ENTITY,
+        COUNT(BEFORE_RANK) AS BEFORE_LENGTH,
+        COUNT(AFTER_RANK) AS AFTER_LENGTH,
+        COUNT(BEFORE_RANK + AFTER_RANK) AS SHARED,
+        COUNT_IF(BEFORE_RANK = AFTER_RANK) AS SAME,
+        COALESCE(SUM(ABS(BEFORE_RANK - AFTER_RANK)), 0) AS MOVED
+    FROM (
+        SELECT COALESCE(O.ENTITY, N.ENTITY) AS ENTITY, O.RANK AS BEFORE_RANK, N.RANK AS AFTER_RANK
+        FROM O FULL OUTER JOIN N ON O.ENTITY = N.ENTITY AND O.CLASS = N.CLASS
+    ) J
+    GROUP BY ENTITY
+) L
