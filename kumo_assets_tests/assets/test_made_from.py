@@ -53,7 +53,7 @@ MATTERS: dict[str, tuple[Any, set[str]]] = {
 # How things are waited for, when they are begun, who owns them, what is judged or kept: no artefact is another with it.
 # Gates are judged again instead (`kumo_assets.gates.settings`).
 NOT = {
-    "description", "owners", "entity", "show_entities", "raw_logs", "gates", "pointer", "retention", "outcomes", "stale_after_hours",
+    "description", "owners", "entity", "show_entities", "raw_logs", "gates", "pointer", "promotion", "retention", "outcomes", "stale_after_hours",
     "waiting_after_hours", "source.kumo.num_workers", "source.table.complete", "source.table.wait_minutes",
     "source.table.poll_seconds", "source.engine.epochs", "source.engine.experiments", "source.engine.small",
     "source.engine.channels", "source.engine.batch_size", "source.engine.learning_rate", "source.engine.fan_out",
