@@ -23,6 +23,7 @@ RECORDS = "KUMO_ASSETS_COMPLETIONS"
 
 def from_table(attributes: dict[str, Any]) -> None:
     attributes["raw_logs"] = []
+    attributes.pop("outcomes", None)  # they are counted from raw logs, and it has none
     attributes["source"] = {
         "table": {
             "table": "KUMO.RAW.BOUGHT_%Y%m%d",
