@@ -33,7 +33,7 @@ class EngineSettings(Strict):
     classes_per_entity: int | None = Field(
         default=None, ge=1, le=MOST_CLASSES, description="Candidates for each entity; default 2 x top_k + 2."
     )
-    binary_threshold: float | None = Field(default=None, ge=0, le=1)
+    binary_threshold: float | None = Field(default=None, ge=0, le=1, description="Default 0.5.")
     deadline_minutes: float = Field(
         default=240, gt=0, le=WEEK_MINUTES, description="After this a day's scoring is ended and the run fails."
     )

@@ -31,6 +31,8 @@ from kumo_assets.sources.engine.scratch import scratch
 from kumo_assets.sources.protocol import Predicted, PredictionWork
 
 MOST_ATTEMPTS = 20
+# From which probability on a prediction is true, where the definition does not say; the Engine demands one.
+BINARY_THRESHOLD = 0.5
 # Parquet's types, by Arrow's names -> Snowflake's.
 TYPES = {"int64": "NUMBER(38, 0)", "int32": "NUMBER(38, 0)", "string": "VARCHAR", "large_string": "VARCHAR"}
 TYPES |= {"float": "FLOAT", "double": "FLOAT", "bool": "BOOLEAN"}
@@ -79,6 +81,7 @@ def _made(
 ) -> Scored:
     """Run the Engine, record what it computed, and fill the attempt's table."""
     settings, spec = settings_of(work.definition), work.definition.spec
+    threshold = settings.binary_threshold if settings.binary_threshold is not None else BINARY_THRESHOLD
     lists = spec.task in ("ranking", "multiclass_classification")
     with scratch(f"{work.names.query}-{work.release_id}") as local:
         run = EngineRun(
@@ -99,7 +102,7 @@ def _made(
             sha256=bundle.sha256,
             anchor=work.anchor.astimezone(UTC).replace(tzinfo=None).isoformat(),
             classes=spec.classes_per_entity if lists else None,
-            threshold=settings.binary_threshold if spec.task == "binary_classification" else None,
+            threshold=threshold if spec.task == "binary_classification" else None,
         )
         scored = Scored(
             query=work.names.query,
