@@ -96,6 +96,10 @@ debian:
 
 lock: .install.stamp   ## resolve the lock files again after a change of dependencies
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header -q -p 3.11 -o requirements/dev.lock
+	# What the image has is what tests run with: shared packages are pinned to the same versions.
+	sed '/^-e /d' requirements/dev.lock > .runtime.constraints
+	$(BIN)/uv pip compile pyproject.toml requirements/runtime.in --extra postgres --extra k8s --extra ecs -c .runtime.constraints --no-emit-package kumo-serving --no-annotate --universal --generate-hashes --no-header -q -p 3.11 -o requirements/runtime.lock
+	rm .runtime.constraints
 	for name in build ministack; do $(BIN)/uv pip compile requirements/$$name.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/$$name.lock || exit; done
 	for name in airflow airflow211; do $(BIN)/uv pip compile requirements/$$name.in --universal --generate-hashes --no-header -q -p 3.11 -o requirements/$$name.lock || exit; done
 	$(BIN)/uv pip compile requirements/engine.in --overrides requirements/engine.overrides --python-platform x86_64-manylinux_2_34 --generate-hashes --no-header -q -p 3.11 -o requirements/engine.lock

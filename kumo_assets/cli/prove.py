@@ -9,7 +9,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,11 +58,11 @@ def prove(
     if unknown:
         raise ConfigError("prove", to=", ".join(unknown), found="no such area", next=f"use some of: {', '.join(AREAS)}")
     areas = tuple(area for area in AREAS if not only or area in only)
-    queries = _queries()
     environment = Environment.from_variables()
     environment.names("prove")  # the names are malformed before anything is made
     dollars = estimate(areas)
     note(in_words(dollars))
+    queries = _queries()
     run = Run(environment, queries, areas, Options(with_kumo_job, with_replicas))
     note(f"proof {run.proof.names.proof} in {run.proof.objects.uri(run.proof.names.root)}")
     with _progress(run), _terminated_is_interrupted():
@@ -87,13 +87,15 @@ def prove(
 
 
 def _queries() -> list[QueryDefinition]:
-    """The definitions that can be read: one that is broken keeps no account from being proved. ConfigError outside of any
-    project."""
+    """The definitions that can be read: one that is broken is left out, with a line, and keeps no account from being
+    proved. ConfigError outside of any project."""
     index = definitions()
     found: list[QueryDefinition] = []
     for name in index.names():
-        with suppress(ConfigError):
+        try:
             found.append(index.query(name))
+        except ConfigError as error:
+            note(f"query {name} is left out: {error}")
     return found
 
 
