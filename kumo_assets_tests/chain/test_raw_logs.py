@@ -128,7 +128,7 @@ def test_late_logs_are_waited_for_until_they_come(
         spec["schedule"] |= {"late_logs_cut_off_minutes": 60 * 24 * 7, "late_logs_poll_seconds": 0.3}
         spec["schedule"].pop("end", None)
         spec["raw_logs"] = ["late"]
-        spec.pop("outcomes", None)  # of another log
+        spec.pop("outcomes", None)  # they are of a log that this query does not have
         # Seen from today, all that was bought in 2017 is equally long ago.
         spec.setdefault("gates", {})["top_item"] = {"mode": "off"}
 
