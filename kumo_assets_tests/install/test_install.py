@@ -225,5 +225,5 @@ print(json.dumps(ended))
     assert done.returncode == 0, done.stderr
     ended = json.loads(done.stdout.splitlines()[-1])
     assert ended == {name: 0 if name.endswith("--help") else 2 for name in ended}
-    assert len(ended) == 34
+    assert len(ended) == 2 * 18
     assert done.stderr.count("create-dagster project") == len(ended) / 2
