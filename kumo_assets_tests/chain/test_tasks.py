@@ -16,6 +16,7 @@ def of_task(custom: Callable[..., Chain], task: str, query: str, **more: Any) ->
         spec.update(more, task=task)
         spec["source"]["kumo"] |= {"predictive_query_id": query}
         spec["source"]["kumo"].pop("training", None)
+        spec.pop("outcomes", None)  # what happened is counted otherwise for other tasks
 
     return custom(f"my_{query}", change=change)
 
