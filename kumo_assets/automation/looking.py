@@ -111,7 +111,7 @@ def look(releases: ReleasesResource, definition: QueryDefinition, before: Before
             seen += alarms_of_releases(ctx, definition, found, release, decision, now)
             seen += approval
             seen += build_alarms(ctx, before.failed_build, before.told)
-            seen += strange_objects(ctx, now)
+            seen += strange_objects(ctx, now, found)
             reason = decision.reason
             heard: News | None = None
             try:

@@ -128,10 +128,11 @@ def unrecorded(query: str, error: KumoAssetsError) -> Alarm:
     return Alarm("ledger out", "ledger", title, (following, f"kumo-assets status {query}"))
 
 
-def strange_objects(ctx: ReleaseContext, now: datetime) -> list[Alarm]:
-    """One alarm for the stray and damaged objects of a query. The same objects are sent once; a new one is sent anew."""
+def strange_objects(ctx: ReleaseContext, now: datetime, current: VersionedPointer | None = None) -> list[Alarm]:
+    """One alarm for the stray and damaged objects of a query. The same objects are sent once; a new one is sent anew.
+    `current` is the pointer when it was read already."""
     try:
-        found = inspected(ctx, now, MOST_READ_AT_ONCE)
+        found = inspected(ctx, now, MOST_READ_AT_ONCE, current)
     except KumoAssetsError:
         return []  # whatever it is that does not answer, a promotion needs less than all of it
     if not found:

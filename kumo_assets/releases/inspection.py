@@ -16,6 +16,7 @@ from kumo_serving.errors import PointerMalformed
 
 from kumo_assets.config.names import ReleaseId
 from kumo_assets.errors import DamagedDocument
+from kumo_assets.pointers.document import VersionedPointer
 from kumo_assets.releases.context import ReleaseContext
 from kumo_assets.releases.evidence import damage
 from kumo_assets.releases.ledger import Ledger, is_entry
@@ -70,14 +71,14 @@ def _look(ctx: ReleaseContext, most: int, listed: Mapping[str, datetime]) -> dic
     return found
 
 
-def inspected(ctx: ReleaseContext, now: datetime, most: int) -> list[str]:
+def inspected(ctx: ReleaseContext, now: datetime, most: int, current: VersionedPointer | None = None) -> list[str]:
     """The same, for one who asks every few seconds: the last two weeks are looked at anew after minutes, what is older once
-    a day."""
+    a day. `current` is the pointer when it was read already."""
     kept, root = ctx.cache.inspections, ctx.names.root
     at, found = kept.last.get(root, (None, []))
     if at is not None and now - at < EVERY:
         return found
-    seen = list_recent(ctx, _since(ctx))
+    seen = list_recent(ctx, _since(ctx, current))
     recent = _listed(ctx, seen)
     wrong = _look(ctx, most, recent)
     if seen.since is not None:
@@ -92,10 +93,10 @@ def inspected(ctx: ReleaseContext, now: datetime, most: int) -> list[str]:
     return kept.last[root][1]
 
 
-def _since(ctx: ReleaseContext) -> str | None:
+def _since(ctx: ReleaseContext, current: VersionedPointer | None) -> str | None:
     """The first partition that is recent; None, for all, where nobody can say what is active."""
     try:
-        current = ctx.pointers.read()
+        current = current or ctx.pointers.read()
     except PointerMalformed:
         return None
     return first_partition(current.pointer if current is not None else None, ONE.days)

@@ -406,7 +406,7 @@ def between(producer: Producer, monkeypatch: pytest.MonkeyPatch, times: int) -> 
     execute, left = cursor.execute, [times]
 
     def racing(self: Any, sql: str, *arguments: Any, **options: Any) -> Any:
-        if not (sql.startswith("CREATE TABLE") and f'"{producer.table}"' in sql and left[0]):
+        if not (sql.startswith("CREATE TRANSIENT TABLE") and f'"{producer.table}"' in sql and left[0]):
             return execute(self, sql, *arguments, **options)
         left[0] -= 1
         execute(self, f"INSERT INTO \"{producer.table}\" VALUES ('zoe', 'milk', 1)")
