@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from kumo_sandbox.testing import SandboxHandle
+from kumo_sandbox.testing.releases import ENTITIES
 from playwright.sync_api import Browser, Page, expect
 
 from kumo_assets_tests.storefront.conftest import QUERY, Shelf
@@ -97,7 +98,9 @@ def test_any_household_can_be_chosen(stock: Stock, shop: str, page: Page) -> Non
     assert products(page) == OLD_LIST
     page.get_by_role("link", name="Another").click()
     expect(page).not_to_have_url(f"{shop}/?household={HOUSEHOLD}")
-    expect(page.locator(".card")).to_have_count(5)
+    # One at random: a few have the short list that every release is built with, the others what is popular.
+    another = page.get_by_label("Household").input_value()
+    expect(page.locator(".card")).to_have_count(2 if another in ENTITIES else 5)
 
 
 def test_a_staged_release_is_shown_beside_the_live_one_on_request_and_to_nobody_else(
