@@ -1,8 +1,7 @@
 """The chain in a company's own Dagster project, which has an `s3`, a `snowflake` and an executor of its own. What a person
 clicks there, and what the sensor requests, goes by that executor: each step in a process of its own.
 
-Real processes: Dagster starts an interpreter for each step of a promotion, which takes seconds. The two days have many steps:
-theirs are forked, by the executor's own setting, from a process that has imported what each would.
+Real processes: Dagster starts an interpreter for each step, some 3 s, so there is one good day here and one bad one.
 """
 
 from __future__ import annotations
@@ -13,9 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from multiprocessing import forkserver
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -30,8 +27,6 @@ from kumo_assets_tests.chain.conftest import DAY, NEXT_DAY, QUERY, QUIET, Chain,
 pytestmark = pytest.mark.timeout(900)
 
 OURS = "offers"
-IMPORTED = ["kumo_assets.definitions", "kumo_assets.components.predictive_query", "kumo_assets.components.raw_logs"]
-FORKED = {"forkserver": {"preload_modules": IMPORTED}}
 PYPROJECT = """
 [tool.dg]
 directory_type = "project"
@@ -88,9 +83,7 @@ class Project:
     folder: Path
     module: str
 
-    def run(
-        self, assets: Sequence[dg.AssetKey], tags: Mapping[str, str], executor: Mapping[str, Any] | None = None
-    ) -> dg.JobExecutionResult:
+    def run(self, assets: Sequence[dg.AssetKey], tags: Mapping[str, str]) -> dg.JobExecutionResult:
         """A run of these assets and their checks out of the job that Dagster keeps for all assets, found by the project's
         module: what a run's process does after a click, or after the sensor's request."""
         name = self.chain.definitions.resolve_implicit_global_asset_job_def().name
@@ -99,14 +92,13 @@ class Project:
             instance=self.chain.instance,
             asset_selection=list(assets),
             tags={"user": "ann", **tags},
-            run_config={**QUIET, "execution": {"config": dict(executor or {})}},
+            run_config=QUIET,
             raise_on_error=False,
         ) as result:
             return result
 
     def build(self, day: str, *more: dg.AssetKey) -> dg.JobExecutionResult:
-        assets = [*(key_of(OURS, asset) for asset in CHAIN), *more]
-        return self.run(assets, {"dagster/partition": day}, {"start_method": FORKED})
+        return self.run([*(key_of(OURS, asset) for asset in CHAIN), *more], {"dagster/partition": day})
 
     def tick(self) -> dg.SensorResult:
         repository = self.chain.definitions.get_repository_def()
@@ -119,11 +111,6 @@ class Project:
             found = repository.get_sensor_def("promotion_sensor")(context)
         assert isinstance(found, dg.SensorResult)
         return found
-
-
-def forget_fork_server() -> None:
-    """A process has one, and what it forks has the variables with which the first test of any file started it."""
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")
@@ -139,13 +126,11 @@ def project(logs: SandboxHandle, tmp_path_factory: pytest.TempPathFactory) -> It
             patch.setenv(name, value)
         patch.syspath_prepend(folder)
         logs.reset_faults()
-        forget_fork_server()
         ours = Chain(logs, instance, None, None, os.environ["KUMO_ASSETS_ENV"])  # type: ignore[arg-type]
         ours.definition = written(ours, folder / package / "defs", OURS).definition
         module = f"{package}.definitions"
         ours.definitions = import_module(module).defs()
         yield Project(ours, folder, module)
-        forget_fork_server()
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         del sys.modules[name]
 
